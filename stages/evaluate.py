@@ -1,0 +1,124 @@
+"""Score the fine-tuned model on the test sample, once."""
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import PositiveInt
+
+from stars.params import StageParams, load_params
+from stars.stage import replacing, run, write_json
+
+if TYPE_CHECKING:  # importing them takes seconds, checking params.yaml must not
+    import numpy as np
+    import pyarrow as pa
+    from transformers import PreTrainedModel
+
+
+class Params(StageParams):
+    per_device_eval_batch_size: PositiveInt
+
+
+def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np.ndarray":
+    """Logits (rows, classes) in the order of the rows.
+
+    The model sees the longest rows first: next to no padding, and too little memory shows at once.
+    """
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from stars import batching
+
+    examples = batching.Examples(table)
+    order = np.argsort(-examples.lengths, kind="stable")
+    logits = np.empty((len(table), model.config.num_labels), np.float32)
+    model.eval()
+    with torch.inference_mode(), tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
+        for start in range(0, len(order), batch_size):
+            rows = order[start : start + batch_size]
+            batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id or 0)
+            batch.pop("labels")
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            logits[rows] = model(**on_device).logits.float().cpu().numpy()
+            bar.update(len(rows))
+    return logits
+
+
+def write_predictions(table: "pa.Table", logits: "np.ndarray", path: Path) -> None:
+    """Write row (in data/raw), label and logits of each test row."""
+    import numpy as np
+    import pyarrow as pa
+
+    from stars import arrow
+
+    columns = {"row": pa.int64(), "label": pa.int64(), "logits": pa.list_(pa.float32())}
+    schema = arrow.schema(columns, arrow.label_names(table.schema))
+    rows, labels = arrow.column(table, "row"), arrow.column(table, "label")
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start, stop in arrow.spans(len(table)):
+            part = logits[start:stop]
+            widths = np.full(len(part), part.shape[1])
+            lists = arrow.list_array(part.ravel(), widths, pa.float32())
+            yield pa.record_batch([rows[start:stop], labels[start:stop], lists], schema=schema)
+
+    arrow.write(path, schema, batches())
+
+
+def write_plots(logits: "np.ndarray", labels: "np.ndarray", names: list[str], folder: Path) -> None:
+    """The confusion matrix and the scores of each class, for `dvc plots` and as a picture."""
+    from stars import metrics, pictures
+
+    folder.mkdir()
+    predicted = logits.argmax(axis=1)
+    _write_csv(
+        folder / "confusion.csv",
+        [
+            {"actual": names[label], "predicted": names[guess]}
+            for label, guess in zip(labels, predicted, strict=True)
+        ],
+    )
+    _write_csv(folder / "per_class.csv", metrics.per_class(logits, labels, names))
+    counts = metrics.confusion(logits, labels)
+    title = f"accuracy {counts.trace() / counts.sum():.3f} on {counts.sum():,} rows"
+    pictures.confusion_matrix(counts, names, title, folder / "confusion.svg")
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots: Path) -> None:
+    params = load_params(Params, "evaluate")
+
+    import evaluate
+    import torch
+    from transformers import AutoModelForSequenceClassification
+    from transformers.utils import logging
+
+    from stars import arrow, evaluate_module
+
+    logging.disable_progress_bar()
+    table = arrow.read(sampled / "test.arrow")
+    names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
+    model = AutoModelForSequenceClassification.from_pretrained(finetuned)
+    if torch.accelerator.is_available():
+        model = model.to(torch.accelerator.current_accelerator())
+    logits = predict(model, table, params.per_device_eval_batch_size)
+    metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
+    scores = metric.compute(predictions=logits, references=labels)
+    with replacing(predictions) as predicted, replacing(plots) as pictures:
+        write_predictions(table, logits, predicted)
+        write_plots(logits, labels, names, pictures)
+        write_json(scored, scores)
+    print(json.dumps(scores, indent=2))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,143 @@
+"""Draw the seeded subsets that one training run can afford."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import NonNegativeInt, PositiveInt
+from tqdm import tqdm
+
+from stars import arrow
+from stars.params import StageParams, load_params
+from stars.stage import UserError, replacing, run
+
+Size = PositiveInt | Literal["all"]
+
+
+class Params(StageParams):
+    train_size: Size
+    train_seed: NonNegativeInt
+    validation_size: PositiveInt
+    validation_seed: NonNegativeInt
+    validation_from: Literal["train", "test"]
+    test_size: Size
+    test_seed: NonNegativeInt
+    stratify: bool
+    allow_overlap: bool
+
+
+def shuffled(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
+    """Row numbers in seeded random order, of shape (rows,): a sample is a prefix of it.
+
+    The order is that of `datasets.Dataset.shuffle(seed)`. With `stratify`, every prefix has the
+    labels in the proportions of the whole, to within a row or so for each label.
+    """
+    order = np.random.default_rng(seed).permutation(len(labels))
+    if not stratify:
+        return order
+    # A label's k-th row of n stands at the share (k + 1/2) / n of the whole.
+    place = np.empty(len(order))
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels[order] == label)
+        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
+    return order[np.argsort(place, kind="stable")]
+
+
+def take(order: np.ndarray, size: int | str, name: str, without: np.ndarray | None = None) -> np.ndarray:
+    """The first `size` rows of `order` that are not in `without`.
+
+    Raises:
+        UserError: if there are not that many.
+    """
+    if without is not None:
+        taken = np.zeros(len(order), bool)
+        taken[without] = True
+        order = order[~taken[order]]
+    if size == "all":
+        return order
+    if int(size) > len(order):
+        raise UserError(
+            f"sample.{name}_size is {size}, but only {len(order)} rows are left to draw from; "
+            f"set at most {len(order)}"
+        )
+    return order[: int(size)]
+
+
+def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple[str, np.ndarray]]:
+    """Choose the rows of each subset: name -> (the split they come from, row numbers).
+
+    Validation rows from `train` are set aside first: they stay the same for any `train_size`.
+
+    Raises:
+        UserError: if sizes exceed the data, or rows would be in two subsets unasked.
+    """
+    source = train if params.validation_from == "train" else test
+    validation = take(
+        shuffled(source, params.validation_seed, params.stratify),
+        params.validation_size,
+        "validation",
+    )
+    held_out = validation if params.validation_from == "train" else None
+    chosen = {
+        "train": (
+            "train",
+            take(
+                shuffled(train, params.train_seed, params.stratify),
+                params.train_size,
+                "train",
+                held_out,
+            ),
+        ),
+        "validation": (params.validation_from, validation),
+        "test": (
+            "test",
+            take(shuffled(test, params.test_seed, params.stratify), params.test_size, "test"),
+        ),
+    }
+    if not len(chosen["train"][1]):
+        raise UserError("no row is left to train on; lower sample.validation_size")
+    if params.validation_from == "test" and not params.allow_overlap:
+        both = np.intersect1d(validation, chosen["test"][1])
+        if len(both):
+            raise UserError(
+                f"{len(both)} rows would be in validation and in test; set "
+                f"sample.validation_from to 'train', or sample.allow_overlap to true"
+            )
+    return chosen
+
+
+def write_rows(tokenized: pa.Table, rows: np.ndarray, target: Path) -> None:
+    """Copy the chosen rows, in the order given, one record batch in memory at a time."""
+    schema = tokenized.schema
+    ids = arrow.Lists(tokenized["input_ids"])
+    labels = arrow.column(tokenized, "label")
+    kind = schema.field("input_ids").type.value_type
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for start, stop in tqdm(list(arrow.spans(len(rows))), f"sample {target.stem}", delay=1):
+            part = rows[start:stop]
+            chosen = arrow.list_array(
+                np.concatenate([ids[row] for row in part]), ids.lengths[part], kind
+            )
+            yield pa.record_batch([chosen, labels[part], part], schema=schema)
+
+    arrow.write(target, schema, batches())
+
+
+def main(tokenized: Path, sampled: Path) -> None:
+    params = load_params(Params, "sample")
+    splits = {split: arrow.read(tokenized / f"{split}.arrow") for split in ("train", "test")}
+    labels = {split: arrow.column(table, "label") for split, table in splits.items()}
+    chosen = draw(labels["train"], labels["test"], params)
+    with replacing(sampled) as partial:
+        partial.mkdir()
+        for name, (split, rows) in chosen.items():
+            write_rows(splits[split], rows, partial / f"{name}.arrow")
+            counts = np.bincount(labels[split][rows])
+            print(f"{name}: {len(rows):,} rows from {split}, by label {counts.tolist()}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,108 @@
+"""Arrow IPC files whose bytes depend on their content only, mapped into memory to read.
+
+One stream per split, record batches of `BATCH_ROWS` rows. The schema's metadata carries the
+Hugging Face features, so `datasets.Dataset.from_file` opens the same file without a copy;
+`Dataset.save_to_disk` would add fingerprints that differ between two clones.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from stars.stage import UserError
+
+BATCH_ROWS = 1000
+
+
+def schema(
+    columns: Mapping[str, pa.DataType], label_names: list[str], **extra: Any
+) -> pa.Schema:
+    """A schema of `columns`, with `label` as a class label and `extra` as JSON metadata."""
+    features = {name: _feature(kind) for name, kind in columns.items()}
+    features["label"] = {"names": label_names, "_type": "ClassLabel"}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    metadata.update({key: json.dumps(value) for key, value in extra.items()})
+    return pa.schema([pa.field(*column) for column in columns.items()], metadata)
+
+
+def _feature(kind: pa.DataType) -> dict[str, Any]:
+    if pa.types.is_list(kind):
+        return {"feature": _feature(kind.value_type), "_type": "List"}
+    names = {pa.float32(): "float32", pa.float64(): "float64"}
+    return {"dtype": names.get(kind, str(kind)), "_type": "Value"}
+
+
+def label_names(of: pa.Schema) -> list[str]:
+    """The names of the classes, in the order of their labels."""
+    features = json.loads(of.metadata[b"huggingface"])["info"]["features"]
+    names: list[str] = features["label"]["names"]
+    return names
+
+
+def write(path: Path, of: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
+    """Write record batches as one IPC stream."""
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, of) as writer:
+        for batch in batches:
+            writer.write_batch(batch)
+
+
+def read(path: Path) -> pa.Table:
+    """Map a file into memory; its columns are views, nothing is read yet.
+
+    Raises:
+        UserError: if there is no file, or it is not an Arrow stream.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            return pa.ipc.open_stream(source).read_all()
+    except FileNotFoundError:
+        raise UserError(f"no file {str(path)!r}; type `dvc repro` or `dvc pull`") from None
+    except pa.ArrowInvalid:
+        raise UserError(f"{str(path)!r} is damaged; type `dvc checkout --force`") from None
+
+
+def column(table: pa.Table, name: str) -> np.ndarray:
+    """A column of plain numbers, of shape (rows,)."""
+    values: np.ndarray = table[name].to_numpy()
+    return values
+
+
+class Lists:
+    """A column of lists, read by row without a copy: `lists[row]` is a view of shape (length,)."""
+
+    def __init__(self, values: pa.ChunkedArray) -> None:
+        self._chunks = [
+            (chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in values.chunks
+        ]
+        self._starts = np.cumsum([0] + [len(chunk) for chunk in values.chunks])
+        self.dtype: pa.DataType = values.type.value_type
+        self.lengths: np.ndarray = np.concatenate(
+            [np.diff(offsets) for offsets, _ in self._chunks] or [np.zeros(0, np.int32)]
+        )
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, row: int) -> np.ndarray:
+        # Every chunk but the last holds BATCH_ROWS rows: a division finds it.
+        chunk, place = divmod(row, BATCH_ROWS)
+        offsets, values = self._chunks[chunk]
+        view: np.ndarray = values[offsets[place] : offsets[place + 1]]
+        return view
+
+
+def list_array(values: np.ndarray, lengths: np.ndarray, kind: pa.DataType) -> pa.ListArray:
+    """Flat `values` cut into rows of `lengths`, as an Arrow list column."""
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, kind))
+
+
+def spans(rows: int) -> Iterator[tuple[int, int]]:
+    """The (start, stop) of each record batch of a file of `rows` rows."""
+    for start in range(0, rows, BATCH_ROWS):
+        yield start, min(start + BATCH_ROWS, rows)

@@ -1,0 +1,28 @@
+"""Our scores as a module of Hugging Face's `evaluate`: `evaluate.load(PATH)`, no network.
+
+Predictions are logits (rows, classes), references labels (rows,).
+"""
+
+import datasets
+import evaluate
+import numpy as np
+
+from stars.metrics import scores
+
+
+class StarScores(evaluate.Metric):
+    def _info(self) -> evaluate.MetricInfo:
+        return evaluate.MetricInfo(
+            description="Accuracy with its interval, macro-F1, MAE, kappa and loss of stars.",
+            citation="",
+            inputs_description="logits and labels",
+            features=datasets.Features(
+                {
+                    "predictions": datasets.List(datasets.Value("float32")),
+                    "references": datasets.Value("int64"),
+                }
+            ),
+        )
+
+    def _compute(self, predictions, references):  # type: ignore[no-untyped-def]
+        return scores(np.asarray(predictions, np.float32), np.asarray(references))
