@@ -58,7 +58,7 @@ class Files(StageParams):
 
 class Hub(StageParams):
     source: Literal["hub"]
-    repo: str
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
     train_split: str
     test_split: str
@@ -197,25 +197,23 @@ def from_hub(params: Hub) -> tuple[list[str], Reviews, Reviews]:
         UserError: if the Hub does not answer, or has no such data set, split or column.
     """
     import datasets
-    import httpx2
-    import huggingface_hub.errors
 
     def reach(split: str) -> Any:
         try:
             return datasets.load_dataset(
                 params.repo, split=split, revision=params.revision, streaming=True
             )
-        except (OSError, httpx2.HTTPError, huggingface_hub.errors.HfHubHTTPError) as error:
+        except OSError as error:
             raise unreachable(params.repo, error) from None
-        except (ValueError, datasets.exceptions.DatasetNotFoundError) as error:
-            raise UserError(" ".join(str(error).split())) from None
+        except ValueError as error:  # no such split
+            raise UserError(f"{params.repo}: {' '.join(str(error).split())}") from None
 
     def read(stream: Any, split: str) -> Reviews:
         try:
             for number, row in enumerate(stream, 1):
                 text = row[params.text_column]
                 yield row[params.label_column], checked(text, f"{split} row {number}")
-        except (OSError, httpx2.HTTPError) as error:
+        except OSError as error:
             raise unreachable(params.repo, error) from None
 
     train, test = reach(params.train_split), reach(params.test_split)

@@ -43,7 +43,7 @@ class Local(StageParams):
 
 class Hub(StageParams):
     source: Literal["hub"]
-    repo: str
+    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
@@ -94,9 +94,7 @@ def from_hub(repo: str, revision: str) -> Path:
 
     try:
         return Path(
-            huggingface_hub.snapshot_download(
-                repo, revision=revision, allow_patterns=list(FILES), tqdm_class=None
-            )
+            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES))
         )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:160]
@@ -122,7 +120,9 @@ def copy_checkpoint(source: Path, target: Path, weights: bool = True) -> None:
     if weights and not list(target.glob("*.safetensors")):
         missing.append("model.safetensors")
     if missing:
-        raise UserError(f"{str(source)!r} has no {', no '.join(missing)}; choose another checkpoint")
+        raise UserError(
+            f"{str(source)!r} has no {', no '.join(missing)}; choose another checkpoint"
+        )
 
 
 def randomise(checkpoint: Path, seed: int) -> None:

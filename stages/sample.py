@@ -45,7 +45,9 @@ def shuffled(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
     return order[np.argsort(place, kind="stable")]
 
 
-def take(order: np.ndarray, size: int | str, name: str, without: np.ndarray | None = None) -> np.ndarray:
+def take(
+    order: np.ndarray, size: int | str, name: str, without: np.ndarray | None = None
+) -> np.ndarray:
     """The first `size` rows of `order` that are not in `without`.
 
     Raises:
@@ -80,7 +82,7 @@ def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple
         "validation",
     )
     held_out = validation if params.validation_from == "train" else None
-    chosen = {
+    chosen: dict[str, tuple[str, np.ndarray]] = {
         "train": (
             "train",
             take(

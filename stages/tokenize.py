@@ -29,9 +29,12 @@ def load_tokenizer(tokenizer: Path, config: Path, tokenizer_config: Path) -> tup
         UserError: if tokenizer.json is none.
     """
     try:
-        loaded = Tokenizer.from_file(str(tokenizer))
-    except Exception as error:  # the Rust library raises nothing more precise
-        raise UserError(f"{str(tokenizer)!r} is no fast tokenizer: {error}") from None
+        readable = "model" in json.loads(tokenizer.read_text("utf-8"))
+    except ValueError:
+        readable = False
+    if not readable:
+        raise UserError(f"{str(tokenizer)!r} is no fast tokenizer; choose another checkpoint")
+    loaded = Tokenizer.from_file(str(tokenizer))
     # A file may come with its own cut and padding (all-MiniLM: 128 and 128): ours alone count.
     loaded.no_truncation()
     loaded.no_padding()
@@ -96,9 +99,7 @@ def tokenize_split(
     reviews = arrow.read(source)
     kind = id_type(tokenizer.get_vocab_size())
     columns = {"input_ids": pa.list_(kind), "label": pa.int64(), "row": pa.int64()}
-    schema = arrow.schema(
-        columns, arrow.label_names(reviews.schema), max_length=params.max_length
-    )
+    schema = arrow.schema(columns, arrow.label_names(reviews.schema), max_length=params.max_length)
     tokens = cut_rows = 0
 
     def batches() -> Iterator[pa.RecordBatch]:

@@ -45,8 +45,8 @@ def has_bf16() -> bool:
     import torch
 
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
@@ -146,9 +146,7 @@ def make_trainer(
         return batching.pad(batch, pad_id, max_length if params.padding == "max_length" else None)
 
     def compute_metrics(evaluated: Any) -> dict[str, Any]:
-        scores = metric.compute(
-            predictions=evaluated.predictions, references=evaluated.label_ids
-        )
+        scores = metric.compute(predictions=evaluated.predictions, references=evaluated.label_ids)
         return {key: value for key, value in scores.items() if key != "loss"}
 
     optimizer = None
@@ -266,7 +264,9 @@ def main(
 
     from stars import progress
 
-    logging.disable_progress_bar()  # of the checkpoint's loading: one bar is enough
+    # The checkpoint's loading has a bar of its own, and a table that says the head is new.
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
     with cleared(checkpoints := finetuned.with_name("checkpoints"), logs):
         trainer, max_length = make_trainer(
             params,

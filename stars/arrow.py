@@ -18,9 +18,7 @@ from stars.stage import UserError
 BATCH_ROWS = 1000
 
 
-def schema(
-    columns: Mapping[str, pa.DataType], label_names: list[str], **extra: Any
-) -> pa.Schema:
+def schema(columns: Mapping[str, pa.DataType], label_names: list[str], **extra: Any) -> pa.Schema:
     """A schema of `columns`, with `label` as a class label and `extra` as JSON metadata."""
     features = {name: _feature(kind) for name, kind in columns.items()}
     features["label"] = {"names": label_names, "_type": "ClassLabel"}

@@ -77,12 +77,11 @@ def _noisy(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
     step = rng.choice([-1, 1], len(labels))
     step[labels + step < 0] = 1
     step[labels + step > 4] = -1
-    return labels + step * (rng.random(len(labels)) < share)
+    noisy: np.ndarray = labels + step * (rng.random(len(labels)) < share)
+    return noisy
 
 
-def _compose(
-    bank: Bank, business: str, grade: int, length: float, rng: np.random.Generator
-) -> str:
+def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.random.Generator) -> str:
     """One review of about `length` words: sentences until they are enough."""
     most = int(length // 6) + 1
     kinds = rng.choice(len(KINDS), most, p=SHARES).tolist()

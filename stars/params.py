@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from stars.stage import UserError
 
@@ -90,6 +91,11 @@ def _problems(section: str, values: Any, error: ValidationError) -> Iterable[str
             value, message = "is missing", "add it"
         elif item["type"] == "extra_forbidden":
             value, message = "is not a parameter", "remove it or mend its spelling"
+        elif item["type"] == "union_tag_invalid":
+            value = f"is {item['ctx']['tag']!r}"
+            message = f"should be {item['ctx']['expected_tags']}"
+        elif item["type"] == "union_tag_not_found":
+            value, message = "is missing", "add it"
         elif item["type"] == "value_error" and isinstance(item["input"], dict):
             value = "does not fit together"
         else:
@@ -99,14 +105,17 @@ def _problems(section: str, values: Any, error: ValidationError) -> Iterable[str
 
 
 def _keys(values: Any, location: tuple[int | str, ...], kind: str) -> list[str]:
-    """pydantic's location without the names of union branches, which are no keys of the file."""
+    """The keys of an error, without the names of union branches: those are not in the file."""
+    if kind.startswith("union_tag"):
+        return ["source"]
+    # A section with a source has a model for each: its name, not a key, comes first.
+    if isinstance(values, dict) and location[:1] == (values.get("source"),):
+        location = location[1:]
     keys = []
     for depth, part in enumerate(location):
         named_last = depth == len(location) - 1 and kind in ("missing", "extra_forbidden")
-        if isinstance(values, dict) and part in values:
-            values = values[part]
-            keys.append(str(part))
-        elif isinstance(values, list) and isinstance(part, int):
+        in_list = isinstance(values, list) and isinstance(part, int)
+        if in_list or (isinstance(values, dict) and part in values):
             values = values[part]
             keys.append(str(part))
         elif named_last:

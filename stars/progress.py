@@ -1,5 +1,6 @@
 """What a person sees while the Trainer works: a bar, the notebook's table, live curves."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,8 @@ class LiveCurves(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         if state.is_world_process_zero:
+            # Without a GPU, DVCLive says so with two tracebacks in the middle of the table.
+            logging.getLogger("dvclive").addFilter(lambda told: "GPU" not in told.getMessage())
             try:
                 self._live = Live(
                     str(self._folder), dvcyaml=False, save_dvc_exp=False, monitor_system=True

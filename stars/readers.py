@@ -6,6 +6,7 @@ Files are never held in memory. What cannot be read is an error with its place, 
 
 import contextlib
 import csv
+import functools
 import gzip
 import json
 import shutil
@@ -15,7 +16,7 @@ import tempfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -63,7 +64,7 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             _there(path)
             stream = stack.enter_context(path.open("rb"))
         if path.name.endswith(".gz"):
-            stream = stack.enter_context(gzip.open(stream))
+            stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
         yield stream
 
 
@@ -97,7 +98,11 @@ def _lines(stream: IO[bytes], path: str) -> Iterator[str]:
 
 
 def _csv(
-    stream: IO[bytes], path: str, text_column: str | int, label_column: str | int, delimiter: str
+    stream: IO[bytes],
+    path: str,
+    text_column: str | int,
+    label_column: str | int,
+    delimiter: str = ",",
 ) -> Iterator[Row]:
     csv.field_size_limit(sys.maxsize)  # a review may be larger than csv's 128 KiB
     table = csv.reader(_lines(stream, path), delimiter=delimiter, strict=True)
@@ -185,8 +190,8 @@ def _parquet(
 
 
 READERS: dict[str, Callable[..., Iterator[Row]]] = {
-    ".csv": lambda *args: _csv(*args, delimiter=","),
-    ".tsv": lambda *args: _csv(*args, delimiter="\t"),
+    ".csv": _csv,
+    ".tsv": functools.partial(_csv, delimiter="\t"),
     ".jsonl": _jsonl,
     ".parquet": _parquet,
 }

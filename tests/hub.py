@@ -1,0 +1,115 @@
+"""A Hugging Face Hub on loopback: just the requests that our stages make."""
+
+import contextlib
+import hashlib
+import http.server
+import json
+import threading
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """Serves `server.files`: "datasets/owner/name" or "models/owner/name" -> {path: bytes}."""
+
+    protocol_version = "HTTP/1.1"
+    server: "Hub"
+
+    def do_GET(self) -> None:
+        url = urllib.parse.urlsplit(self.path)
+        parts = url.path.strip("/").split("/")
+        if parts[0] == "api" and len(parts) >= 4:
+            self.api("/".join(parts[1:4]), parts[4:])
+            return
+        kind = "datasets" if parts[0] == "datasets" else "models"
+        rest = parts[1:] if kind == "datasets" else parts
+        repo, name = "/".join([kind, *rest[:2]]), "/".join(rest[4:])
+        content = self.server.files.get(repo, {}).get(name)
+        if content is None or len(rest) < 5 or rest[3] != self.server.revision:
+            self.answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+            return
+        headers = {
+            "ETag": f'"{hashlib.sha1(content).hexdigest()}"',
+            "X-Repo-Commit": self.server.revision,
+            "Accept-Ranges": "bytes",
+        }
+        wanted = self.headers.get("Range")
+        if wanted and wanted.startswith("bytes="):
+            first, last = wanted.removeprefix("bytes=").split("-")
+            start, stop = int(first), min(int(last or len(content)), len(content) - 1) + 1
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{len(content)}"
+            self.answer(206, content[start:stop], headers)
+        else:
+            self.answer(200, content, headers)
+
+    do_HEAD = do_GET
+
+    def api(self, repo: str, rest: list[str]) -> None:
+        files = self.server.files.get(repo)
+        if files is None or (len(rest) > 1 and rest[1] != self.server.revision):
+            self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        elif rest[:1] == ["tree"]:
+            folder = "/".join(rest[2:])
+            self.json(
+                [entry(name, data) for name, data in files.items() if name.startswith(folder)]
+            )
+        else:
+            self.json(
+                {
+                    "id": repo.split("/", 1)[1],
+                    "sha": self.server.revision,
+                    "siblings": [{"rfilename": name} for name in files],
+                    "tags": [],
+                    "private": False,
+                    "downloads": 0,
+                    "likes": 0,
+                }
+            )
+
+    def json(self, value: object) -> None:
+        self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+
+    def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def entry(name: str, content: bytes) -> dict[str, object]:
+    return {
+        "type": "file",
+        "path": name,
+        "size": len(content),
+        "oid": hashlib.sha1(content).hexdigest(),
+    }
+
+
+class Hub(http.server.ThreadingHTTPServer):
+    def __init__(self, revision: str) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.revision = revision
+        self.files: dict[str, dict[str, bytes]] = {}
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def add_folder(self, repo: str, folder: Path) -> None:
+        self.files[repo] = {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@contextlib.contextmanager
+def serving(revision: str) -> Iterator[Hub]:
+    hub = Hub(revision)
+    thread = threading.Thread(target=hub.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        hub.shutdown()
+        hub.server_close()
