@@ -267,19 +267,17 @@ def main(
     # The checkpoint's loading has a bar of its own, and a table that says the head is new.
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    with cleared(checkpoints := finetuned.with_name("checkpoints"), logs):
-        trainer, max_length = make_trainer(
-            params,
-            pretrained,
-            sampled,
-            checkpoints,
-            [progress.Progress(), progress.LiveCurves(logs)],
-        )
-        if trainer.is_world_process_zero():
-            print(describe(params, trainer, max_length), flush=True)
-        started = time.monotonic()
-        trainer.train()
-        seconds = time.monotonic() - started
+    checkpoints = finetuned.with_name("checkpoints")
+    with cleared(checkpoints, logs):
+        with contextlib.closing(progress.LiveCurves(logs)) as live:
+            trainer, max_length = make_trainer(
+                params, pretrained, sampled, checkpoints, [progress.Progress(), live]
+            )
+            if trainer.is_world_process_zero():
+                print(describe(params, trainer, max_length), flush=True)
+            started = time.monotonic()
+            trainer.train()
+            seconds = time.monotonic() - started
         if not trainer.is_world_process_zero():
             return
         scores = validation_scores(trainer)

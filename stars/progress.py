@@ -87,7 +87,8 @@ class LiveCurves(TrainerCallback):
                     self._live.log_metric(ours, logs[name])
             self._live.make_summary()
 
-    def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+    def close(self) -> None:
+        """Stop watching the machine, also after an error: the thread would outlive the stage."""
         if self._live is not None:
             self._live.end()
 

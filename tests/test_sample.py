@@ -87,9 +87,9 @@ def test_validation_is_disjoint_from_train_and_the_same_for_any_size(
 
 def test_sizes_larger_than_the_data_are_told():
     labels = np.arange(50) % 5
-    with pytest.raises(UserError, match="sample.train_size is 45, but only 40 rows are left"):
+    with pytest.raises(UserError, match=r"sample.train_size is 45, but only 40 rows are left"):
         draw(labels, labels, params(train_size=45))
-    with pytest.raises(UserError, match="sample.test_size is 51, but only 50 rows"):
+    with pytest.raises(UserError, match=r"sample.test_size is 51, but only 50 rows"):
         draw(labels, labels, params(test_size=51))
     with pytest.raises(UserError, match="no row is left to train on"):
         draw(labels, labels, params(train_size="all", validation_size=50))

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from conftest import SHARED, edit, fails, needs_bert, needs_sample, run
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,0 +1,232 @@
+"""Training: repeatable, honest losses, a model that anyone can load."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import edit, fails
+from safetensors.torch import load_file
+from test_download import DOWNLOAD
+
+from stages import download, evaluate, sample, tokenize, train
+from stars import arrow
+
+TRAIN = ("python", "-m", "stages.train", "data/sample", "models/pretrained")
+OUTS = ("ft", "logs/training", "plots/training", "validation.json")
+
+
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory, tiny_checkpoint) -> Path:
+    """A project in miniature up to its sample."""
+    from conftest import lay_out, run
+
+    project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
+    run("git", "init", "-q", cwd=project)
+    run("git", "add", "dvc.yaml", cwd=project)
+    run("git", "commit", "-qm", "start", cwd=project)
+    shutil.copytree(tiny_checkpoint, project / "models" / "pretrained")
+    files = [tiny_checkpoint / name for name in ("tokenizer.json", "config.json")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        data = project / "data"
+        download.main(project / DOWNLOAD[3], project / DOWNLOAD[4], data / "raw", project / "m")
+        tokenize.main(
+            data / "raw", *files, tiny_checkpoint / "tokenizer_config.json", data / "tokenized"
+        )
+        sample.main(data / "tokenized", data / "sample")
+    return project
+
+
+@pytest.fixture
+def small(sampled, tmp_path, monkeypatch) -> Path:
+    shutil.copytree(sampled, tmp_path / "small")
+    monkeypatch.chdir(tmp_path / "small")
+    return tmp_path / "small"
+
+
+def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor]:
+    edit(project, "train", **values)
+    finetuned = project / name
+    train.main(
+        project / "data" / "sample",
+        project / "models" / "pretrained",
+        finetuned,
+        project / "logs" / "training",
+        project / "plots" / "training",
+        project / "validation.json",
+    )
+    return load_file(finetuned / "model.safetensors")
+
+
+def apart(first, second) -> float:
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+def test_two_runs_give_the_same_weights_to_the_byte(small):
+    trained(small, "first")
+    trained(small, "second")
+    first, second = (
+        (small / name / "model.safetensors").read_bytes() for name in ("first", "second")
+    )
+    assert first == second
+
+
+def test_another_seed_gives_another_head_and_other_weights(small):
+    first = trained(small, "first", seed=1, learning_rate=1e-9)
+    second = trained(small, "second", seed=2)
+    assert apart(first, second) > 0
+    assert not torch.allclose(first["classifier.weight"], second["classifier.weight"])
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps):
+    # transformers#47688: without the fix, 4 steps make the loss four times too big.
+    edit(small, "train", train_sampling_strategy="random", padding="max_length", logging_steps=1)
+    config = small / "models" / "pretrained" / "config.json"
+    config.write_text(
+        json.dumps(
+            json.loads(config.read_text())
+            | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+        )
+    )
+    edit(small, "sample", train_size=48)
+    sample.main(small / "data" / "tokenized", small / "data" / "sample")
+    whole = trained(small, "whole", per_device_train_batch_size=16)
+    losses = (small / "plots" / "training" / "train_loss.tsv").read_text()
+    parts = trained(
+        small,
+        "parts",
+        per_device_train_batch_size=16 // steps,
+        gradient_accumulation_steps=steps,
+    )
+    again = (small / "plots" / "training" / "train_loss.tsv").read_text()
+    values = [np.loadtxt(text.splitlines()[1:]) for text in (losses, again)]
+    assert np.allclose(*values, atol=1e-4)
+    assert apart(whole, parts) < 1e-4
+
+
+def test_the_model_loads_without_a_line_of_ours(small):
+    from transformers import pipeline
+
+    trained(small)
+    assert not list(small.glob("ft/*.bin"))
+    assert not list(small.rglob("checkpoint-*"))
+    classify = pipeline("text-classification", model=str(small / "ft"))
+    told = classify(["The food was wonderful.", "bad " * 500], truncation=True)
+    assert {answer["label"] for answer in told} <= {f"{n} star{'s' * (n > 1)}" for n in range(1, 6)}
+    config = json.loads((small / "ft" / "config.json").read_text())
+    assert config["id2label"]["4"] == "5 stars"
+    assert "/" not in json.dumps(config)  # no path of this machine
+
+
+def test_curves_arguments_and_state_are_kept_without_times_and_places(small):
+    trained(small, num_train_epochs=50)  # the machine is watched once a second
+    folder = small / "plots" / "training"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {
+        "arguments.json",
+        "state.json",
+        "train_grad_norm.tsv",
+        "train_learning_rate.tsv",
+        "train_loss.tsv",
+        "training.svg",
+        "validation_accuracy.tsv",
+        "validation_loss.tsv",
+    }
+    assert len((folder / "validation_accuracy.tsv").read_text().splitlines()) == 1 + 50
+    arguments = json.loads((folder / "arguments.json").read_text())
+    assert arguments["weight_decay"] == 0.01
+    assert arguments["adam_beta2"] == 0.999
+    kept = "".join(path.read_text("utf-8") for path in folder.iterdir())
+    assert str(small) not in kept
+    assert not [word for word in ("runtime", "per_second") if word in kept]
+    live = small / "logs" / "training" / "plots" / "metrics"
+    assert (live / "train" / "loss.tsv").is_file()
+    assert (live / "system").is_dir()
+    scores = json.loads((small / "validation.json").read_text())
+    assert scores["n"] == 20
+    assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
+
+
+def test_the_best_epoch_on_validation_is_kept_on_request(small):
+    trained(small, num_train_epochs=3, load_best_model_at_end=True)
+    curve = np.loadtxt(
+        (small / "plots" / "training" / "validation_accuracy.tsv").read_text().splitlines()[1:]
+    )
+    scores = json.loads((small / "validation.json").read_text())
+    assert scores["accuracy"] == curve[:, 1].max()
+    assert not (small / "checkpoints").exists()
+
+
+def test_layers_learn_slower_the_deeper_they_are(small):
+    model = train.load_model(small / "models" / "pretrained", ["a", "b"], seed=0)
+    groups = train.parameter_groups(model, 1e-3, 0.01, 0.5)
+    rates = {
+        name: group["lr"]
+        for group in groups
+        for name, parameter in model.named_parameters()
+        if any(parameter is other for other in group["params"])
+    }
+    assert len(rates) == len(list(model.named_parameters()))
+    assert rates["classifier.weight"] == rates["bert.pooler.dense.weight"] == 1e-3
+    assert rates["bert.encoder.layer.0.output.dense.weight"] == 0.5e-3
+    assert rates["bert.embeddings.word_embeddings.weight"] == 0.25e-3
+    decay = {group["weight_decay"] for group in groups}
+    assert decay == {0.0, 0.01}
+    trained(small, layer_decay=0.9)
+
+
+def test_no_bf16_hardware_is_told(small):
+    if train.has_bf16():
+        pytest.skip("this machine has it")
+    edit(small, "train", precision="bf16")
+    assert "set it to 'fp32' or 'auto'" in fails(*TRAIN, *OUTS, cwd=small)
+    assert not (small / "ft").exists()
+
+
+def test_a_failed_training_leaves_no_out(small):
+    edit(small, "train", num_train_epochs=500)
+    stage = subprocess.Popen([sys.executable, *TRAIN[1:], *OUTS], cwd=small, text=True)
+    while not (small / "logs" / "training" / "metrics.json").exists():
+        assert stage.poll() is None
+        time.sleep(0.1)
+    stage.terminate()
+    assert stage.wait(30) == 143
+    assert not [out for out in OUTS if (small / out).exists()]
+    assert not list(small.rglob("*.partial"))
+
+
+def test_predictions_lead_back_to_their_rows(small):
+    trained(small)
+    evaluate.main(
+        small / "data" / "sample",
+        small / "ft",
+        small / "predictions.arrow",
+        small / "test.json",
+        small / "plots" / "test",
+    )
+    predicted = arrow.read(small / "predictions.arrow")
+    tested = arrow.read(small / "data" / "sample" / "test.arrow")
+    assert predicted["row"].to_pylist() == tested["row"].to_pylist()
+    assert predicted["label"].to_pylist() == tested["label"].to_pylist()
+    # One row alone gives the logits that it got in its batch.
+    from transformers import AutoModelForSequenceClassification
+
+    model = AutoModelForSequenceClassification.from_pretrained(small / "ft").eval()
+    for row in (0, 7, 29):
+        ids = torch.tensor([tested["input_ids"][row].as_py()])
+        alone = model(ids).logits[0].detach().numpy()
+        assert np.allclose(alone, predicted["logits"][row].as_py(), atol=1e-5)
+    scores = json.loads((small / "test.json").read_text())
+    logits = np.array(predicted["logits"].to_pylist())
+    right = logits.argmax(axis=1) == np.array(predicted["label"].to_pylist())
+    assert (scores["n"], scores["accuracy"]) == (30, right.mean())
+    confusion = (small / "plots" / "test" / "confusion.csv").read_text().splitlines()
+    assert confusion[0] == "actual,predicted"
+    assert len(confusion) == 31
