@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import os
 import re
 import shutil
 import time
@@ -22,7 +23,12 @@ if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must
 Precision = Literal["fp32", "bf16", "auto"]
 
 
+# The command that dvc.yaml starts this stage with: words that mean nothing to a shell.
+Launch = Annotated[str, Field(pattern=r"^(python|(torchrun|accelerate launch)( [\w.:=/-]+)*)$")]
+
+
 class Params(StageParams):
+    launch: Launch
     num_train_epochs: PositiveFloat
     learning_rate: PositiveFloat
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"]
@@ -54,7 +60,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     import torch
     from transformers import TrainingArguments
 
-    ours = {"layer_decay", "padding", "precision", "train_sampling_strategy"}
+    ours = {"launch", "layer_decay", "padding", "precision", "train_sampling_strategy"}
     bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16())
     return TrainingArguments(
         output_dir=str(output_dir),
@@ -242,13 +248,16 @@ def validation_scores(trainer: "Trainer") -> dict[str, Any]:
 @contextlib.contextmanager
 def cleared(checkpoints: Path, logs: Path) -> Iterator[None]:
     """Remove the checkpoints in the end; and the live logs, if the training fails."""
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     try:
         yield
     except BaseException:
-        shutil.rmtree(logs, ignore_errors=True)
+        if first:
+            shutil.rmtree(logs, ignore_errors=True)
         raise
     finally:
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if first:
+            shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def main(

@@ -40,6 +40,7 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path, text):
         ("train", "learning_rate", "2e-5", "train.learning_rate is '2e-5': should be a valid num"),
         ("train", "learning_rate", -1.0, "train.learning_rate is -1.0: should be greater than 0"),
         ("train", "precision", "fp8", "train.precision is 'fp8': should be 'fp32', 'bf16' or"),
+        ("train", "launch", "python; rm -r x", "train.launch is 'python; rm -r x': "),
         ("train", "batch", 3, "train.batch is not a parameter: remove it"),
         (
             "download",

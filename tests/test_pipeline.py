@@ -155,7 +155,11 @@ def test_a_fresh_clone_shows_the_metrics_of_the_last_commit(finished, tmp_path):
 
 def test_every_out_is_stored_once(finished):
     for folder in ("data", "models", "predictions"):
-        files = [path for path in (finished / folder).rglob("*.[as][ar]*") if path.is_file()]
+        files = [
+            path
+            for path in (finished / folder).rglob("*")
+            if path.suffix in (".arrow", ".safetensors")
+        ]
         assert files
         assert all(path.stat().st_nlink == 2 for path in files)  # here and in DVC's cache
 

@@ -72,7 +72,8 @@ def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
     stage = STAGES[name]
     data = [dep for dep in stage["deps"] if not dep.endswith(".py")]
     words = stage["cmd"].split()
-    assert words[:3] == ["python", "-m", f"stages.{name}"]
+    launch = "${train.launch}" if name == "train" else "python"
+    assert words[:3] == [launch, "-m", f"stages.{name}"]
     given = words[3:]
     outs = out_paths(stage, "outs", "metrics", "plots")
     assert given[: len(data)] == data
@@ -102,7 +103,7 @@ def test_no_parameter_is_declared_that_nothing_reads(name):
     chooses = {"source"} if len(models) > 1 else set()  # pydantic reads it to choose the model
     for model in models:
         for field in set(model.model_fields) - chooses:
-            passed_on = name == "train" and field in training_argument_names()
+            passed_on = name == "train" and field in {"launch", *training_argument_names()}
             assert f"params.{field}" in source or passed_on, field
 
 
