@@ -19,8 +19,8 @@ setup: .venv/installed ## Make .venv and install requirements.lock into it
 	@touch $@
 
 repro: setup ## Run the pipeline: from reviews to a trained and tested model
-	@git rev-parse --git-dir >/dev/null 2>&1 || \
-	  { echo "error: this folder is no git checkout; type: git init && git add -A && git commit -m start"; exit 1; }
+	@git rev-parse -q --verify HEAD >/dev/null 2>&1 || \
+	  { echo "error: this folder is no git checkout with a commit; type: git init && git add -A && git commit -m start"; exit 1; }
 	dvc repro
 	@stars show
 

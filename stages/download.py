@@ -18,7 +18,7 @@ from stars.stage import UserError, replacing, run, write_json
 
 Reviews = Iterable[tuple[int, str]]  # (label, text)
 Escapes = Literal["keep", "decode"]
-LabelMap = Annotated[dict[str | int, str], Field(min_length=2)]
+LabelMap = dict[str | int, Annotated[str, Field(min_length=1)]]
 
 TEXT = {"label": pa.int64(), "text": pa.large_string()}
 
@@ -50,6 +50,10 @@ class Files(StageParams):
             raise ValueError("set one of test_file and test_size, and the other to null")
         if isinstance(self.text_column, str) != isinstance(self.label_column, str):
             raise ValueError("text_column and label_column: two names, or two numbers")
+        if len(set(self.labels.values())) < 2:
+            raise ValueError("labels must have two different names, or there is nothing to learn")
+        if len(set(map(str, self.labels))) < len(self.labels):
+            raise ValueError("labels has the same value twice, as a number and as a word")
         for name in (self.train_file, self.test_file or ""):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"{name!r} must be a path inside input/reviews: DVC watches it")
@@ -137,7 +141,8 @@ def labelled(rows: Iterable[readers.Row], labels: dict[str | int, str]) -> Revie
         if str(value) not in numbers or isinstance(value, bool):
             allowed = ", ".join(numbers)
             raise UserError(
-                f"{place} has the label {value!r}; download.labels knows {allowed}: add it there"
+                f"{place} has the label {str(value)[:80]!r}; add it to "
+                f"download.labels, which has {allowed}"
             )
         yield numbers[str(value)], checked(text, place)
 
@@ -208,23 +213,32 @@ def from_hub(params: Hub) -> tuple[list[str], Reviews, Reviews]:
         except ValueError as error:  # no such split
             raise UserError(f"{params.repo}: {' '.join(str(error).split())}") from None
 
-    def read(stream: Any, split: str) -> Reviews:
+    def read(stream: Any, split: str, classes: int) -> Reviews:
         try:
             for number, row in enumerate(stream, 1):
-                text = row[params.text_column]
-                yield row[params.label_column], checked(text, f"{split} row {number}")
+                place, found = f"{split} row {number}", row[params.label_column]
+                if found is None or not 0 <= found < classes:
+                    raise UserError(f"{params.repo} {place} has no label but {found!r}")
+                yield found, checked(row[params.text_column], place)
         except OSError as error:
             raise unreachable(params.repo, error) from None
 
     train, test = reach(params.train_split), reach(params.test_split)
-    for name in (params.text_column, params.label_column):
-        if name not in train.features:
-            found = ", ".join(map(repr, train.features))
-            raise UserError(f"{params.repo} has no column {name!r}; it has {found}")
+    for stream in (train, test):
+        features = stream.features or {}
+        for name in (params.text_column, params.label_column):
+            if name not in features:
+                found = ", ".join(map(repr, features))
+                raise UserError(f"{params.repo} has no column {name!r}; it has {found}")
     label = train.features[params.label_column]
     if not isinstance(label, datasets.ClassLabel):
         raise UserError(f"{params.repo}: {params.label_column!r} is no ClassLabel; use files")
-    return label.names, read(train, params.train_split), read(test, params.test_split)
+    classes = len(label.names)
+    return (
+        label.names,
+        read(train, params.train_split, classes),
+        read(test, params.test_split, classes),
+    )
 
 
 def unreachable(repo: str, error: Exception) -> UserError:
@@ -283,7 +297,8 @@ def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
         if isinstance(params, Files):
             names = class_names(params.labels)
             train, test = from_files(params, files)
-            source["files"] = [params.train_file] + [params.test_file] * (params.test_size is None)
+            used = filter(None, (params.train_file, params.test_file))
+            source["files"] = {name: file_digest(readers.on_disk(files / name)) for name in used}
         else:
             names, train, test = from_hub(params)
             source.update(repo=params.repo, revision=params.revision)

@@ -39,7 +39,7 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
     with torch.inference_mode(), tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
-            batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id or 0)
+            batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id)
             batch.pop("labels")
             on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
             logits[rows] = model(**on_device).logits.float().cpu().numpy()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
+from safetensors import SafetensorError, safe_open
 
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run
@@ -115,7 +116,7 @@ def copy_checkpoint(source: Path, target: Path, weights: bool = True) -> None:
         for file in source.glob(pattern):
             if weights or "safetensors" not in file.name:
                 shutil.copyfile(file, target / file.name)
-    needed = ["config.json", "tokenizer.json"]
+    needed = ["config.json", "tokenizer.json", "tokenizer_config.json"]
     missing = [name for name in needed if not (target / name).is_file()]
     if weights and not list(target.glob("*.safetensors")):
         missing.append("model.safetensors")
@@ -123,6 +124,19 @@ def copy_checkpoint(source: Path, target: Path, weights: bool = True) -> None:
         raise UserError(
             f"{str(source)!r} has no {', no '.join(missing)}; choose another checkpoint"
         )
+    for file in target.glob("*.safetensors"):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except SafetensorError:
+            raise UserError(
+                f"{str(source / file.name)!r} is no safetensors file; if it is a git-lfs pointer, "
+                f"type `git lfs pull` there"
+            ) from None
+    try:
+        json.loads((target / "config.json").read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{str(source / 'config.json')!r} is not JSON") from None
 
 
 def randomise(checkpoint: Path, seed: int) -> None:

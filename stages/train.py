@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run, write_json
@@ -23,7 +23,8 @@ if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must
 Precision = Literal["fp32", "bf16", "auto"]
 
 
-# The command that dvc.yaml starts this stage with: words that mean nothing to a shell.
+# The command that dvc.yaml starts this stage with. A shell runs it, after whichever stages run
+# before have checked it here.
 Launch = Annotated[str, Field(pattern=r"^(python|(torchrun|accelerate launch)( [\w.:=/-]+)*)$")]
 
 
@@ -43,7 +44,7 @@ class Params(StageParams):
     precision: Precision
     load_best_model_at_end: bool
     logging_steps: PositiveInt
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
 def has_bf16() -> bool:
@@ -60,7 +61,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     import torch
     from transformers import TrainingArguments
 
-    ours = {"launch", "layer_decay", "padding", "precision", "train_sampling_strategy"}
+    ours = {"launch", "layer_decay", "padding", "precision"}
     bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16())
     return TrainingArguments(
         output_dir=str(output_dir),
@@ -72,6 +73,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
         save_strategy="epoch" if params.load_best_model_at_end else "no",
         save_total_limit=1,
         metric_for_best_model="accuracy",
+        logging_nan_inf_filter=False,  # it shows the mean so far instead
     )
 
 
@@ -101,7 +103,9 @@ def parameter_groups(
         int(found.group(1)) if (found := re.search(r"\.layers?\.(\d+)\.", name)) else None
         for name, _ in model.named_parameters()
     ]
-    layers = max(number for number in numbers if number is not None) + 1
+    layers = max((number for number in numbers if number is not None), default=-1) + 1
+    if not layers:
+        raise UserError("this checkpoint's layers have no numbers; set train.layer_decay to 1.0")
     groups: dict[tuple[int, bool], dict[str, Any]] = {}
     for (name, parameter), number in zip(model.named_parameters(), numbers, strict=True):
         depth = 0 if "embeddings" in name else layers + 1 if number is None else number + 1
@@ -127,7 +131,7 @@ def make_trainer(
     import torch
     from transformers import PrinterCallback, ProgressCallback, Trainer
 
-    from stars import arrow, batching, evaluate_module
+    from stars import arrow, batching, evaluate_module, progress
 
     train = arrow.read(sampled / "train.arrow")
     validation = arrow.read(sampled / "validation.arrow")
@@ -139,7 +143,9 @@ def make_trainer(
     by_length = batching.Examples(validation, np.argsort(lengths, kind="stable"))
     metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
     max_length: int = json.loads(train.schema.metadata[b"max_length"])
-    pad_id = model.config.pad_token_id or 0
+    pad_id = model.config.pad_token_id
+    if pad_id is None:
+        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
 
     class GroupedTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -152,6 +158,8 @@ def make_trainer(
         return batching.pad(batch, pad_id, max_length if params.padding == "max_length" else None)
 
     def compute_metrics(evaluated: Any) -> dict[str, Any]:
+        if not np.isfinite(evaluated.predictions).all():
+            raise progress.diverged(trainer.state.global_step)
         scores = metric.compute(predictions=evaluated.predictions, references=evaluated.label_ids)
         return {key: value for key, value in scores.items() if key != "loss"}
 
@@ -188,7 +196,8 @@ def describe(params: Params, trainer: "Trainer", max_length: int) -> str:
     lengths = trainer.train_dataset.lengths  # type: ignore[union-attr]
     order, size = np.arange(len(lengths)), params.per_device_train_batch_size
     if params.train_sampling_strategy == "group_by_length":
-        order = batching.length_grouped(lengths, size, params.seed, 0)
+        grouped = size * params.gradient_accumulation_steps * trainer.args.world_size
+        order = batching.length_grouped(lengths, grouped, params.seed, 0)
     if params.padding == "max_length":
         padding = 1 - lengths.mean() / max_length
     else:
@@ -237,12 +246,14 @@ def write_curves(trainer: "Trainer", folder: Path) -> None:
 
 def validation_scores(trainer: "Trainer") -> dict[str, Any]:
     """The validation scores of the model that is kept: the last epoch's, or the best one's."""
+    from stars import progress
+
     evaluated = [entry for entry in trainer.state.log_history if "eval_accuracy" in entry]
     entry = evaluated[-1]
     if trainer.args.load_best_model_at_end:
         entry = max(evaluated, key=lambda entry: entry["eval_accuracy"])
-    names = ("n", "accuracy", "accuracy_low", "accuracy_high", "mae", "loss")
-    return {name: entry[f"eval_{name}"] for name in names}
+    ours = {key.removeprefix("eval_"): entry[key] for key in progress.without_times(entry)}
+    return {key: value for key, value in ours.items() if key not in ("epoch", "step")}
 
 
 @contextlib.contextmanager

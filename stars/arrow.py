@@ -59,7 +59,9 @@ def read(path: Path) -> pa.Table:
             return pa.ipc.open_stream(source).read_all()
     except FileNotFoundError:
         raise UserError(f"no file {str(path)!r}; type `dvc repro` or `dvc pull`") from None
-    except pa.ArrowInvalid:
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
         raise UserError(f"{str(path)!r} is damaged; type `dvc checkout --force`") from None
 
 

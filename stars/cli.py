@@ -61,14 +61,13 @@ def use(name: str, force: bool) -> None:
             f"params.yaml has changes that are not committed; commit them, or type "
             f"`stars use {name} --force` to lose them"
         )
-    old = (read_yaml(path) or {}) if text else {}
-    changed = {section for section in new if new[section] != old.get(section)}
     path.write_text(presets[name].read_text(encoding="utf-8"), encoding="utf-8")
-    again = affected(changed)
     print(f"params.yaml is now {presets[name]}")
-    print(
-        f"`dvc repro` will run: {', '.join(again)}" if again else "the same parameters: nothing new"
-    )
+    status = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True)
+    if status.returncode != 0:
+        raise UserError(f"dvc status: {status.stderr.strip()}")
+    again = affected(set(json.loads(status.stdout)))
+    print(f"`dvc repro` will run: {', '.join(again) or 'nothing'}")
 
 
 def _committed() -> str:
@@ -77,14 +76,14 @@ def _committed() -> str:
 
 
 def affected(changed: set[str]) -> list[str]:
-    """The stages of dvc.yaml whose params are among `changed`, and those after them, in order."""
+    """The stages of dvc.yaml that are among `changed`, and those after them, in order."""
     stages: dict[str, Any] = read_yaml(Path("dvc.yaml"))["stages"]
     again: list[str] = []
     outs: list[Path] = []
     for name, stage in stages.items():  # written in an order in which they can run
         deps = [Path(dep) for dep in stage["deps"]]
         after = any(out == dep or out in dep.parents for out in outs for dep in deps)
-        if after or changed & set(stage["params"]):
+        if after or name in changed:
             again.append(name)
             outs += [
                 Path(next(iter(out)) if isinstance(out, dict) else out) for out in stage["outs"]

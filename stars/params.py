@@ -16,7 +16,7 @@ from stars.stage import UserError
 class StageParams(BaseModel):
     """One section of params.yaml: frozen, strict types, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", allow_inf_nan=False)
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -1,6 +1,7 @@
 """What a person sees while the Trainer works: a bar, the notebook's table, live curves."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ class Progress(TrainerCallback):
             self._bar.update(state.global_step - self._bar.n)
 
     def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        if not math.isfinite(logs.get("loss", 0.0)):
+            raise diverged(state.global_step)
         if self._bar is not None and "loss" in logs:
             self._loss = logs["loss"]
             self._bar.set_postfix(loss=f"{self._loss:.3f}", lr=f"{logs['learning_rate']:.1e}")
@@ -93,14 +96,33 @@ class LiveCurves(TrainerCallback):
             self._live.end()
 
 
+def diverged(step: int) -> UserError:
+    """The error of a training whose numbers have overflowed."""
+    return UserError(
+        f"the loss or the logits are no numbers by step {step}; lower train.learning_rate, "
+        f"or set train.precision to 'fp32'"
+    )
+
+
 def curves(log_history: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
     """The (step, value) pairs of each curve, by our name."""
     return {
-        ours: [(entry["step"], entry[name]) for entry in log_history if name in entry]
+        ours: [
+            (entry["step"], entry[name])
+            for entry in log_history
+            if name in entry and math.isfinite(entry[name])
+        ]
         for name, ours in CURVES.items()
     }
 
 
 def without_times(entry: dict[str, Any]) -> dict[str, Any]:
-    """A log entry less its durations and rates, which differ on every run."""
-    return {key: value for key, value in entry.items() if not key.endswith(TIMES)}
+    """A log entry less its durations and rates, which differ on every run.
+
+    A number that JSON does not know, such as the norm of a gradient that overflowed, is None.
+    """
+    return {
+        key: value if not isinstance(value, float) or math.isfinite(value) else None
+        for key, value in entry.items()
+        if not key.endswith(TIMES)
+    }

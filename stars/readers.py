@@ -55,25 +55,29 @@ def rows(path: Path, text_column: str | int, label_column: str | int) -> Iterato
 @contextlib.contextmanager
 def _open(path: Path) -> Iterator[IO[bytes]]:
     with contextlib.ExitStack() as stack:
-        archive = next((p for p in path.parents if p.name.endswith(ARCHIVES)), None)
         stream: IO[bytes]
-        if archive is not None and _there(archive):
+        archive = on_disk(path)
+        if archive != path:
             tar = stack.enter_context(tarfile.open(archive, "r:gz"))
             stream = stack.enter_context(_member(tar, archive, path.relative_to(archive)))
         else:
-            _there(path)
+            _check_there(path)
             stream = stack.enter_context(path.open("rb"))
         if path.name.endswith(".gz"):
             stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
         yield stream
 
 
-def _there(path: Path) -> bool:
+def on_disk(path: Path) -> Path:
+    """The file that holds `path`: itself, or the archive it is in."""
+    return next((p for p in path.parents if p.name.endswith(ARCHIVES) and p.is_file()), path)
+
+
+def _check_there(path: Path) -> None:
     if not path.is_file():
         found = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
         listed = ", ".join(found[:8]) or "nothing"
         raise UserError(f"no file {str(path)!r}; {str(path.parent)!r} holds {listed}")
-    return True
 
 
 def _member(tar: tarfile.TarFile, archive: Path, wanted: Path) -> IO[bytes]:
@@ -158,7 +162,7 @@ def _jsonl(
         place = f"{path} line {number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{place} is not JSON: {error}") from None
         if not isinstance(row, dict):
             raise UserError(f"{place} is no JSON object")
@@ -185,7 +189,9 @@ def _parquet(
                 for label, text in zip(labels.to_pylist(), texts.to_pylist(), strict=True):
                     number += 1
                     yield f"{path} row {number}", label, text
-        except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
             raise UserError(f"{path} is not valid Parquet: {error}") from None
 
 

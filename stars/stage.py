@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
+from safetensors import SafetensorError
+
 
 class UserError(Exception):
     """A mistake that its user can mend: the message says what is wrong and what to type next."""
@@ -38,6 +40,8 @@ def run(main: Callable[..., None]) -> None:
         name = f" {str(error.filename)!r}" if error.filename else ""
         hint = "; free some space and run again" if error.errno in _FULL else ""
         _fail(f"{os.strerror(error.errno)}{name}{hint}")
+    except SafetensorError as error:  # a full disk, too
+        _fail(f"the weights could not be read or written: {error}")
     except KeyboardInterrupt:
         sys.exit(130)
 

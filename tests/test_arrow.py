@@ -76,6 +76,11 @@ def test_a_missing_or_damaged_file_is_told_with_what_to_type(tmp_path):
     (tmp_path / "bad.arrow").write_bytes(b"not arrow at all")
     with pytest.raises(UserError, match="is damaged; type `dvc checkout"):
         arrow.read(tmp_path / "bad.arrow")
+    write_split(tmp_path / "cut.arrow", [(0, "x" * 100)] * 500, ["a", "b"])
+    with (tmp_path / "cut.arrow").open("r+b") as file:
+        file.truncate(30_000)
+    with pytest.raises(UserError, match="is damaged; type `dvc checkout"):
+        arrow.read(tmp_path / "cut.arrow")
 
 
 def test_a_failure_leaves_neither_the_new_nor_a_partial_file(tmp_path):

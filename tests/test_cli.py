@@ -17,12 +17,28 @@ def at_quickstart(project):
     return project
 
 
-def test_using_a_preset_says_what_will_run(at_quickstart):
-    said = run("stars", "use", "notebook", cwd=at_quickstart)
+def test_using_a_preset_says_what_will_run(repo):
+    done = (repo / "params.yaml").read_text()
+    said = run("stars", "use", "notebook", cwd=repo)
     assert said == f"params.yaml is now presets/notebook.yaml\n`dvc repro` will run: {ALL}\n"
     notebook = (ROOT / "presets" / "notebook.yaml").read_text()
-    assert (at_quickstart / "params.yaml").read_text() == notebook
-    assert "nothing new" in run("stars", "use", "notebook", cwd=at_quickstart)
+    assert (repo / "params.yaml").read_text() == notebook
+    (repo / "presets" / "mine.yaml").write_text(done)
+    said = run("stars", "use", "mine", cwd=repo)
+    assert said.endswith("`dvc repro` will run: nothing\n")  # its results are still there
+    edit(repo, "sample", train_size=50)
+    (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
+    said = run("stars", "use", "fewer", cwd=repo)
+    assert said.endswith("`dvc repro` will run: sample, train, evaluate\n")
+
+
+def test_a_broken_params_file_is_replaced_when_forced(repo):
+    (repo / "params.yaml").write_text("train: [")
+    run("stars", "use", "quickstart", "--force", cwd=repo)
+
+
+def test_without_git_dvcs_reason_is_told(at_quickstart):
+    assert "dvc status: " in fails("stars", "use", "notebook", cwd=at_quickstart)
 
 
 def test_an_unknown_preset_is_told(at_quickstart):
@@ -40,7 +56,6 @@ def test_uncommitted_changes_are_not_lost_unless_forced(at_quickstart):
     edit(at_quickstart, "train", seed=7)
     told = fails("stars", "use", "notebook", cwd=at_quickstart)
     assert "type `stars use notebook --force` to lose them" in told
-    run("stars", "use", "notebook", "--force", cwd=at_quickstart)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import re
@@ -165,7 +166,9 @@ def test_two_files_are_the_two_splits(project):
         project, train_file="a.csv", test_file="b.jsonl.gz", test_size=None
     )
     assert train == test == WHOLE
-    assert manifest["files"] == ["a.csv", "b.jsonl.gz"]
+    found = hashlib.sha256((project / "input" / "reviews" / "a.csv").read_bytes()).hexdigest()
+    assert list(manifest["files"]) == ["a.csv", "b.jsonl.gz"]
+    assert manifest["files"]["a.csv"] == found
     assert manifest["texts_in_train_and_test"] == 4
 
 
@@ -265,6 +268,7 @@ BAD = {
     ),
     "not gzip": ("a.csv.gz", b"label", {"train_file": "a.csv.gz"}, "is a damaged archive"),
     "not Parquet": ("a.parquet", b"label", {"train_file": "a.parquet"}, "is not valid Parquet"),
+    "deep JSON": ("a.jsonl", b"[" * 100_000, {"train_file": "a.jsonl"}, "line 1 is not JSON"),
     "not in archive": ("a.tgz", b"x", {"train_file": "a.tgz/t.csv"}, "is a damaged archive"),
     "more tests than rows": ("a.csv", b"label,text\n0,x\n", {}, "download.test_size is 5, but"),
 }  # fmt: skip
@@ -278,6 +282,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(project, name):
     assert told in fails(*DOWNLOAD, cwd=project)
     assert not (project / "raw").exists()
     assert not (project / "m").exists()
+
+
+def test_a_damaged_parquet_file_is_one_line(project, tmp_path):
+    whole = bytearray(parquet(tmp_path))
+    whole[8:60] = b"\xff" * 52
+    put(project, "a.parquet", bytes(whole))
+    replace(project, "download", {**FILES, "train_file": "a.parquet"})
+    assert "a.parquet is not valid Parquet" in fails(*DOWNLOAD, cwd=project)
 
 
 def limit_files() -> None:
@@ -382,6 +394,7 @@ def test_a_data_set_is_streamed_from_the_hub_at_its_revision(project, tmp_path, 
         ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
         ({"revision": "0" * 40}, "the Hub did not give 'Yelp/yelp_review_full'"),
         ({"repo": "Yelp/none"}, "the Hub did not give 'Yelp/none'"),
+        ({"label_column": "text"}, "'text' is no ClassLabel"),
     ],
 )
 def test_what_the_hub_does_not_have_is_told(project, tmp_path, hub, change, told):

@@ -39,6 +39,8 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path, text):
         ("sample", "stratify", "yes", "sample.stratify is 'yes': should be a valid boolean"),
         ("train", "learning_rate", "2e-5", "train.learning_rate is '2e-5': should be a valid num"),
         ("train", "learning_rate", -1.0, "train.learning_rate is -1.0: should be greater than 0"),
+        ("train", "learning_rate", float("inf"), "train.learning_rate is inf: "),
+        ("train", "seed", 2**32, "train.seed is 4294967296: "),
         ("train", "precision", "fp8", "train.precision is 'fp8': should be 'fp32', 'bf16' or"),
         ("train", "launch", "python; rm -r x", "train.launch is 'python; rm -r x': "),
         ("train", "batch", 3, "train.batch is not a parameter: remove it"),
@@ -143,7 +145,8 @@ FILES = {
         ({"text_column": 1}, "two names, or two numbers"),
         ({"train_file": "../secret.csv"}, "must be a path inside input/reviews"),
         ({"train_file": "/etc/passwd"}, "must be a path inside input/reviews"),
-        ({"labels": {"0": "bad"}}, "at least 2 items"),
+        ({"labels": {"0": "bad", "1": "bad"}}, "two different names"),
+        ({"labels": {"1": "bad", 1: "good"}}, "the same value twice"),
     ],
 )
 def test_parameters_that_do_not_fit_together_are_told(project, change, told):

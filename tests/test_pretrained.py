@@ -60,10 +60,26 @@ def test_a_folder_is_copied_without_what_could_hold_code(project, tiny_checkpoin
     assert names == {path.name for path in tiny_checkpoint.iterdir()}
 
 
-@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize(
+    "missing",
+    ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"],
+)
 def test_a_checkpoint_without_a_file_it_needs_is_told(project, missing):
     (project / "input" / "checkpoint" / "tiny" / missing).unlink()
     assert f"has no {missing}" in fails(*STAGE, cwd=project)
+    assert not (project / "pretrained").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("model.safetensors", "is no safetensors file; if it is a git-lfs"),
+        ("config.json", "not JSON"),
+    ],
+)
+def test_a_damaged_checkpoint_is_told(project, name, told):
+    (project / "input" / "checkpoint" / "tiny" / name).write_text("version https://git-lfs")
+    assert told in fails(*STAGE, cwd=project)
     assert not (project / "pretrained").exists()
 
 

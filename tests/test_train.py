@@ -142,6 +142,7 @@ def test_curves_arguments_and_state_are_kept_without_times_and_places(small):
     assert len((folder / "validation_accuracy.tsv").read_text().splitlines()) == 1 + 50
     arguments = json.loads((folder / "arguments.json").read_text())
     assert arguments["weight_decay"] == 0.01
+    assert arguments["train_sampling_strategy"] == "group_by_length"
     assert arguments["adam_beta2"] == 0.999
     kept = "".join(path.read_text("utf-8") for path in folder.iterdir())
     assert str(small) not in kept
@@ -180,6 +181,12 @@ def test_layers_learn_slower_the_deeper_they_are(small):
     decay = {group["weight_decay"] for group in groups}
     assert decay == {0.0, 0.01}
     trained(small, layer_decay=0.9)
+
+
+def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
+    edit(small, "train", learning_rate=1e30, logging_steps=1)
+    assert "lower train.learning_rate" in fails(*TRAIN, *OUTS, cwd=small)
+    assert not [out for out in OUTS if (small / out).exists()]
 
 
 def test_no_bf16_hardware_is_told(small):
