@@ -8,6 +8,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -289,9 +290,9 @@ def main(
     logging.set_verbosity_error()
     checkpoints = finetuned.with_name("checkpoints")
     with cleared(checkpoints, logs):
-        with contextlib.closing(progress.LiveCurves(logs)) as live:
+        with closing(progress.Progress()) as bar, closing(progress.LiveCurves(logs)) as live:
             trainer, max_length = make_trainer(
-                params, pretrained, sampled, checkpoints, [progress.Progress(), live]
+                params, pretrained, sampled, checkpoints, [bar, live]
             )
             if trainer.is_world_process_zero():
                 print(describe(params, trainer, max_length), flush=True)

@@ -1,11 +1,11 @@
 """What a person sees while the Trainer works: a bar, the notebook's table, live curves."""
 
-import logging
 import math
 from pathlib import Path
 from typing import Any
 
-from dvclive import Live
+import torch
+from dvclive import Live, monitor_system
 from scmrepo.exceptions import SCMError
 from tqdm import tqdm
 from transformers import TrainerCallback
@@ -54,7 +54,8 @@ class Progress(TrainerCallback):
                 f"{metrics['eval_accuracy']:8.4f}"
             )
 
-    def on_train_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+    def close(self) -> None:
+        """End the bar's line, also after an error: its message would stand behind the bar."""
         if self._bar is not None:
             self._bar.close()
 
@@ -71,8 +72,9 @@ class LiveCurves(TrainerCallback):
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         if state.is_world_process_zero:
-            # Without a GPU, DVCLive says so with two tracebacks in the middle of the table.
-            logging.getLogger("dvclive").addFilter(lambda told: "GPU" not in told.getMessage())
+            if not torch.cuda.is_available():
+                # DVCLive 3.49 asks for a GPU all the same, fails, and records no CPU load either.
+                monitor_system.GPU_AVAILABLE = False
             try:
                 self._live = Live(
                     str(self._folder), dvcyaml=False, save_dvc_exp=False, monitor_system=True
