@@ -299,21 +299,24 @@ def main(
             started = time.monotonic()
             trainer.train()
             seconds = time.monotonic() - started
-        if not trainer.is_world_process_zero():
-            return
-        scores = validation_scores(trainer)
-        with replacing(finetuned) as model, replacing(plots) as curves:
-            save(trainer, pretrained, model, max_length)
-            write_curves(trainer, curves)
-            write_json(validation, scores)
-        # Durations differ on every run: they stay out of what git keeps.
-        rows = len(trainer.train_dataset) * params.num_train_epochs / seconds  # type: ignore[arg-type]
-        write_json(logs / "runtime.json", {"seconds": seconds, "rows_per_second": rows})
-    print(
-        f"trained in {seconds:.0f} s, {rows:.1f} rows/s; validation accuracy "
-        f"{scores['accuracy']:.3f} [{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
-        f"on {scores['n']:,} rows"
-    )
+        if trainer.is_world_process_zero():
+            scores = validation_scores(trainer)
+            with replacing(finetuned) as model, replacing(plots) as curves:
+                save(trainer, pretrained, model, max_length)
+                write_curves(trainer, curves)
+                write_json(validation, scores)
+            # Durations differ on every run: they stay out of what git keeps.
+            rows = len(trainer.train_dataset) * params.num_train_epochs / seconds  # type: ignore[arg-type]
+            write_json(logs / "runtime.json", {"seconds": seconds, "rows_per_second": rows})
+            print(
+                f"trained in {seconds:.0f} s, {rows:.1f} rows/s; validation accuracy "
+                f"{scores['accuracy']:.3f} "
+                f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
+                f"on {scores['n']:,} rows"
+            )
+        # A process that leaves before the others have done may take them with it.
+        trainer.accelerator.wait_for_everyone()
+        trainer.accelerator.end_training()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import edit, fails
+from conftest import edit, fails, run
 from safetensors.torch import load_file
 from test_download import DOWNLOAD
 
@@ -24,7 +24,7 @@ OUTS = ("ft", "logs/training", "plots/training", "validation.json")
 @pytest.fixture(scope="session")
 def sampled(tmp_path_factory, tiny_checkpoint) -> Path:
     """A project in miniature up to its sample."""
-    from conftest import lay_out, run
+    from conftest import lay_out
 
     project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
     run("git", "init", "-q", cwd=project)
@@ -64,6 +64,17 @@ def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor
     return load_file(finetuned / "model.safetensors")
 
 
+def without_dropout(project: Path) -> None:
+    config = project / "models" / "pretrained" / "config.json"
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config.write_text(json.dumps(json.loads(config.read_text()) | none))
+
+
+def losses(project: Path) -> np.ndarray:
+    lines = (project / "plots" / "training" / "train_loss.tsv").read_text().splitlines()
+    return np.loadtxt(lines[1:])
+
+
 def apart(first, second) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
@@ -88,27 +99,34 @@ def test_another_seed_gives_another_head_and_other_weights(small):
 def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps):
     # transformers#47688: without the fix, 4 steps make the loss four times too big.
     edit(small, "train", train_sampling_strategy="random", padding="max_length", logging_steps=1)
-    config = small / "models" / "pretrained" / "config.json"
-    config.write_text(
-        json.dumps(
-            json.loads(config.read_text())
-            | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-        )
-    )
+    without_dropout(small)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
     whole = trained(small, "whole", per_device_train_batch_size=16)
-    losses = (small / "plots" / "training" / "train_loss.tsv").read_text()
+    expected = losses(small)
     parts = trained(
         small,
         "parts",
         per_device_train_batch_size=16 // steps,
         gradient_accumulation_steps=steps,
     )
-    again = (small / "plots" / "training" / "train_loss.tsv").read_text()
-    values = [np.loadtxt(text.splitlines()[1:]) for text in (losses, again)]
-    assert np.allclose(*values, atol=1e-4)
+    assert np.allclose(losses(small), expected, atol=1e-4)
     assert apart(whole, parts) < 1e-4
+
+
+def test_two_processes_have_the_losses_and_weights_of_one(small):
+    without_dropout(small)
+    edit(small, "train", padding="max_length", logging_steps=1)
+    edit(small, "sample", train_size=48)
+    sample.main(small / "data" / "tokenized", small / "data" / "sample")
+    one = trained(small, "one", per_device_train_batch_size=16)
+    expected = losses(small)
+    edit(small, "train", per_device_train_batch_size=8)
+    launch = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
+    run(*launch, *TRAIN[2:], *OUTS, cwd=small)
+    assert np.allclose(losses(small), expected, atol=1e-4)
+    assert apart(one, load_file(small / "ft" / "model.safetensors")) < 1e-4
+    assert json.loads((small / "validation.json").read_text())["n"] == 20
 
 
 def test_the_model_loads_without_a_line_of_ours(small):
