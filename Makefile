@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use show test lint
+.PHONY: help setup repro use show test lint bench
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -37,3 +37,6 @@ lint: setup ## Check the style and the types
 	ruff check .
 	ruff format --check .
 	mypy
+
+bench: setup ## Measure tokenizing against the notebook's way: benchmarks/RESULTS.md
+	python -m benchmarks.data

@@ -110,16 +110,21 @@ class Census:
             "labels": {name: self.labels[label] for label, name in enumerate(names)},
             "characters": {name: lengths[place] for name, place in places.items()},
             "empty_texts": self.characters[0],
-            "duplicate_texts": rows - len(np.unique(self._digests())),
+            "duplicate_texts": rows - sum(len(np.unique(part)) for part in self._parts()),
             "dropped_empty": self.dropped,
         }
 
     def shared(self, other: "Census") -> int:
         """How many different texts both have seen."""
-        return len(np.intersect1d(self._digests(), other._digests()))
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return sum(len(np.intersect1d(*pair)) for pair in pairs)
 
-    def _digests(self) -> np.ndarray:
-        return np.frombuffer(self.digests, np.uint64)
+    def _parts(self) -> Iterator[np.ndarray]:
+        """The digests by one of their bytes: sorting a part takes a 64th of the memory."""
+        digests = np.frombuffer(self.digests, np.uint64)
+        parts = digests.view(np.uint8)[::8] % 64
+        for part in range(64):
+            yield digests[parts == part]
 
 
 def decode_escapes(text: str) -> str:

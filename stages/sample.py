@@ -1,5 +1,6 @@
 """Draw the seeded subsets that one training run can afford."""
 
+import mmap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -12,6 +13,9 @@ from tqdm import tqdm
 from stars import arrow
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run
+
+# Every row drawn leaves its page of the file in memory: give them back now and then.
+RELEASE_ROWS = 50 * arrow.BATCH_ROWS
 
 Size = PositiveInt | Literal["all"]
 
@@ -110,7 +114,7 @@ def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple
     return chosen
 
 
-def write_rows(tokenized: pa.Table, rows: np.ndarray, target: Path) -> None:
+def write_rows(tokenized: pa.Table, pages: mmap.mmap, rows: np.ndarray, target: Path) -> None:
     """Copy the chosen rows, in the order given, one record batch in memory at a time."""
     schema = tokenized.schema
     ids = arrow.Lists(tokenized["input_ids"])
@@ -124,19 +128,21 @@ def write_rows(tokenized: pa.Table, rows: np.ndarray, target: Path) -> None:
                 np.concatenate([ids[row] for row in part]), ids.lengths[part], kind
             )
             yield pa.record_batch([chosen, labels[part], part], schema=schema)
+            if start % RELEASE_ROWS == 0:
+                pages.madvise(mmap.MADV_DONTNEED)
 
     arrow.write(target, schema, batches())
 
 
 def main(tokenized: Path, sampled: Path) -> None:
     params = load_params(Params, "sample")
-    splits = {split: arrow.read(tokenized / f"{split}.arrow") for split in ("train", "test")}
-    labels = {split: arrow.column(table, "label") for split, table in splits.items()}
+    splits = {split: arrow.mapped(tokenized / f"{split}.arrow") for split in ("train", "test")}
+    labels = {split: arrow.column(table, "label") for split, (table, _) in splits.items()}
     chosen = draw(labels["train"], labels["test"], params)
     with replacing(sampled) as partial:
         partial.mkdir()
         for name, (split, rows) in chosen.items():
-            write_rows(splits[split], rows, partial / f"{name}.arrow")
+            write_rows(*splits[split], rows, partial / f"{name}.arrow")
             counts = np.bincount(labels[split][rows])
             print(f"{name}: {len(rows):,} rows from {split}, by label {counts.tolist()}")
 

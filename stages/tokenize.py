@@ -1,7 +1,9 @@
 """Turn the reviews into token ids, cut to the model's length and not padded."""
 
 import json
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +11,7 @@ from typing import Annotated, Literal
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from tqdm import tqdm
 
 from stars import arrow
@@ -45,16 +47,14 @@ def load_tokenizer(tokenizer: Path, config: Path, tokenizer_config: Path) -> tup
     return loaded, int(min((limit for limit in limits if limit), default=2**31 - 1))
 
 
-def special_ids(tokenizer: Tokenizer) -> tuple[list[int], list[int]]:
-    """The ids that the tokenizer puts before and after every text: [CLS] and [SEP] for BERT."""
-    with_special = tokenizer.encode("a")
-    mask = with_special.special_tokens_mask
-    first, last = mask.index(0), len(mask) - mask[::-1].index(0)
-    return with_special.ids[:first], with_special.ids[last:]
+def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
+    """How many special tokens stand before and after every text: (1, 1) for BERT."""
+    mask = tokenizer.encode("a").special_tokens_mask
+    return mask.index(0), mask[::-1].index(0)
 
 
-def kept(length: int, room: int, truncation: str) -> tuple[int, int]:
-    """How many tokens to keep at the head and at the tail of a text of `length` > `room`.
+def kept(room: int, truncation: str) -> tuple[int, int]:
+    """How many of a text's own tokens to keep, at its head and at its tail: `room` in all.
 
     `head_tail` keeps a quarter at the head: 128 and 382 of 510, Sun et al. 2019
     (How to Fine-Tune BERT for Text Classification?, section 5.3.1).
@@ -67,24 +67,51 @@ def kept(length: int, room: int, truncation: str) -> tuple[int, int]:
     return head, room - head
 
 
-def tokenize(
-    texts: list[str], tokenizer: Tokenizer, max_length: int, truncation: str
+def pack(
+    encodings: list[Encoding], specials: tuple[int, int], max_length: int, truncation: str
 ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Token ids of all texts, flat; the length of each (texts,); how many texts were cut."""
-    before, after = special_ids(tokenizer)
-    room = max_length - len(before) - len(after)
-    encodings = tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+    """Token ids of all texts, flat; the length of each (texts,); how many texts were cut.
+
+    `specials` are the numbers of special tokens before and after every text: a cut keeps them.
+    """
+    before, after = specials
     rows = [encoding.ids for encoding in encodings]
     cut = 0
     for number, ids in enumerate(rows):
-        if len(ids) > room:
-            head, tail = kept(len(ids), room, truncation)
-            ids = ids[:head] + ids[len(ids) - tail :]
+        if len(ids) > max_length:
+            head, tail = kept(max_length - before - after, truncation)
+            rows[number] = ids[: before + head] + ids[len(ids) - tail - after :]
             cut += 1
-        rows[number] = before + ids + after
     lengths = np.fromiter(map(len, rows), np.int32, len(rows))
     flat = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
     return flat, lengths, cut
+
+
+def tokenize(
+    texts: list[str], tokenizer: Tokenizer, max_length: int, truncation: str
+) -> tuple[np.ndarray, np.ndarray, int]:
+    """`pack` of texts: (flat ids, lengths, number cut)."""
+    encodings = tokenizer.encode_batch_fast(texts)
+    return pack(encodings, special_tokens(tokenizer), max_length, truncation)
+
+
+def encoded(
+    batches: Iterable[tuple[pa.RecordBatch, int]], tokenizer: Tokenizer
+) -> Iterator[tuple[pa.RecordBatch, int, list[Encoding]]]:
+    """Record batches with their encodings; the next one is encoded while one is packed.
+
+    The tokenizer's threads leave Python alone while they work, so that they never wait for it.
+    """
+    with ThreadPoolExecutor(1) as ahead:
+        waiting: deque[tuple[pa.RecordBatch, int, Future[list[Encoding]]]] = deque()
+        for batch, read in batches:
+            texts = batch.column("text").to_pylist()
+            waiting.append((batch, read, ahead.submit(tokenizer.encode_batch_fast, texts)))
+            if len(waiting) > 2:
+                first, done, encodings = waiting.popleft()
+                yield first, done, encodings.result()
+        for first, done, encodings in waiting:
+            yield first, done, encodings.result()
 
 
 def id_type(vocab_size: int) -> pa.DataType:
@@ -96,31 +123,29 @@ def tokenize_split(
     source: Path, target: Path, tokenizer: Tokenizer, params: Params
 ) -> tuple[int, int, int]:
     """Tokenize one file into another; returns (rows, tokens, rows cut)."""
-    reviews = arrow.read(source)
     kind = id_type(tokenizer.get_vocab_size())
     columns = {"input_ids": pa.list_(kind), "label": pa.int64(), "row": pa.int64()}
-    schema = arrow.schema(columns, arrow.label_names(reviews.schema), max_length=params.max_length)
-    tokens = cut_rows = 0
+    names = arrow.label_names(arrow.schema_of(source))
+    schema = arrow.schema(columns, names, max_length=params.max_length)
+    specials = special_tokens(tokenizer)
+    row = tokens = cut_rows = 0
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal tokens, cut_rows
-        row = 0
-        with tqdm(total=len(reviews), desc=f"tokenize {source.stem}", unit=" rows") as bar:
-            for batch in reviews.to_batches():
-                texts = batch.column("text").to_pylist()
-                flat, lengths, cut = tokenize(
-                    texts, tokenizer, params.max_length, params.truncation
-                )
-                rows = pa.array(np.arange(row, row + len(texts)))
+        nonlocal row, tokens, cut_rows
+        size = source.stat().st_size
+        with tqdm(total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True) as bar:
+            for batch, read, encodings in encoded(arrow.stream(source), tokenizer):
+                flat, lengths, cut = pack(encodings, specials, params.max_length, params.truncation)
+                rows = pa.array(np.arange(row, row + len(batch)))
                 ids = arrow.list_array(flat, lengths, kind)
                 yield pa.record_batch([ids, batch.column("label"), rows], schema=schema)
-                row += len(texts)
+                row += len(batch)
                 tokens += len(flat)
                 cut_rows += cut
-                bar.update(len(texts))
+                bar.update(read - bar.n)
 
     arrow.write(target, schema, batches())
-    return len(reviews), tokens, cut_rows
+    return row, tokens, cut_rows
 
 
 def main(raw: Path, vocabulary: Path, config: Path, defaults: Path, tokenized: Path) -> None:

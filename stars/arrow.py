@@ -5,7 +5,9 @@ Hugging Face features, so `datasets.Dataset.from_file` opens the same file witho
 `Dataset.save_to_disk` would add fingerprints that differ between two clones.
 """
 
+import contextlib
 import json
+import mmap
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -54,12 +56,39 @@ def read(path: Path) -> pa.Table:
     Raises:
         UserError: if there is no file, or it is not an Arrow stream.
     """
+    return mapped(path)[0]
+
+
+def mapped(path: Path) -> tuple[pa.Table, mmap.mmap]:
+    """`read`, and the mapping, whose pages a long pass over a large file can give back."""
+    with _told(path), path.open("rb") as file:
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return pa.ipc.open_stream(pa.py_buffer(pages)).read_all(), pages
+
+
+def stream(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Read record batches one after the other, each with the bytes of the file read so far.
+
+    Not mapped: what has been read takes no memory, however large the file.
+    """
+    with _told(path), pa.OSFile(str(path)) as source:
+        for batch in pa.ipc.open_stream(source):
+            yield batch, source.tell()
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """The schema of a file, without its rows."""
+    with _told(path), pa.OSFile(str(path)) as source:
+        return pa.ipc.open_stream(source).schema
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
     try:
-        with pa.memory_map(str(path)) as source:
-            return pa.ipc.open_stream(source).read_all()
+        yield
     except FileNotFoundError:
         raise UserError(f"no file {str(path)!r}; type `dvc repro` or `dvc pull`") from None
-    except (pa.ArrowInvalid, OSError) as error:
+    except (ValueError, OSError) as error:  # pyarrow's and mmap's are among these
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise UserError(f"{str(path)!r} is damaged; type `dvc checkout --force`") from None
