@@ -67,9 +67,20 @@ def kept(room: int, truncation: str) -> tuple[int, int]:
     return head, room - head
 
 
+# Rows that the tokenizer's threads share at a time: enough to keep them busy, few enough that
+# what they return (about 20 kB a row) is packed and freed before it leaves the processor's cache.
+ENCODE_ROWS = 200
+
+Packed = tuple[np.ndarray, np.ndarray, int]
+
+
 def pack(
-    encodings: list[Encoding], specials: tuple[int, int], max_length: int, truncation: str
-) -> tuple[np.ndarray, np.ndarray, int]:
+    encodings: list[Encoding],
+    specials: tuple[int, int],
+    max_length: int,
+    truncation: str,
+    kind: np.dtype,
+) -> Packed:
     """Token ids of all texts, flat; the length of each (texts,); how many texts were cut.
 
     `specials` are the numbers of special tokens before and after every text: a cut keeps them.
@@ -83,66 +94,71 @@ def pack(
             rows[number] = ids[: before + head] + ids[len(ids) - tail - after :]
             cut += 1
     lengths = np.fromiter(map(len, rows), np.int32, len(rows))
-    flat = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-    return flat, lengths, cut
+    return np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum())), lengths, cut
 
 
 def tokenize(
-    texts: list[str], tokenizer: Tokenizer, max_length: int, truncation: str
-) -> tuple[np.ndarray, np.ndarray, int]:
-    """`pack` of texts: (flat ids, lengths, number cut)."""
-    encodings = tokenizer.encode_batch_fast(texts)
-    return pack(encodings, special_tokens(tokenizer), max_length, truncation)
+    texts: Iterable[list[str]], tokenizer: Tokenizer, max_length: int, truncation: str
+) -> Iterator[Packed]:
+    """Tokenize lists of texts: for each (flat ids, lengths, how many were cut), see `pack`.
 
-
-def encoded(
-    batches: Iterable[tuple[pa.RecordBatch, int]], tokenizer: Tokenizer
-) -> Iterator[tuple[pa.RecordBatch, int, list[Encoding]]]:
-    """Record batches with their encodings; the next one is encoded while one is packed.
-
-    The tokenizer's threads leave Python alone while they work, so that they never wait for it.
+    One thread packs what the tokenizer's threads have encoded while they encode the next rows:
+    they do not need Python's lock, and never wait for it.
     """
-    with ThreadPoolExecutor(1) as ahead:
-        waiting: deque[tuple[pa.RecordBatch, int, Future[list[Encoding]]]] = deque()
-        for batch, read in batches:
-            texts = batch.column("text").to_pylist()
-            waiting.append((batch, read, ahead.submit(tokenizer.encode_batch_fast, texts)))
-            if len(waiting) > 2:
-                first, done, encodings = waiting.popleft()
-                yield first, done, encodings.result()
-        for first, done, encodings in waiting:
-            yield first, done, encodings.result()
+    specials, kind = special_tokens(tokenizer), id_type(tokenizer.get_vocab_size())
+    with ThreadPoolExecutor(1) as packer:
+        behind: list[Future[Packed]] = []
+        for some in texts:
+            parts = []
+            for start in range(0, len(some), ENCODE_ROWS):
+                encodings = tokenizer.encode_batch_fast(some[start : start + ENCODE_ROWS])
+                parts.append(packer.submit(pack, encodings, specials, max_length, truncation, kind))
+            if behind:
+                yield _joined(behind)
+            behind = parts
+        if behind:
+            yield _joined(behind)
 
 
-def id_type(vocab_size: int) -> pa.DataType:
+def _joined(parts: list[Future[Packed]]) -> Packed:
+    flats, lengths, cuts = zip(*(part.result() for part in parts), strict=True)
+    return np.concatenate(flats), np.concatenate(lengths), sum(cuts)
+
+
+def id_type(vocab_size: int) -> np.dtype:
     """The narrowest integer type that every token id fits."""
-    return pa.uint16() if vocab_size <= 2**16 else pa.int32()
+    return np.dtype(np.uint16 if vocab_size <= 2**16 else np.int32)
 
 
 def tokenize_split(
     source: Path, target: Path, tokenizer: Tokenizer, params: Params
 ) -> tuple[int, int, int]:
     """Tokenize one file into another; returns (rows, tokens, rows cut)."""
-    kind = id_type(tokenizer.get_vocab_size())
+    kind = pa.from_numpy_dtype(id_type(tokenizer.get_vocab_size()))
     columns = {"input_ids": pa.list_(kind), "label": pa.int64(), "row": pa.int64()}
     names = arrow.label_names(arrow.schema_of(source))
     schema = arrow.schema(columns, names, max_length=params.max_length)
-    specials = special_tokens(tokenizer)
     row = tokens = cut_rows = 0
+    labels: deque[pa.Array] = deque()
+
+    def texts() -> Iterator[list[str]]:
+        size = source.stat().st_size
+        with tqdm(total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True) as bar:
+            for batch, read in arrow.stream(source):
+                labels.append(batch.column("label"))
+                yield batch.column("text").to_pylist()
+                bar.update(read - bar.n)
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal row, tokens, cut_rows
-        size = source.stat().st_size
-        with tqdm(total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True) as bar:
-            for batch, read, encodings in encoded(arrow.stream(source), tokenizer):
-                flat, lengths, cut = pack(encodings, specials, params.max_length, params.truncation)
-                rows = pa.array(np.arange(row, row + len(batch)))
-                ids = arrow.list_array(flat, lengths, kind)
-                yield pa.record_batch([ids, batch.column("label"), rows], schema=schema)
-                row += len(batch)
-                tokens += len(flat)
-                cut_rows += cut
-                bar.update(read - bar.n)
+        packed = tokenize(texts(), tokenizer, params.max_length, params.truncation)
+        for flat, lengths, cut in packed:
+            rows = pa.array(np.arange(row, row + len(lengths)))
+            ids = arrow.list_array(flat, lengths, kind)
+            yield pa.record_batch([ids, labels.popleft(), rows], schema=schema)
+            row += len(lengths)
+            tokens += len(flat)
+            cut_rows += cut
 
     arrow.write(target, schema, batches())
     return row, tokens, cut_rows

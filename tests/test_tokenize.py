@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pyarrow as pa
 from conftest import SHARED, edit, fails, needs_bert, needs_sample, run
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,6 +39,11 @@ def rows(flat, lengths) -> list[list[int]]:
     return [part.tolist() for part in np.split(flat, np.cumsum(lengths)[:-1])]
 
 
+def one(packed):
+    (found,) = packed
+    return found
+
+
 def loaded(folder):
     return load_tokenizer(*(folder / name for name in FILES))
 
@@ -47,7 +51,7 @@ def loaded(folder):
 @needs_bert
 def test_the_notebooks_sentence_has_the_notebooks_ids():
     tokenizer, longest = loaded(SHARED / "bert-base-cased")
-    flat, _, cut = tokenize([NOTEBOOK], tokenizer, 512, "head")
+    flat, _, cut = one(tokenize([[NOTEBOOK]], tokenizer, 512, "head"))
     expected = [101, 23158, 1204, 1175, 1106, 8294, 1114, 1199, 2053, 1105, 146, 1108]
     assert flat[:12].tolist() == expected
     assert (flat[-1], cut, longest) == (102, 0, 512)
@@ -59,7 +63,7 @@ def same_as_auto_tokenizer(folder, texts, max_length) -> None:
     theirs = AutoTokenizer.from_pretrained(folder)
     expected = theirs(texts, truncation=True, max_length=max_length)["input_ids"]
     tokenizer, _ = loaded(folder)
-    flat, lengths, _ = tokenize(texts, tokenizer, max_length, "head")
+    flat, lengths, _ = one(tokenize([texts], tokenizer, max_length, "head"))
     assert rows(flat, lengths) == expected
 
 
@@ -83,7 +87,7 @@ def test_truncation_keeps_the_ends_it_promises(tiny_checkpoint, words, max_lengt
     tokenizer, _ = loaded(tiny_checkpoint)
     text = " ".join(["good", "bad", "food"][place % 3] for place in range(words))
     whole = tokenizer.encode(text, add_special_tokens=False).ids
-    flat, _, cut = tokenize([text], tokenizer, max_length, truncation)
+    flat, _, cut = one(tokenize([[text]], tokenizer, max_length, truncation))
     ids = flat.tolist()
     assert len(ids) <= max_length
     assert (ids[0], ids[-1]) == (2, 3)  # [CLS] and [SEP]
@@ -113,14 +117,14 @@ def test_a_tokenizer_files_own_cut_and_padding_do_not_count(tiny_checkpoint, tmp
     own.save(str(tmp_path / "tokenizer.json"))
     others = (tiny_checkpoint / name for name in FILES[1:])
     tokenizer, _ = load_tokenizer(tmp_path / "tokenizer.json", *others)
-    _, lengths, _ = tokenize(["good", "the food was very good"], tokenizer, 32, "head")
+    _, lengths, _ = one(tokenize([["good", "the food was very good"]], tokenizer, 32, "head"))
     assert lengths[0] < lengths[1]
     assert lengths[1] > 4
 
 
 def test_ids_are_stored_in_the_narrowest_type():
-    assert id_type(28_996) == id_type(2**16) == pa.uint16()
-    assert id_type(2**16 + 1) == pa.int32()
+    assert id_type(28_996) == id_type(2**16) == np.uint16
+    assert id_type(2**16 + 1) == np.int32
 
 
 def test_rows_are_not_padded_and_lead_back_to_their_text(project):
