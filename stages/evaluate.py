@@ -68,7 +68,9 @@ def write_predictions(table: "pa.Table", logits: "np.ndarray", path: Path) -> No
     arrow.write(path, schema, batches())
 
 
-def write_plots(logits: "np.ndarray", labels: "np.ndarray", names: list[str], folder: Path) -> None:
+def write_plots(
+    logits: "np.ndarray", labels: "np.ndarray", names: list[str], title: str, folder: Path
+) -> None:
     """The confusion matrix and the scores of each class, for `dvc plots` and as a picture."""
     from stars import metrics, pictures
 
@@ -83,7 +85,6 @@ def write_plots(logits: "np.ndarray", labels: "np.ndarray", names: list[str], fo
     )
     _write_csv(folder / "per_class.csv", metrics.per_class(logits, labels, names))
     counts = metrics.confusion(logits, labels)
-    title = f"accuracy {counts.trace() / counts.sum():.3f} on {counts.sum():,} rows"
     pictures.confusion_matrix(counts, names, title, folder / "confusion.svg")
 
 
@@ -115,7 +116,9 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
     scores = metric.compute(predictions=logits, references=labels)
     with replacing(predictions) as predicted, replacing(plots) as pictures:
         write_predictions(table, logits, predicted)
-        write_plots(logits, labels, names, pictures)
+        interval = f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}]"
+        title = f"accuracy {scores['accuracy']:.3f} {interval} on {scores['n']:,} rows"
+        write_plots(logits, labels, names, title, pictures)
         write_json(scored, scores)
     print(json.dumps(scores, indent=2))
 
