@@ -20,7 +20,7 @@ ROWS = {
 }
 NEXT = """
 Look:     plots/training/training.svg, plots/test/confusion.svg; dvc plots show
-Change:   dvc exp run -S train.learning_rate=5e-5, then dvc exp show
+Change:   dvc exp run -S train.learning_rate=5e-5, then dvc exp show --only-changed
 Compare:  dvc metrics diff, dvc params diff
 Your own: README.md, "Your own reviews"
 """
