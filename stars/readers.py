@@ -61,7 +61,6 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
             tar = stack.enter_context(tarfile.open(archive, "r:gz"))
             stream = stack.enter_context(_member(tar, archive, path.relative_to(archive)))
         else:
-            _check_there(path)
             stream = stack.enter_context(path.open("rb"))
         if path.name.endswith(".gz"):
             stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
@@ -69,15 +68,17 @@ def _open(path: Path) -> Iterator[IO[bytes]]:
 
 
 def on_disk(path: Path) -> Path:
-    """The file that holds `path`: itself, or the archive it is in."""
-    return next((p for p in path.parents if p.name.endswith(ARCHIVES) and p.is_file()), path)
+    """The file that holds `path`: itself, or the archive it is in.
 
-
-def _check_there(path: Path) -> None:
-    if not path.is_file():
+    Raises:
+        UserError: if there is none.
+    """
+    archives = [p for p in path.parents if p.name.endswith(ARCHIVES) and p.is_file()]
+    if not archives and not path.is_file():
         found = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
         listed = ", ".join(found[:8]) or "nothing"
         raise UserError(f"no file {str(path)!r}; {str(path.parent)!r} holds {listed}")
+    return archives[0] if archives else path
 
 
 def _member(tar: tarfile.TarFile, archive: Path, wanted: Path) -> IO[bytes]:

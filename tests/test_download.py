@@ -248,6 +248,10 @@ def test_a_review_of_five_megabytes_is_only_a_long_review(project):
 
 BAD = {
     "missing file": ("other.csv", b"", {}, "no file 'input/reviews/a.csv'"),
+    "missing second file": (
+        "a.csv", b"label,text\n0,x\n", {"test_file": "b.csv", "test_size": None},
+        "no file 'input/reviews/b.csv'; 'input/reviews' holds a.csv",
+    ),
     "unknown kind": ("a.xls", b"", {"train_file": "a.xls"}, "must end in .csv"),
     "empty file": ("a.csv", b"", {}, "is empty"),
     "only a header": ("a.csv", b"label,text\n", {}, "is empty"),

@@ -16,7 +16,6 @@ from stars.params import check, read_yaml, stage_models
 PIPELINE = read_yaml(ROOT / "dvc.yaml")
 STAGES = PIPELINE["stages"]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-LIGHT = ["download", "pretrained", "tokenize", "sample", "train", "evaluate"]
 
 
 def own_imports(script: Path) -> set[Path]:
@@ -147,7 +146,7 @@ def test_the_notebook_preset_is_the_notebook():
     assert train["logging_steps"] == 30
 
 
-@pytest.mark.parametrize("name", LIGHT)
+@pytest.mark.parametrize("name", STAGES)
 def test_importing_a_stage_imports_neither_torch_nor_datasets(name):
     heavy = "{'torch', 'transformers', 'datasets'}"
     code = f"import sys, stages.{name}; print({heavy} & {{*sys.modules}})"
