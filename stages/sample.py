@@ -14,8 +14,9 @@ from stars import arrow
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run
 
-# Every row drawn leaves its page of the file in memory: give them back now and then.
-RELEASE_ROWS = 50 * arrow.BATCH_ROWS
+# Every row drawn leaves some pages of the file in memory (up to 64 kB): give them back so often
+# that they stay below 200 MB.
+RELEASE_BATCHES = 3
 
 Size = PositiveInt | Literal["all"]
 
@@ -38,15 +39,34 @@ def shuffled(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
     The order is that of `datasets.Dataset.shuffle(seed)`. With `stratify`, every prefix has the
     labels in the proportions of the whole, to within a row or so for each label.
     """
-    order = np.random.default_rng(seed).permutation(len(labels))
+    rng = np.random.default_rng(seed)
     if not stratify:
+        order = np.arange(len(labels), dtype=np.uint32)
+        rng.shuffle(order)
         return order
-    # A label's k-th row of n stands at the share (k + 1/2) / n of the whole.
-    place = np.empty(len(order))
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels[order] == label)
-        place[rows] = (np.arange(len(rows)) + 0.5) / len(rows)
-    return order[np.argsort(place, kind="stable")]
+    order = np.empty(len(labels), np.uint32)
+    counts = np.bincount(labels).tolist()
+    for label in range(len(counts)):
+        rows = np.flatnonzero(labels == label).astype(np.uint32)
+        rng.shuffle(rows)
+        for start, stop in arrow.spans(len(rows)):
+            order[places(np.arange(start, stop), label, counts)] = rows[start:stop]
+    return order
+
+
+def places(k: np.ndarray, label: int, counts: list[int]) -> np.ndarray:
+    """The place in the order of a label's k-th rows, if each label's rows are spread evenly.
+
+    A label's k-th row of n stands at the share (k + 1/2) / n of the whole; where two labels
+    share a place, the smaller label comes first.
+    """
+    place, n = k.copy(), counts[label]
+    for other, rows in enumerate(counts):
+        if other != label and rows:
+            # How many j have (j + 1/2) / rows < (k + 1/2) / n; or <=, in whole numbers.
+            ahead = (2 * k + 1) * rows - n
+            place += ahead // (2 * n) + 1 if other < label else -(-ahead // (2 * n))
+    return place
 
 
 def take(
@@ -68,7 +88,7 @@ def take(
             f"sample.{name}_size is {size}, but only {len(order)} rows are left to draw from; "
             f"set at most {len(order)}"
         )
-    return order[: int(size)]
+    return order[: int(size)].copy()  # not a view, which would keep all of the order in memory
 
 
 def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple[str, np.ndarray]]:
@@ -114,35 +134,49 @@ def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple
     return chosen
 
 
-def write_rows(tokenized: pa.Table, pages: mmap.mmap, rows: np.ndarray, target: Path) -> None:
+def write_rows(
+    tokenized: pa.Table, pages: mmap.mmap, labels: np.ndarray, rows: np.ndarray, target: Path
+) -> None:
     """Copy the chosen rows, in the order given, one record batch in memory at a time."""
     schema = tokenized.schema
     ids = arrow.Lists(tokenized["input_ids"])
-    labels = arrow.column(tokenized, "label")
     kind = schema.field("input_ids").type.value_type
 
     def batches() -> Iterator[pa.RecordBatch]:
-        for start, stop in tqdm(list(arrow.spans(len(rows))), f"sample {target.stem}", delay=1):
+        spans = tqdm(list(arrow.spans(len(rows))), f"sample {target.stem}", delay=1)
+        for number, (start, stop) in enumerate(spans):
             part = rows[start:stop]
-            chosen = arrow.list_array(
-                np.concatenate([ids[row] for row in part]), ids.lengths[part], kind
-            )
-            yield pa.record_batch([chosen, labels[part], part], schema=schema)
-            if start % RELEASE_ROWS == 0:
+            lists = [ids[row] for row in part.tolist()]
+            lengths = np.fromiter(map(len, lists), np.int32, len(lists))
+            chosen = arrow.list_array(np.concatenate(lists), lengths, kind)
+            numbers = [column.astype(np.int64) for column in (labels[part], part)]
+            yield pa.record_batch([chosen, *numbers], schema=schema)
+            if number % RELEASE_BATCHES == 0:
                 pages.madvise(mmap.MADV_DONTNEED)
 
     arrow.write(target, schema, batches())
 
 
+def labels_of(tokenized: pa.Table, pages: mmap.mmap) -> np.ndarray:
+    """The label of each row, in the narrowest type: there can be millions of rows."""
+    column, classes = tokenized["label"], len(arrow.label_names(tokenized.schema))
+    labels = np.empty(len(tokenized), np.min_scalar_type(classes))
+    for number, (start, stop) in enumerate(arrow.spans(len(tokenized))):
+        labels[start:stop] = column.chunk(number)
+        if number % RELEASE_BATCHES == 0:
+            pages.madvise(mmap.MADV_DONTNEED)
+    return labels
+
+
 def main(tokenized: Path, sampled: Path) -> None:
     params = load_params(Params, "sample")
     splits = {split: arrow.mapped(tokenized / f"{split}.arrow") for split in ("train", "test")}
-    labels = {split: arrow.column(table, "label") for split, (table, _) in splits.items()}
+    labels = {split: labels_of(*file) for split, file in splits.items()}
     chosen = draw(labels["train"], labels["test"], params)
     with replacing(sampled) as partial:
         partial.mkdir()
         for name, (split, rows) in chosen.items():
-            write_rows(*splits[split], rows, partial / f"{name}.arrow")
+            write_rows(*splits[split], labels[split], rows, partial / f"{name}.arrow")
             counts = np.bincount(labels[split][rows])
             print(f"{name}: {len(rows):,} rows from {split}, by label {counts.tolist()}")
 

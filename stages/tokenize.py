@@ -1,12 +1,14 @@
 """Turn the reviews into token ids, cut to the model's length and not padded."""
 
+import contextlib
 import json
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -67,21 +69,17 @@ def kept(room: int, truncation: str) -> tuple[int, int]:
     return head, room - head
 
 
-# Rows that the tokenizer's threads share at a time: enough to keep them busy, few enough that
-# what they return (about 20 kB a row) is packed and freed before it leaves the processor's cache.
-ENCODE_ROWS = 200
+# Rows encoded before they are packed: what the tokenizer returns (about 20 kB a row) is freed
+# before it leaves the processor's cache.
+ENCODE_ROWS = 100
 
 Packed = tuple[np.ndarray, np.ndarray, int]
 
 
 def pack(
-    encodings: list[Encoding],
-    specials: tuple[int, int],
-    max_length: int,
-    truncation: str,
-    kind: np.dtype,
-) -> Packed:
-    """Token ids of all texts, flat; the length of each (texts,); how many texts were cut.
+    encodings: list[Encoding], specials: tuple[int, int], max_length: int, truncation: str
+) -> tuple[list[list[int]], int]:
+    """The token ids of each text, cut to `max_length`; how many texts were cut.
 
     `specials` are the numbers of special tokens before and after every text: a cut keeps them.
     """
@@ -93,36 +91,76 @@ def pack(
             head, tail = kept(max_length - before - after, truncation)
             rows[number] = ids[: before + head] + ids[len(ids) - tail - after :]
             cut += 1
-    lengths = np.fromiter(map(len, rows), np.int32, len(rows))
-    return np.fromiter(chain.from_iterable(rows), kind, int(lengths.sum())), lengths, cut
+    return rows, cut
+
+
+def encode(texts: pa.Array, tokenizer: Tokenizer, max_length: int, truncation: str) -> Packed:
+    """Token ids of all texts, flat; the length of each (texts,); how many texts were cut."""
+    specials, kind = special_tokens(tokenizer), id_type(tokenizer.get_vocab_size())
+    flats, lengths, cut = [np.zeros(0, kind)], [np.zeros(0, np.int32)], 0
+    for start in range(0, len(texts), ENCODE_ROWS):
+        some = texts[start : start + ENCODE_ROWS].to_pylist()
+        rows, cuts = pack(tokenizer.encode_batch_fast(some), specials, max_length, truncation)
+        lengths.append(np.fromiter(map(len, rows), np.int32, len(rows)))
+        flats.append(np.fromiter(chain.from_iterable(rows), kind, int(lengths[-1].sum())))
+        cut += cuts
+    return np.concatenate(flats), np.concatenate(lengths), cut
+
+
+class Workers(NamedTuple):
+    """Where texts are encoded: `ahead` arrays of them at a time, with this tokenizer."""
+
+    executor: Executor
+    tokenizer: Tokenizer
+    ahead: int
+
+
+@contextlib.contextmanager
+def workers(tokenizer: Tokenizer) -> Iterator[Workers]:
+    """The cores of this machine, or of the Dask cluster that DASK_SCHEDULER_ADDRESS names.
+
+    Raises:
+        UserError: if the cluster cannot be used.
+    """
+    address = os.environ.get("DASK_SCHEDULER_ADDRESS")
+    if not address:
+        # One thread for each core, each with rows of its own, wait less for each other than the
+        # tokenizer's threads do, which share every call.
+        os.environ["TOKENIZERS_PARALLELISM"] = "false"
+        cores = os.cpu_count() or 1
+        with ThreadPoolExecutor(cores) as threads:
+            yield Workers(threads, tokenizer, cores)
+        return
+    told = f"DASK_SCHEDULER_ADDRESS is {address!r}"
+    try:
+        from distributed import Client
+    except ImportError:
+        raise UserError(
+            f"{told}, but Dask is not installed; type `pip install -e '.[cluster]'`, or unset it"
+        ) from None
+    try:
+        client = Client(address)
+        client.wait_for_workers(1, timeout=60)
+    except (OSError, ValueError, TimeoutError) as error:
+        raise UserError(f"{told}: {error}; start a scheduler and workers, or unset it") from None
+    with client:
+        everywhere = client.scatter(tokenizer, broadcast=True)
+        threads_there = sum(client.nthreads().values())
+        print(f"encoding on {threads_there} threads of the cluster at {address}", flush=True)
+        yield Workers(client.get_executor(pure=False), everywhere, 2 * threads_there)
 
 
 def tokenize(
-    texts: Iterable[list[str]], tokenizer: Tokenizer, max_length: int, truncation: str
+    texts: Iterable[pa.Array], at: Workers, max_length: int, truncation: str
 ) -> Iterator[Packed]:
-    """Tokenize lists of texts: for each (flat ids, lengths, how many were cut), see `pack`.
-
-    One thread packs what the tokenizer's threads have encoded while they encode the next rows:
-    they do not need Python's lock, and never wait for it.
-    """
-    specials, kind = special_tokens(tokenizer), id_type(tokenizer.get_vocab_size())
-    with ThreadPoolExecutor(1) as packer:
-        behind: list[Future[Packed]] = []
-        for some in texts:
-            parts = []
-            for start in range(0, len(some), ENCODE_ROWS):
-                encodings = tokenizer.encode_batch_fast(some[start : start + ENCODE_ROWS])
-                parts.append(packer.submit(pack, encodings, specials, max_length, truncation, kind))
-            if behind:
-                yield _joined(behind)
-            behind = parts
-        if behind:
-            yield _joined(behind)
-
-
-def _joined(parts: list[Future[Packed]]) -> Packed:
-    flats, lengths, cuts = zip(*(part.result() for part in parts), strict=True)
-    return np.concatenate(flats), np.concatenate(lengths), sum(cuts)
+    """`encode` each array of texts, in their order, many at a time."""
+    waiting: deque[Future[Packed]] = deque()
+    for some in texts:
+        waiting.append(at.executor.submit(encode, some, at.tokenizer, max_length, truncation))
+        if len(waiting) > at.ahead:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def id_type(vocab_size: int) -> np.dtype:
@@ -131,7 +169,7 @@ def id_type(vocab_size: int) -> np.dtype:
 
 
 def tokenize_split(
-    source: Path, target: Path, tokenizer: Tokenizer, params: Params
+    source: Path, target: Path, tokenizer: Tokenizer, at: Workers, params: Params
 ) -> tuple[int, int, int]:
     """Tokenize one file into another; returns (rows, tokens, rows cut)."""
     kind = pa.from_numpy_dtype(id_type(tokenizer.get_vocab_size()))
@@ -141,18 +179,17 @@ def tokenize_split(
     row = tokens = cut_rows = 0
     labels: deque[pa.Array] = deque()
 
-    def texts() -> Iterator[list[str]]:
+    def texts() -> Iterator[pa.Array]:
         size = source.stat().st_size
         with tqdm(total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True) as bar:
             for batch, read in arrow.stream(source):
                 labels.append(batch.column("label"))
-                yield batch.column("text").to_pylist()
+                yield batch.column("text")
                 bar.update(read - bar.n)
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal row, tokens, cut_rows
-        packed = tokenize(texts(), tokenizer, params.max_length, params.truncation)
-        for flat, lengths, cut in packed:
+        for flat, lengths, cut in tokenize(texts(), at, params.max_length, params.truncation):
             rows = pa.array(np.arange(row, row + len(lengths)))
             ids = arrow.list_array(flat, lengths, kind)
             yield pa.record_batch([ids, labels.popleft(), rows], schema=schema)
@@ -172,11 +209,11 @@ def main(raw: Path, vocabulary: Path, config: Path, defaults: Path, tokenized: P
             f"tokenize.max_length is {params.max_length}, but the model takes at most {longest} "
             f"tokens; set it to {longest} or less"
         )
-    with replacing(tokenized) as partial:
+    with replacing(tokenized) as partial, workers(tokenizer) as at:
         partial.mkdir()
         for split in ("train", "test"):
             rows, tokens, cut = tokenize_split(
-                raw / f"{split}.arrow", partial / f"{split}.arrow", tokenizer, params
+                raw / f"{split}.arrow", partial / f"{split}.arrow", tokenizer, at, params
             )
             print(
                 f"{split}: {rows:,} rows, {tokens:,} tokens, {tokens / rows:.0f} a row; "

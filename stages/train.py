@@ -1,7 +1,6 @@
 """Fine-tune the checkpoint on the sample, with Hugging Face's Trainer."""
 
 import contextlib
-import dataclasses
 import json
 import os
 import re
@@ -18,43 +17,67 @@ from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must not
-    import torch
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
-Precision = Literal["fp32", "bf16", "auto"]
-
-
-# The command that dvc.yaml starts this stage with. A shell runs it, after whichever stages run
-# before have checked it here.
-Launch = Annotated[str, Field(pattern=r"^(python|(torchrun|accelerate launch)( [\w.:=/-]+)*)$")]
+WORD = r" [\w.:=/-]+"
 
 
 class Params(StageParams):
-    launch: Launch
+    # The command that dvc.yaml starts this stage with. A shell runs it, after whichever stages run
+    # before have checked it here.
+    launch: Annotated[
+        str,
+        Field(pattern=rf"^(python|(srun({WORD})* )?(torchrun|accelerate launch)({WORD})*)$"),
+    ]
     num_train_epochs: PositiveFloat
     learning_rate: PositiveFloat
+    head_learning_rate: PositiveFloat
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"]
     warmup_steps: NonNegativeFloat
     weight_decay: NonNegativeFloat
     layer_decay: Annotated[float, Field(gt=0, le=1)]
+    attention_dropout: Annotated[float, Field(ge=0, lt=1)]
     per_device_train_batch_size: PositiveInt
     per_device_eval_batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
+    activation_checkpointing: bool
+    torch_compile: bool
+    tf32: bool
     train_sampling_strategy: Literal["random", "group_by_length"]
     padding: Literal["longest", "max_length"]
-    precision: Precision
+    precision: Literal["auto", "fp32", "bf16", "fp16"]
     load_best_model_at_end: bool
+    save_steps: PositiveInt
     logging_steps: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**32)]
 
 
-def has_bf16() -> bool:
-    """Whether this machine computes in bfloat16 faster than in float32."""
+def computed_in(precision: str) -> tuple[str, str]:
+    """What this machine computes in, and why: ("bf16", "auto: this CPU has AMX").
+
+    Raises:
+        UserError: if it cannot compute in what was asked for.
+    """
     import torch
 
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+    cuda = torch.cuda.is_available()
+    if cuda:
+        fast = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        why = f"{torch.cuda.get_device_name()} has{'' if fast == 'bf16' else ' no'} bf16"
+    elif torch.cpu._is_amx_tile_supported():
+        fast, why = "bf16", "this CPU has AMX"
+    elif torch.cpu._is_avx512_bf16_supported():
+        fast, why = "bf16", "this CPU has AVX512_BF16"
+    else:
+        fast, why = "fp32", "this CPU has neither AVX512_BF16 nor AMX"
+    if precision == "auto":
+        return fast, f"auto: {why}"
+    if (precision == "bf16" and fast != "bf16") or (precision == "fp16" and not cuda):
+        raise UserError(
+            f"train.precision is {precision!r}, but this machine has no hardware for it; "
+            f"set it to 'fp32' or 'auto'"
+        )
+    return precision, "as asked"
 
 
 def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
@@ -62,64 +85,83 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     import torch
     from transformers import TrainingArguments
 
-    ours = {"launch", "layer_decay", "padding", "precision"}
-    bf16 = params.precision == "bf16" or (params.precision == "auto" and has_bf16())
+    ours = {
+        "launch", "head_learning_rate", "layer_decay", "attention_dropout", "padding",
+        "precision", "save_steps", "tf32",
+    }  # fmt: skip
+    precision, _ = computed_in(params.precision)
+    if params.tf32 and not torch.cuda.is_available():
+        raise UserError("train.tf32 is true, but this machine has no CUDA GPU; set it to false")
     return TrainingArguments(
         output_dir=str(output_dir),
         **params.model_dump(exclude=ours),
-        bf16=bf16,
+        tf32=params.tf32 or None,
+        bf16=precision == "bf16",
+        fp16=precision == "fp16",
         use_cpu=not torch.accelerator.is_available(),
         dataloader_pin_memory=torch.cuda.is_available(),
+        include_num_input_tokens_seen="non_padding",
         eval_strategy="epoch",
-        save_strategy="epoch" if params.load_best_model_at_end else "no",
-        save_total_limit=1,
+        save_strategy="epoch",  # and between, see stars/checkpoints.py
+        save_total_limit=3 if params.load_best_model_at_end else 2,  # one to fall back to
         metric_for_best_model="accuracy",
         logging_nan_inf_filter=False,  # it shows the mean so far instead
     )
 
 
-def load_model(pretrained: Path, names: list[str], seed: int) -> "PreTrainedModel":
+def load_model(
+    pretrained: Path, names: list[str], seed: int, attention_dropout: float
+) -> "PreTrainedModel":
     """The checkpoint with a new classification head, drawn by `seed`."""
-    from transformers import AutoModelForSequenceClassification, set_seed
+    from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
 
-    set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+    from stars import first_token
+
+    config = AutoConfig.from_pretrained(
         pretrained,
         num_labels=len(names),
         id2label=dict(enumerate(names)),
         label2id={name: label for label, name in enumerate(names)},
     )
+    if config.pad_token_id is None:
+        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
+    known = ("attention_probs_dropout_prob", "attention_dropout")  # BERT's name, and others'
+    name = next((name for name in known if hasattr(config, name)), None)
+    if name is None:
+        raise UserError(f"the config of this {config.model_type} has none of {', '.join(known)}")
+    setattr(config, name, attention_dropout)
+    set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        pretrained, config=config
+    )
+    first_token.compute_only_first(model)
     return model
 
 
-def parameter_groups(
-    model: "torch.nn.Module", learning_rate: float, weight_decay: float, layer_decay: float
-) -> list[dict[str, Any]]:
-    """Parameters for AdamW; each layer learns `layer_decay` times as fast as the one above it.
+def parameter_groups(model: "PreTrainedModel", params: Params) -> list[dict[str, Any]]:
+    """Parameters for AdamW: the head, and layers of which each learns slower than the one above.
 
-    The head and the pooler learn at `learning_rate`, the embeddings slowest; biases and norms do
-    not decay. Sun et al. 2019, section 5.3.4 (there: 0.95).
+    The head, which is new, learns at `head_learning_rate`; a pooler and the uppermost layer at
+    about `learning_rate`, each layer below it `layer_decay` times as fast (Sun et al. 2019,
+    section 5.3.4: 0.95), the embeddings slowest. Biases and norms do not decay.
     """
-    numbers = [
-        int(found.group(1)) if (found := re.search(r"\.layers?\.(\d+)\.", name)) else None
+    numbers = {
+        name: int(found.group(1))
         for name, _ in model.named_parameters()
-    ]
-    layers = max((number for number in numbers if number is not None), default=-1) + 1
-    if not layers:
+        if (found := re.search(r"\.layers?\.(\d+)\.", name))
+    }
+    layers = max(numbers.values(), default=-1) + 1
+    if not layers and params.layer_decay < 1:
         raise UserError("this checkpoint's layers have no numbers; set train.layer_decay to 1.0")
-    groups: dict[tuple[int, bool], dict[str, Any]] = {}
-    for (name, parameter), number in zip(model.named_parameters(), numbers, strict=True):
-        depth = 0 if "embeddings" in name else layers + 1 if number is None else number + 1
-        decays = parameter.ndim > 1
-        group = groups.setdefault(
-            (depth, decays),
-            {
-                "params": [],
-                "lr": learning_rate * layer_decay ** (layers + 1 - depth),
-                "weight_decay": weight_decay if decays else 0.0,
-            },
-        )
-        group["params"].append(parameter)
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        depth = 0 if "embeddings" in name else numbers.get(name, layers) + 1
+        rate = params.learning_rate * params.layer_decay ** (layers + 1 - depth)
+        if not name.startswith(f"{model.base_model_prefix}."):
+            rate = params.head_learning_rate
+        decay = params.weight_decay if parameter.ndim > 1 else 0.0
+        group = {"params": [], "lr": rate, "weight_decay": decay}
+        groups.setdefault((rate, parameter.ndim > 1), group)["params"].append(parameter)
     return list(groups.values())
 
 
@@ -133,30 +175,49 @@ def make_trainer(
     from transformers import PrinterCallback, ProgressCallback, Trainer
 
     from stars import arrow, batching, evaluate_module, progress
+    from stars.checkpoints import saving
 
     train = arrow.read(sampled / "train.arrow")
     validation = arrow.read(sampled / "validation.arrow")
-    model = load_model(pretrained, arrow.label_names(train.schema), params.seed)
+    names = arrow.label_names(train.schema)
     args = training_arguments(params, checkpoints)
+    model = load_model(pretrained, names, params.seed, params.attention_dropout)
     examples = batching.Examples(train)
     # In order of length, evaluation pads next to nothing; the scores do not see the order.
     lengths = arrow.Lists(validation["input_ids"]).lengths
     by_length = batching.Examples(validation, np.argsort(lengths, kind="stable"))
     metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
     max_length: int = json.loads(train.schema.metadata[b"max_length"])
-    pad_id = model.config.pad_token_id
-    if pad_id is None:
-        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
+    width = max_length if params.padding == "max_length" else None
 
-    class GroupedTrainer(Trainer):
+    class StarsTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             if params.train_sampling_strategy == "random":
                 return super()._get_train_sampler(train_dataset)
             batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
             return batching.LengthGroupedSampler(examples.lengths, batch, params.seed)
 
+        # What the next point of the loss curve has summed up so far is no part of a checkpoint:
+        # a training that goes on would begin that sum anew.
+        def _save_checkpoint(self, model: Any, trial: Any) -> None:
+            mean = self.accelerator.gather(self._tr_loss).mean().item()
+            sums = {"loss": mean, "since": self._globalstep_last_logged}
+            checkpoint = Path(args.output_dir, f"checkpoint-{self.state.global_step}")
+            first = self.is_world_process_zero()
+            with saving(checkpoint, first, self.accelerator.wait_for_everyone):
+                self.state.stateful_callbacks["sums"] = sums
+                super()._save_checkpoint(model, trial)
+                del self.state.stateful_callbacks["sums"]
+
+        def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+            sums = self.state.stateful_callbacks.pop("sums", None)
+            if sums is not None:
+                self._tr_loss += sums["loss"]
+                self._globalstep_last_logged = sums["since"]
+            super()._run_epoch(*args, **kwargs)
+
     def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
-        return batching.pad(batch, pad_id, max_length if params.padding == "max_length" else None)
+        return batching.pad(batch, model.config.pad_token_id, width)
 
     def compute_metrics(evaluated: Any) -> dict[str, Any]:
         if not np.isfinite(evaluated.predictions).all():
@@ -164,13 +225,11 @@ def make_trainer(
         scores = metric.compute(predictions=evaluated.predictions, references=evaluated.label_ids)
         return {key: value for key, value in scores.items() if key != "loss"}
 
-    optimizer = None
-    if params.layer_decay < 1:
-        groups = parameter_groups(
-            model, params.learning_rate, params.weight_decay, params.layer_decay
-        )
+    optimizer = None  # Trainer's own is the same, where all parameters learn at one rate
+    if params.layer_decay < 1 or params.head_learning_rate != params.learning_rate:
+        groups = parameter_groups(model, params)
         optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
-    trainer = GroupedTrainer(
+    trainer = StarsTrainer(
         model=model,
         args=args,
         data_collator=collate,
@@ -190,24 +249,27 @@ def make_trainer(
 
 def describe(params: Params, trainer: "Trainer", max_length: int) -> str:
     """What is about to be trained, and on what."""
+    import math
+
     import numpy as np
 
     from stars import batching
 
     lengths = trainer.train_dataset.lengths  # type: ignore[union-attr]
-    order, size = np.arange(len(lengths)), params.per_device_train_batch_size
+    order, size = np.arange(len(lengths)), trainer.args.train_batch_size
+    whole = size * params.gradient_accumulation_steps * trainer.args.world_size
     if params.train_sampling_strategy == "group_by_length":
-        grouped = size * params.gradient_accumulation_steps * trainer.args.world_size
-        order = batching.length_grouped(lengths, grouped, params.seed, 0)
+        order = batching.length_grouped(lengths, whole, params.seed, 0)
     if params.padding == "max_length":
         padding = 1 - lengths.mean() / max_length
     else:
         padding = batching.padding_share(lengths, order, size)
+    steps = math.ceil(math.ceil(len(lengths) / whole) * params.num_train_epochs)
     weights = sum(parameter.numel() for parameter in trainer.model.parameters())  # type: ignore[union-attr]
-    precision = "bf16" if trainer.args.bf16 else "fp32"
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
-        f"{weights / 1e6:.1f}M parameters in {precision} on {trainer.args.device}"
+        f"{steps:,} steps of {whole} rows; {weights / 1e6:.1f}M parameters "
+        f"in {' ('.join(computed_in(params.precision))}) on {trainer.args.device}"
     )
 
 
@@ -223,100 +285,95 @@ def save(trainer: "Trainer", pretrained: Path, target: Path, max_length: int) ->
     tokenizer.save_pretrained(target)
 
 
-def write_curves(trainer: "Trainer", folder: Path) -> None:
-    """The curves as TSV and as a picture, the resolved arguments and the trainer's state."""
-    from stars import pictures, progress
+def run_key(params: Params, device: str, sampled: Path, pretrained: Path) -> str:
+    """The name of this run's folder of checkpoints: of all that decides its weights."""
+    from stars import checkpoints
 
-    folder.mkdir()
-    curves = progress.curves(trainer.state.log_history)
-    for name, pairs in curves.items():
-        title = name.replace("/", "_")
-        lines = [f"step\t{name.split('/')[1]}", *(f"{step}\t{value}" for step, value in pairs)]
-        (folder / f"{title}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    pictures.training_curves(curves, folder / "training.svg")
-    arguments = trainer.args.to_dict()
-    for place in ("output_dir", "run_name"):  # names of this machine, not of this run
-        arguments.pop(place, None)
-    write_json(folder / "arguments.json", arguments)
-    state = dataclasses.asdict(trainer.state)
-    state["log_history"] = [progress.without_times(entry) for entry in state["log_history"]]
-    for place in ("best_model_checkpoint", "stateful_callbacks"):
-        state.pop(place)
-    write_json(folder / "state.json", state)
-
-
-def validation_scores(trainer: "Trainer") -> dict[str, Any]:
-    """The validation scores of the model that is kept: the last epoch's, or the best one's."""
-    from stars import progress
-
-    evaluated = [entry for entry in trainer.state.log_history if "eval_accuracy" in entry]
-    entry = evaluated[-1]
-    if trainer.args.load_best_model_at_end:
-        entry = max(evaluated, key=lambda entry: entry["eval_accuracy"])
-    ours = {key.removeprefix("eval_"): entry[key] for key in progress.without_times(entry)}
-    return {key: value for key, value in ours.items() if key not in ("epoch", "step")}
-
-
-@contextlib.contextmanager
-def cleared(checkpoints: Path, logs: Path) -> Iterator[None]:
-    """Remove the checkpoints in the end; and the live logs, if the training fails."""
-    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
-    try:
-        yield
-    except BaseException:
-        if first:
-            shutil.rmtree(logs, ignore_errors=True)
-        raise
-    finally:
-        if first:
-            shutil.rmtree(checkpoints, ignore_errors=True)
+    decides = {
+        **params.model_dump(exclude={"launch"}),
+        "computed in": computed_in(params.precision)[0],
+        "device": device,
+        "processes": os.environ.get("WORLD_SIZE", "1"),
+    }
+    here = Path(__file__)
+    code = [here, *sorted(here.parents[1].joinpath("stars").glob("*.py"))]
+    data = [sampled / "train.arrow", sampled / "validation.arrow", pretrained]
+    return checkpoints.key(decides, [*code, *data])
 
 
 def main(
     sampled: Path, pretrained: Path, finetuned: Path, logs: Path, plots: Path, validation: Path
 ) -> None:
     params = load_params(Params, "train")
-    if params.precision == "bf16" and not has_bf16():
-        raise UserError(
-            "train.precision is 'bf16', but this machine has no hardware for it; "
-            "set it to 'fp32' or 'auto'"
-        )
+
+    import torch
     from transformers.utils import logging
 
-    from stars import progress
+    from stars import arrow, checkpoints, curves, progress
+    from stars.memory import keep_freed_memory
 
+    if not torch.accelerator.is_available():
+        keep_freed_memory()
     # The checkpoint's loading has a bar of its own, and a table that says the head is new.
     logging.disable_progress_bar()
     logging.set_verbosity_error()
-    checkpoints = finetuned.with_name("checkpoints")
-    with cleared(checkpoints, logs):
-        with closing(progress.Progress()) as bar, closing(progress.LiveCurves(logs)) as live:
-            trainer, max_length = make_trainer(
-                params, pretrained, sampled, checkpoints, [bar, live]
-            )
-            if trainer.is_world_process_zero():
-                print(describe(params, trainer, max_length), flush=True)
+    arrow.schema_of(sampled / "train.arrow")  # tells a missing or damaged file
+    device = str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
+    saved = Path("checkpoints", run_key(params, device, sampled, pretrained))
+    first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
+    newest, damaged = checkpoints.newest(saved)
+    keeper = checkpoints.Checkpoints(params.save_steps)
+    with (
+        removed_on_failure(logs, first),
+        closing(progress.Progress()) as bar,
+        closing(progress.LiveCurves(logs)) as live,
+    ):
+        trainer, max_length = make_trainer(params, pretrained, sampled, saved, [bar, live, keeper])
+        trainer.accelerator.wait_for_everyone()  # all have looked for the newest
+        if first:
+            for checkpoint in damaged:
+                print(f"{checkpoint} is damaged or not whole: passed over", flush=True)
+                shutil.rmtree(checkpoint)
+            print(describe(params, trainer, max_length), flush=True)
+            if newest is not None:
+                print(f"going on from {newest}", flush=True)
+        with keeper.listening():
             started = time.monotonic()
-            trainer.train()
+            trainer.train(resume_from_checkpoint=str(newest) if newest else None)
             seconds = time.monotonic() - started
-        if trainer.is_world_process_zero():
-            scores = validation_scores(trainer)
-            with replacing(finetuned) as model, replacing(plots) as curves:
+        if first:
+            scores = curves.validation_scores(
+                trainer.state.log_history, params.load_best_model_at_end
+            )
+            with replacing(finetuned) as model, replacing(plots) as drawn:
                 save(trainer, pretrained, model, max_length)
-                write_curves(trainer, curves)
+                curves.write(trainer.state, trainer.args, drawn)
                 write_json(validation, scores)
             # Durations differ on every run: they stay out of what git keeps.
-            rows = len(trainer.train_dataset) * params.num_train_epochs / seconds  # type: ignore[arg-type]
-            write_json(logs / "runtime.json", {"seconds": seconds, "rows_per_second": rows})
+            write_json(logs / "runtime.json", {"seconds": seconds, **bar.rates()})
             print(
-                f"trained in {seconds:.0f} s, {rows:.1f} rows/s; validation accuracy "
-                f"{scores['accuracy']:.3f} "
+                f"trained in {seconds:.0f} s, {bar.rates()['tokens_per_second']:,.0f} tokens/s; "
+                f"validation accuracy {scores['accuracy']:.3f} "
                 f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
                 f"on {scores['n']:,} rows"
             )
+            shutil.rmtree(saved)
+            with contextlib.suppress(OSError):  # those of other runs are kept
+                saved.parent.rmdir()
         # A process that leaves before the others have done may take them with it.
         trainer.accelerator.wait_for_everyone()
         trainer.accelerator.end_training()
+
+
+@contextlib.contextmanager
+def removed_on_failure(logs: Path, first: bool) -> Iterator[None]:
+    """Leave no live log of a training that failed."""
+    try:
+        yield
+    except BaseException:
+        if first:
+            shutil.rmtree(logs, ignore_errors=True)
+        raise
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Hugging Face features, so `datasets.Dataset.from_file` opens the same file witho
 """
 
 import contextlib
+import functools
 import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
@@ -63,7 +64,12 @@ def mapped(path: Path) -> tuple[pa.Table, mmap.mmap]:
     """`read`, and the mapping, whose pages a long pass over a large file can give back."""
     with _told(path), path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return pa.ipc.open_stream(pa.py_buffer(pages)).read_all(), pages
+        stream, batches = pa.ipc.open_stream(pa.py_buffer(pages)), []
+        for batch in stream:  # where each lies is read off the pages before it: give those back
+            batches.append(batch)
+            if len(batches) % 50 == 0:
+                pages.madvise(mmap.MADV_DONTNEED)
+        return pa.Table.from_batches(batches, stream.schema), pages
 
 
 def stream(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -109,9 +115,12 @@ class Lists:
         ]
         self._starts = np.cumsum([0] + [len(chunk) for chunk in values.chunks])
         self.dtype: pa.DataType = values.type.value_type
-        self.lengths: np.ndarray = np.concatenate(
-            [np.diff(offsets) for offsets, _ in self._chunks] or [np.zeros(0, np.int32)]
-        )
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """The length of each list, of shape (rows,)."""
+        parts = [np.diff(offsets) for offsets, _ in self._chunks]
+        return np.concatenate([np.zeros(0, np.int32), *parts])
 
     def __len__(self) -> int:
         return int(self._starts[-1])

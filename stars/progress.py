@@ -1,6 +1,7 @@
 """What a person sees while the Trainer works: a bar, the notebook's table, live curves."""
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +11,10 @@ from scmrepo.exceptions import SCMError
 from tqdm import tqdm
 from transformers import TrainerCallback
 
+from stars.curves import CURVES
 from stars.stage import UserError
 
-# Trainer's name of a logged value -> ours, in the curves and in DVCLive.
-CURVES = {
-    "loss": "train/loss",
-    "learning_rate": "train/learning_rate",
-    "grad_norm": "train/grad_norm",
-    "eval_loss": "validation/loss",
-    "eval_accuracy": "validation/accuracy",
-}
-TIMES = ("runtime", "per_second")
+ESTIMATE_AFTER = 10  # steps
 
 
 class Progress(TrainerCallback):
@@ -29,22 +23,44 @@ class Progress(TrainerCallback):
     def __init__(self) -> None:
         self._bar: Any = None
         self._loss: float | None = None
+        self._started = 0.0
+        self._from_step = self._from_tokens = self._step = self._tokens = 0
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self._started = time.monotonic()
+        self._from_step = self._step = state.global_step
+        self._from_tokens = self._tokens = state.num_input_tokens_seen
         if state.is_world_process_zero:
-            self._bar = tqdm(total=state.max_steps, desc="train", unit=" steps", dynamic_ncols=True)
+            # smoothing 0: batches of long rows come by chance, the mean is what tells the rest
+            self._bar = tqdm(
+                total=state.max_steps,
+                initial=state.global_step,
+                desc="train",
+                unit=" steps",
+                dynamic_ncols=True,
+                smoothing=0,
+            )
             self._bar.write("Epoch  Training Loss  Validation Loss  Accuracy")
 
-    def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        if self._bar is not None:
-            self._bar.update(state.global_step - self._bar.n)
+    def on_step_end(self, args, state, control, train_dataloader=None, **kwargs):  # type: ignore[no-untyped-def]
+        self._step, self._tokens = state.global_step, state.num_input_tokens_seen
+        if self._bar is None:
+            return
+        self._bar.update(self._step - self._bar.n)
+        if self._step - self._from_step == ESTIMATE_AFTER < state.max_steps:
+            whole = int(train_dataloader.dataset.lengths.sum()) * args.num_train_epochs
+            rate = self.rates()["tokens_per_second"]
+            rest = time.strftime("%H:%M:%S", time.gmtime((whole - self._tokens) / rate))
+            self._bar.write(f"{rest} to go, by the tokens of the first {ESTIMATE_AFTER} steps")
 
     def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
         if not math.isfinite(logs.get("loss", 0.0)):
             raise diverged(state.global_step)
         if self._bar is not None and "loss" in logs:
             self._loss = logs["loss"]
-            self._bar.set_postfix(loss=f"{self._loss:.3f}", lr=f"{logs['learning_rate']:.1e}")
+            rate = f"{self.rates()['tokens_per_second']:,.0f}"
+            lr = f"{logs['learning_rate']:.1e}"
+            self._bar.set_postfix({"loss": f"{self._loss:.3f}", "lr": lr, "tokens/s": rate})
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):  # type: ignore[no-untyped-def]
         if self._bar is not None:
@@ -53,6 +69,14 @@ class Progress(TrainerCallback):
                 f"{state.epoch:5.4g}  {loss:>13}  {metrics['eval_loss']:15.4f}  "
                 f"{metrics['eval_accuracy']:8.4f}"
             )
+
+    def rates(self) -> dict[str, float]:
+        """Steps and tokens (padding not counted) a second since the training began or went on."""
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        return {
+            "steps_per_second": (self._step - self._from_step) / seconds,
+            "tokens_per_second": (self._tokens - self._from_tokens) / seconds,
+        }
 
     def close(self) -> None:
         """End the bar's line, also after an error: its message would stand behind the bar."""
@@ -84,13 +108,20 @@ class LiveCurves(TrainerCallback):
                     "this git repository has no commit; type `git add -A && git commit -m start`"
                 ) from None
 
+            for entry in state.log_history:  # of a training that goes on
+                self._log(entry, entry["step"])
+
     def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
         if self._live is not None:
-            self._live.step = state.global_step
-            for name, ours in CURVES.items():
-                if name in logs:
-                    self._live.log_metric(ours, logs[name])
-            self._live.make_summary()
+            self._log(logs, state.global_step)
+
+    def _log(self, logs: dict[str, float], step: int) -> None:
+        assert self._live is not None
+        self._live.step = step
+        for name, ours in CURVES.items():
+            if name in logs:
+                self._live.log_metric(ours, logs[name])
+        self._live.make_summary()
 
     def close(self) -> None:
         """Stop watching the machine, also after an error: the thread would outlive the stage."""
@@ -104,27 +135,3 @@ def diverged(step: int) -> UserError:
         f"the loss or the logits are no numbers by step {step}; lower train.learning_rate, "
         f"or set train.precision to 'fp32'"
     )
-
-
-def curves(log_history: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:
-    """The (step, value) pairs of each curve, by our name."""
-    return {
-        ours: [
-            (entry["step"], entry[name])
-            for entry in log_history
-            if name in entry and math.isfinite(entry[name])
-        ]
-        for name, ours in CURVES.items()
-    }
-
-
-def without_times(entry: dict[str, Any]) -> dict[str, Any]:
-    """A log entry less its durations and rates, which differ on every run.
-
-    A number that JSON does not know, such as the norm of a gradient that overflowed, is None.
-    """
-    return {
-        key: value if not isinstance(value, float) or math.isfinite(value) else None
-        for key, value in entry.items()
-        if not key.endswith(TIMES)
-    }

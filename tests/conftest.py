@@ -141,7 +141,8 @@ def lay_out(target: Path, checkpoint: Path) -> Path:
     replace(target, "pretrained", {"source": "folder", "folder": "tiny"})
     edit(target, "tokenize", max_length=32)
     edit(target, "sample", train_size=60, validation_size=20, test_size=30)
-    edit(target, "train", num_train_epochs=1, logging_steps=2, learning_rate=1e-3)
+    edit(target, "train", num_train_epochs=1, logging_steps=2)
+    edit(target, "train", learning_rate=1e-3, head_learning_rate=1e-3)
     return target
 
 
@@ -163,3 +164,35 @@ def repo(finished: Path, tmp_path: Path) -> Path:
     """A copy of the finished repository, to change at will."""
     shutil.copytree(finished, tmp_path / "repo", symlinks=True)
     return tmp_path / "repo"
+
+
+@pytest.fixture(scope="session")
+def sampled(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
+    """A project in miniature up to its sample."""
+    from test_download import DOWNLOAD
+
+    from stages import download, sample, tokenize
+
+    project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
+    run("git", "init", "-q", cwd=project)
+    run("git", "add", "dvc.yaml", cwd=project)
+    run("git", "commit", "-qm", "start", cwd=project)
+    shutil.copytree(tiny_checkpoint, project / "models" / "pretrained")
+    files = [tiny_checkpoint / name for name in ("tokenizer.json", "config.json")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        data = project / "data"
+        download.main(project / DOWNLOAD[3], project / DOWNLOAD[4], data / "raw", project / "m")
+        tokenize.main(
+            data / "raw", *files, tiny_checkpoint / "tokenizer_config.json", data / "tokenized"
+        )
+        sample.main(data / "tokenized", data / "sample")
+    return project
+
+
+@pytest.fixture
+def small(sampled: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to train in: the working folder."""
+    shutil.copytree(sampled, tmp_path / "small")
+    monkeypatch.chdir(tmp_path / "small")
+    return tmp_path / "small"

@@ -41,7 +41,12 @@ def test_numbers_are_read_as_dvc_reads_them(tmp_path, text):
         ("train", "learning_rate", -1.0, "train.learning_rate is -1.0: should be greater than 0"),
         ("train", "learning_rate", float("inf"), "train.learning_rate is inf: "),
         ("train", "seed", 2**32, "train.seed is 4294967296: "),
-        ("train", "precision", "fp8", "train.precision is 'fp8': should be 'fp32', 'bf16' or"),
+        (
+            "train",
+            "precision",
+            "fp8",
+            "train.precision is 'fp8': should be 'auto', 'fp32'",
+        ),
         ("train", "launch", "python; rm -r x", "train.launch is 'python; rm -r x': "),
         ("train", "batch", 3, "train.batch is not a parameter: remove it"),
         (

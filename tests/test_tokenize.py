@@ -1,14 +1,16 @@
 """Token ids: those of AutoTokenizer, cut as asked, never padded."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+import pyarrow as pa
 from conftest import SHARED, edit, fails, needs_bert, needs_sample, run
 from hypothesis import given
 from hypothesis import strategies as st
 from test_download import DOWNLOAD
 
-from stages.tokenize import id_type, kept, load_tokenizer, tokenize
+from stages.tokenize import Workers, encode, id_type, kept, load_tokenizer, tokenize
 from stars import arrow
 
 CHECKPOINT = "input/checkpoint/tiny"
@@ -39,9 +41,8 @@ def rows(flat, lengths) -> list[list[int]]:
     return [part.tolist() for part in np.split(flat, np.cumsum(lengths)[:-1])]
 
 
-def one(packed):
-    (found,) = packed
-    return found
+def cut_ids(texts, tokenizer, max_length, truncation):
+    return encode(pa.array(texts, pa.large_string()), tokenizer, max_length, truncation)
 
 
 def loaded(folder):
@@ -51,7 +52,7 @@ def loaded(folder):
 @needs_bert
 def test_the_notebooks_sentence_has_the_notebooks_ids():
     tokenizer, longest = loaded(SHARED / "bert-base-cased")
-    flat, _, cut = one(tokenize([[NOTEBOOK]], tokenizer, 512, "head"))
+    flat, _, cut = cut_ids([NOTEBOOK], tokenizer, 512, "head")
     expected = [101, 23158, 1204, 1175, 1106, 8294, 1114, 1199, 2053, 1105, 146, 1108]
     assert flat[:12].tolist() == expected
     assert (flat[-1], cut, longest) == (102, 0, 512)
@@ -63,7 +64,7 @@ def same_as_auto_tokenizer(folder, texts, max_length) -> None:
     theirs = AutoTokenizer.from_pretrained(folder)
     expected = theirs(texts, truncation=True, max_length=max_length)["input_ids"]
     tokenizer, _ = loaded(folder)
-    flat, lengths, _ = one(tokenize([texts], tokenizer, max_length, "head"))
+    flat, lengths, _ = cut_ids(texts, tokenizer, max_length, "head")
     assert rows(flat, lengths) == expected
 
 
@@ -87,7 +88,7 @@ def test_truncation_keeps_the_ends_it_promises(tiny_checkpoint, words, max_lengt
     tokenizer, _ = loaded(tiny_checkpoint)
     text = " ".join(["good", "bad", "food"][place % 3] for place in range(words))
     whole = tokenizer.encode(text, add_special_tokens=False).ids
-    flat, _, cut = one(tokenize([[text]], tokenizer, max_length, truncation))
+    flat, _, cut = cut_ids([text], tokenizer, max_length, truncation)
     ids = flat.tolist()
     assert len(ids) <= max_length
     assert (ids[0], ids[-1]) == (2, 3)  # [CLS] and [SEP]
@@ -117,7 +118,7 @@ def test_a_tokenizer_files_own_cut_and_padding_do_not_count(tiny_checkpoint, tmp
     own.save(str(tmp_path / "tokenizer.json"))
     others = (tiny_checkpoint / name for name in FILES[1:])
     tokenizer, _ = load_tokenizer(tmp_path / "tokenizer.json", *others)
-    _, lengths, _ = one(tokenize([["good", "the food was very good"]], tokenizer, 32, "head"))
+    _, lengths, _ = cut_ids(["good", "the food was very good"], tokenizer, 32, "head")
     assert lengths[0] < lengths[1]
     assert lengths[1] > 4
 
@@ -156,3 +157,44 @@ def test_a_file_that_is_no_tokenizer_is_told(project):
 
 def test_no_reviews_are_told(project):
     assert "no file 'raw/train.arrow'; type `dvc repro`" in fails(*STAGE, cwd=project)
+
+
+def test_a_dask_cluster_writes_the_same_bytes(project):
+    from distributed import LocalCluster
+
+    edit(project, "download", train_size=3000)
+    run(*DOWNLOAD, cwd=project)
+    run(*STAGE, cwd=project)
+    here = {path.name: path.read_bytes() for path in (project / "tokens").iterdir()}
+    with LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+    ) as cluster:
+        at = cluster.scheduler_address
+        said = run(*STAGE, cwd=project, DASK_SCHEDULER_ADDRESS=at)
+    assert f"on 2 threads of the cluster at {at}" in said
+    there = {path.name: path.read_bytes() for path in (project / "tokens").iterdir()}
+    assert here == there
+
+
+def test_a_cluster_that_is_not_there_is_told(project):
+    run(*DOWNLOAD, cwd=project)
+    soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
+    for address in ("tcp://127.0.0.1:9", "nowhere"):
+        said = fails(*STAGE, cwd=project, DASK_SCHEDULER_ADDRESS=address, **soon)
+        assert f"DASK_SCHEDULER_ADDRESS is {address!r}" in said
+    assert not (project / "tokens").exists()
+
+
+def test_the_number_of_threads_changes_nothing(tiny_checkpoint):
+    tokenizer, _ = loaded(tiny_checkpoint)
+    texts = [pa.array([f"good {'food ' * (row % 7)}" for row in range(250)])] * 9
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(5) as many:
+        first, second = (
+            list(tokenize(texts, Workers(threads, tokenizer, ahead), 8, "tail"))
+            for threads, ahead in ((one, 1), (many, 5))
+        )
+    assert len(first) == 9
+    for (flat, lengths, cut), (flat_too, lengths_too, cut_too) in zip(first, second, strict=True):
+        assert flat.tolist() == flat_too.tolist()
+        assert lengths.tolist() == lengths_too.tolist()
+        assert cut == cut_too > 0

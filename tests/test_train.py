@@ -1,10 +1,6 @@
 """Training: repeatable, honest losses, a model that anyone can load."""
 
 import json
-import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -12,42 +8,14 @@ import pytest
 import torch
 from conftest import edit, fails, run
 from safetensors.torch import load_file
-from test_download import DOWNLOAD
 
-from stages import download, evaluate, sample, tokenize, train
+from stages import evaluate, sample, train
 from stars import arrow
+from stars.params import load_params
+from stars.stage import UserError
 
 TRAIN = ("python", "-m", "stages.train", "data/sample", "models/pretrained")
 OUTS = ("ft", "logs/training", "plots/training", "validation.json")
-
-
-@pytest.fixture(scope="session")
-def sampled(tmp_path_factory, tiny_checkpoint) -> Path:
-    """A project in miniature up to its sample."""
-    from conftest import lay_out
-
-    project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
-    run("git", "init", "-q", cwd=project)
-    run("git", "add", "dvc.yaml", cwd=project)
-    run("git", "commit", "-qm", "start", cwd=project)
-    shutil.copytree(tiny_checkpoint, project / "models" / "pretrained")
-    files = [tiny_checkpoint / name for name in ("tokenizer.json", "config.json")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        data = project / "data"
-        download.main(project / DOWNLOAD[3], project / DOWNLOAD[4], data / "raw", project / "m")
-        tokenize.main(
-            data / "raw", *files, tiny_checkpoint / "tokenizer_config.json", data / "tokenized"
-        )
-        sample.main(data / "tokenized", data / "sample")
-    return project
-
-
-@pytest.fixture
-def small(sampled, tmp_path, monkeypatch) -> Path:
-    shutil.copytree(sampled, tmp_path / "small")
-    monkeypatch.chdir(tmp_path / "small")
-    return tmp_path / "small"
 
 
 def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor]:
@@ -184,8 +152,10 @@ def test_the_best_epoch_on_validation_is_kept_on_request(small):
 
 
 def test_layers_learn_slower_the_deeper_they_are(small):
-    model = train.load_model(small / "models" / "pretrained", ["a", "b"], seed=0)
-    groups = train.parameter_groups(model, 1e-3, 0.01, 0.5)
+    edit(small, "train", learning_rate=1e-3, head_learning_rate=5e-3, layer_decay=0.5)
+    params = load_params(train.Params, "train")
+    model = train.load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.1)
+    groups = train.parameter_groups(model, params)
     rates = {
         name: group["lr"]
         for group in groups
@@ -193,12 +163,20 @@ def test_layers_learn_slower_the_deeper_they_are(small):
         if any(parameter is other for other in group["params"])
     }
     assert len(rates) == len(list(model.named_parameters()))
-    assert rates["classifier.weight"] == rates["bert.pooler.dense.weight"] == 1e-3
+    assert rates["classifier.weight"] == rates["classifier.bias"] == 5e-3
+    assert rates["bert.pooler.dense.weight"] == 1e-3
     assert rates["bert.encoder.layer.0.output.dense.weight"] == 0.5e-3
     assert rates["bert.embeddings.word_embeddings.weight"] == 0.25e-3
     decay = {group["weight_decay"] for group in groups}
     assert decay == {0.0, 0.01}
     trained(small, layer_decay=0.9)
+
+
+def test_attention_dropout_is_that_of_the_params(small):
+    model = train.load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.25)
+    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
+    (small / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
+    assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)
 
 
 def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
@@ -208,23 +186,17 @@ def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
 
 
 def test_no_bf16_hardware_is_told(small):
-    if train.has_bf16():
-        pytest.skip("this machine has it")
-    edit(small, "train", precision="bf16")
-    assert "set it to 'fp32' or 'auto'" in fails(*TRAIN, *OUTS, cwd=small)
+    fast, why = train.computed_in("auto")
+    assert why.startswith("auto: this CPU has")
+    assert train.computed_in("fp32") == ("fp32", "as asked")
+    missing = {"bf16", "fp16"} - {fast}
+    for precision in missing:
+        edit(small, "train", precision=precision)
+        with pytest.raises(UserError, match=f"{precision!r}, but .* set it to 'fp32' or 'auto'"):
+            trained(small)
+    edit(small, "train", precision="auto", tf32=True)
+    assert "no CUDA GPU; set it to false" in fails(*TRAIN, *OUTS, cwd=small)
     assert not (small / "ft").exists()
-
-
-def test_a_failed_training_leaves_no_out(small):
-    edit(small, "train", num_train_epochs=500)
-    stage = subprocess.Popen([sys.executable, *TRAIN[1:], *OUTS], cwd=small, text=True)
-    while not (small / "logs" / "training" / "metrics.json").exists():
-        assert stage.poll() is None
-        time.sleep(0.1)
-    stage.terminate()
-    assert stage.wait(30) == 143
-    assert not [out for out in OUTS if (small / out).exists()]
-    assert not list(small.rglob("*.partial"))
 
 
 def test_predictions_lead_back_to_their_rows(small):

@@ -1,0 +1,21 @@
+"""All benchmarks that `make bench` runs: prints and writes benchmarks/RESULTS.md."""
+
+from benchmarks import data, training
+from benchmarks.machine import described
+
+PACKAGES = ("tokenizers", "pyarrow", "datasets", "transformers", "torch", "numpy")
+
+sections = [*data.section(), *training.section()]
+text = "\n".join(
+    [
+        "# Benchmarks",
+        "",
+        f"Machine: {described(*PACKAGES)}.",
+        "",
+        "Command: `make bench`. Median (lowest to highest); ratios are of the same run.",
+        *sections,
+        "",
+    ]
+)
+(data.ROOT / "benchmarks" / "RESULTS.md").write_text(text, encoding="utf-8")
+print(text)
