@@ -4,66 +4,27 @@
 this project, measures what DVC adds, and writes benchmarks/SCALE.md. About half an hour.
 """
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
-
-from ruamel.yaml import YAML
+from typing import Any
 
 from benchmarks.machine import described
+from benchmarks.project import ROOT, cost, lay_out, stage
 from stars.params import read_yaml
 
-ROOT = Path(__file__).parents[1]
 STAGES = ("download", "tokenize", "sample")
 # Yelp's rows at Yelp's lengths, and Amazon's rows, shortened: rows, test rows, median words.
 SIZES = {"Yelp's size": (650_000, 50_000, 97), "Amazon's size": (7_000_000, 50_000, 12)}
 
 
-class Cost(NamedTuple):
-    """What one command took; `peak` is its peak resident memory, in bytes."""
-
-    seconds: float
-    peak: int
-
-
-def cost(command: list[str], folder: Path) -> Cost:
-    started = time.perf_counter()
-    with (folder / "said.txt").open("w") as said:
-        process = subprocess.Popen(command, cwd=folder, stdout=said, stderr=said)
-        _, status, usage = os.wait4(process.pid, 0)
-    if status:
-        raise SystemExit((folder / "said.txt").read_text()[-2000:])
-    return Cost(time.perf_counter() - started, usage.ru_maxrss * 1024)
-
-
-def lay_out(folder: Path, rows: int, test_rows: int, words: int) -> None:
-    """A copy of what git tracks, with its own DVC cache, and params of that size."""
-    tracked = subprocess.run(
-        ["git", "ls-files", "-z"], cwd=ROOT, stdout=subprocess.PIPE, check=True
-    )
-    for name in filter(None, tracked.stdout.decode().split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock":
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
-    subprocess.run(["git", "init", "-q"], cwd=folder, check=True)
-    params = read_yaml(ROOT / "presets" / "quickstart.yaml")
-    params["download"].update(train_size=rows, test_size=test_rows, median_words=words)
-    params["tokenize"]["max_length"] = 512
-    params["sample"].update(train_size="all", validation_size=10_000, test_size="all")
-    YAML().dump(params, folder / "params.yaml")
-
-
-def commands() -> dict[str, list[str]]:
-    """What dvc.yaml runs for each stage."""
-    stages: dict[str, Any] = read_yaml(ROOT / "dvc.yaml")["stages"]
-    return {
-        name: [sys.executable, *stages[name]["cmd"].split()[1:]] for name in ("pretrained", *STAGES)
-    }
+def params(rows: int, test_rows: int, words: int) -> dict[str, Any]:
+    changed: dict[str, Any] = read_yaml(ROOT / "presets" / "quickstart.yaml")
+    changed["download"].update(train_size=rows, test_size=test_rows, median_words=words)
+    changed["tokenize"]["max_length"] = 512
+    changed["sample"].update(train_size="all", validation_size=10_000, test_size="all")
+    return changed
 
 
 def on_disk(folder: Path) -> int:
@@ -111,11 +72,10 @@ def main() -> None:
     for title, (rows, test_rows, words) in SIZES.items():
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
-            lay_out(folder, rows, test_rows, words)
-            todo = commands()
-            cost(todo.pop("pretrained"), folder)
-            for name, command in todo.items():
-                seconds, peak = cost(command, folder)
+            lay_out(folder, params(rows, test_rows, words))
+            cost(stage("pretrained"), folder)
+            for name in STAGES:
+                seconds, peak = cost(stage(name), folder)
                 out = {"download": "raw", "tokenize": "tokenized", "sample": "sample"}[name]
                 size = on_disk(folder / "data" / out)
                 peaks.setdefault(name, {})[title] = peak

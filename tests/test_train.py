@@ -1,6 +1,8 @@
 """Training: repeatable, honest losses, a model that anyone can load."""
 
 import json
+import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +181,22 @@ def test_attention_dropout_is_that_of_the_params(small):
     assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)
 
 
+def test_soft_labels_fall_off_with_the_distance_of_the_stars(small):
+    targets = train.soft_targets(5, 2.0)
+    assert torch.allclose(targets.sum(dim=1), torch.ones(5))
+    ratios = targets[0, 1:] / targets[0, :-1]
+    assert torch.allclose(ratios, torch.full((4,), math.exp(-2.0)))
+    assert torch.allclose(targets, targets.T.flip(0, 1).T)
+    # So sharp that they are one-hot: the losses and weights of the plain cross-entropy.
+    edit(small, "train", logging_steps=1)
+    plain = trained(small, "plain")
+    expected = losses(small)
+    sharp = trained(small, "sharp", soft_labels=200.0)
+    assert np.allclose(losses(small), expected, atol=1e-6)
+    assert apart(plain, sharp) < 1e-5
+    assert apart(plain, trained(small, "soft", soft_labels=1.0)) > 1e-4
+
+
 def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
     edit(small, "train", learning_rate=1e30, logging_steps=1)
     assert "lower train.learning_rate" in fails(*TRAIN, *OUTS, cwd=small)
@@ -227,3 +245,24 @@ def test_predictions_lead_back_to_their_rows(small):
     confusion = (small / "plots" / "test" / "confusion.csv").read_text().splitlines()
     assert confusion[0] == "actual,predicted"
     assert len(confusion) == 31
+
+
+@pytest.mark.parametrize(("kind", "numbers"), [("one", (1, 8)), ("many", (8,))])
+def test_presets_for_gpus_can_be_built_without_one(small, kind, numbers):
+    as_first_of_eight = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "8"}
+    as_first_of_eight |= {"LOCAL_WORLD_SIZE": "8", "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    said = run(
+        *(sys.executable, str(Path(__file__).with_name("construct.py"))),
+        *(kind, *map(str, numbers)),
+        cwd=small,
+        PYTHONPATH=str(small),
+        **(as_first_of_eight if kind == "many" else {}),
+    )
+    for gpus in numbers:
+        here = 2 * gpus if kind == "one" else 2
+        for preset, built in {
+            "full": "LengthGroupedSampler, 6 groups",
+            "notebook": "RandomSampler, 2 groups",
+        }.items():
+            assert f"{preset} on {gpus}: {here} rows here, {built}" in said
+    assert said.count(f"steps of {2 * numbers[-1]} rows") == 2
