@@ -17,7 +17,6 @@ from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must not
-    import torch
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 WORD = r" [\w.:=/-]+"
@@ -38,7 +37,6 @@ class Params(StageParams):
     weight_decay: NonNegativeFloat
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
-    soft_labels: PositiveFloat | None
     per_device_train_batch_size: PositiveInt
     per_device_eval_batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
@@ -88,8 +86,8 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     from transformers import TrainingArguments
 
     ours = {
-        "launch", "head_learning_rate", "layer_decay", "attention_dropout", "soft_labels",
-        "padding",         "precision", "save_steps", "tf32",
+        "launch", "head_learning_rate", "layer_decay", "attention_dropout", "padding",
+        "precision", "save_steps", "tf32",
     }  # fmt: skip
     precision, _ = computed_in(params.precision)
     if params.tf32 and not torch.cuda.is_available():
@@ -167,19 +165,6 @@ def parameter_groups(model: "PreTrainedModel", params: Params) -> list[dict[str,
     return list(groups.values())
 
 
-def soft_targets(classes: int, sharpness: float) -> "torch.Tensor":
-    """Target probabilities (classes, classes) of each label, for classes that are in order.
-
-    A class counts exp(-sharpness * distance): to confuse neighbours costs less than to confuse
-    the ends (Diaz and Marathe 2019, Soft Labels for Ordinal Regression).
-    """
-    import torch
-
-    places = torch.arange(classes)
-    distances = (places[:, None] - places[None, :]).abs()
-    return torch.softmax(-sharpness * distances, dim=1)
-
-
 def make_trainer(
     params: Params, pretrained: Path, sampled: Path, checkpoints: Path, callbacks: list[Any]
 ) -> tuple["Trainer", int]:
@@ -204,9 +189,6 @@ def make_trainer(
     metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
     max_length: int = json.loads(train.schema.metadata[b"max_length"])
     width = max_length if params.padding == "max_length" else None
-    softened = None
-    if params.soft_labels is not None:
-        softened = soft_targets(len(names), params.soft_labels).to(args.device)
 
     class StarsTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
@@ -214,13 +196,6 @@ def make_trainer(
                 return super()._get_train_sampler(train_dataset)
             batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
             return batching.LengthGroupedSampler(examples.lengths, batch, params.seed)
-
-        def compute_loss(self, model: Any, inputs: Any, *rest: Any, **options: Any) -> Any:
-            if softened is None or not model.training:  # validation: the plain cross-entropy
-                return super().compute_loss(model, inputs, *rest, **options)
-            labels = inputs["labels"]
-            logits = model(**{name: inputs[name] for name in inputs if name != "labels"}).logits
-            return torch.nn.functional.cross_entropy(logits.float(), softened[labels])
 
         # What the next point of the loss curve has summed up so far is no part of a checkpoint:
         # a training that goes on would begin that sum anew.
@@ -291,10 +266,11 @@ def describe(params: Params, trainer: "Trainer", max_length: int) -> str:
         padding = batching.padding_share(lengths, order, size)
     steps = math.ceil(math.ceil(len(lengths) / whole) * params.num_train_epochs)
     weights = sum(parameter.numel() for parameter in trainer.model.parameters())  # type: ignore[union-attr]
+    precision, why = computed_in(params.precision)
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
         f"{steps:,} steps of {whole} rows; {weights / 1e6:.1f}M parameters "
-        f"in {' ('.join(computed_in(params.precision))}) on {trainer.args.device}"
+        f"in {precision} ({why}) on {trainer.args.device}"
     )
 
 
@@ -312,12 +288,14 @@ def save(trainer: "Trainer", pretrained: Path, target: Path, max_length: int) ->
 
 def run_key(params: Params, device: str, sampled: Path, pretrained: Path) -> str:
     """The name of this run's folder of checkpoints: of all that decides its weights."""
+    import torch
+
     from stars import checkpoints
 
     decides = {
         **params.model_dump(exclude={"launch"}),
         "computed in": computed_in(params.precision)[0],
-        "device": device,
+        "device": [device, torch.accelerator.device_count()],
         "processes": os.environ.get("WORLD_SIZE", "1"),
     }
     here = Path(__file__)
@@ -366,6 +344,8 @@ def main(
             started = time.monotonic()
             trainer.train(resume_from_checkpoint=str(newest) if newest else None)
             seconds = time.monotonic() - started
+        # Nobody is loading the best checkpoint any more when the first process removes them all.
+        trainer.accelerator.wait_for_everyone()
         if first:
             scores = curves.validation_scores(
                 trainer.state.log_history, params.load_best_model_at_end

@@ -23,7 +23,7 @@ class Progress(TrainerCallback):
     def __init__(self) -> None:
         self._bar: Any = None
         self._loss: float | None = None
-        self._started = 0.0
+        self._started = self._now = 0.0
         self._from_step = self._from_tokens = self._step = self._tokens = 0
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
@@ -44,6 +44,7 @@ class Progress(TrainerCallback):
 
     def on_step_end(self, args, state, control, train_dataloader=None, **kwargs):  # type: ignore[no-untyped-def]
         self._step, self._tokens = state.global_step, state.num_input_tokens_seen
+        self._now = time.monotonic()
         if self._bar is None:
             return
         self._bar.update(self._step - self._bar.n)
@@ -71,8 +72,8 @@ class Progress(TrainerCallback):
             )
 
     def rates(self) -> dict[str, float]:
-        """Steps and tokens (padding not counted) a second since the training began or went on."""
-        seconds = max(time.monotonic() - self._started, 1e-9)
+        """Steps and tokens (padding not counted) a second, from the begin to the last step."""
+        seconds = max(self._now - self._started, 1e-9)  # none if all had been done before
         return {
             "steps_per_second": (self._step - self._from_step) / seconds,
             "tokens_per_second": (self._tokens - self._from_tokens) / seconds,

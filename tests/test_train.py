@@ -1,7 +1,6 @@
 """Training: repeatable, honest losses, a model that anyone can load."""
 
 import json
-import math
 import sys
 from pathlib import Path
 
@@ -179,22 +178,6 @@ def test_attention_dropout_is_that_of_the_params(small):
     assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
     (small / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
     assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)
-
-
-def test_soft_labels_fall_off_with_the_distance_of_the_stars(small):
-    targets = train.soft_targets(5, 2.0)
-    assert torch.allclose(targets.sum(dim=1), torch.ones(5))
-    ratios = targets[0, 1:] / targets[0, :-1]
-    assert torch.allclose(ratios, torch.full((4,), math.exp(-2.0)))
-    assert torch.allclose(targets, targets.T.flip(0, 1).T)
-    # So sharp that they are one-hot: the losses and weights of the plain cross-entropy.
-    edit(small, "train", logging_steps=1)
-    plain = trained(small, "plain")
-    expected = losses(small)
-    sharp = trained(small, "sharp", soft_labels=200.0)
-    assert np.allclose(losses(small), expected, atol=1e-6)
-    assert apart(plain, sharp) < 1e-5
-    assert apart(plain, trained(small, "soft", soft_labels=1.0)) > 1e-4
 
 
 def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
