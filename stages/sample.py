@@ -95,6 +95,8 @@ def draw(train: np.ndarray, test: np.ndarray, params: Params) -> dict[str, tuple
     """Choose the rows of each subset: name -> (the split they come from, row numbers).
 
     Validation rows from `train` are set aside first: they stay the same for any `train_size`.
+    With two seeds they are missing from the order of the rest at random: its prefixes have their
+    labels in proportion only by and large.
 
     Raises:
         UserError: if sizes exceed the data, or rows would be in two subsets unasked.

@@ -84,18 +84,25 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     """Our section of params.yaml as TrainingArguments; the names are theirs."""
     import torch
     from transformers import TrainingArguments
+    from transformers.utils import is_torch_tf32_available
 
     ours = {
         "launch", "head_learning_rate", "layer_decay", "attention_dropout", "padding",
-        "precision", "save_steps", "tf32",
+        "precision",
     }  # fmt: skip
     precision, _ = computed_in(params.precision)
-    if params.tf32 and not torch.cuda.is_available():
-        raise UserError("train.tf32 is true, but this machine has no CUDA GPU; set it to false")
+    if params.tf32 and not is_torch_tf32_available():
+        raise UserError("train.tf32 is true, but no GPU here has it (Ampere has); set it to false")
+    if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
+        # One process on several GPUs is DataParallel: slow, in fp32 whatever one asks for, and
+        # with random numbers that no checkpoint keeps.
+        raise UserError(
+            f"this machine has {torch.cuda.device_count()} GPUs; set train.launch to 'torchrun "
+            f"--nproc-per-node {torch.cuda.device_count()}', or CUDA_VISIBLE_DEVICES=0 to use one"
+        )
     return TrainingArguments(
         output_dir=str(output_dir),
         **params.model_dump(exclude=ours),
-        tf32=params.tf32 or None,
         bf16=precision == "bf16",
         fp16=precision == "fp16",
         use_cpu=not torch.accelerator.is_available(),
@@ -190,18 +197,20 @@ def make_trainer(
     max_length: int = json.loads(train.schema.metadata[b"max_length"])
     width = max_length if params.padding == "max_length" else None
 
+    step_rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    grouped = batching.LengthGroupedSampler(examples.lengths, step_rows, params.seed)
+
     class StarsTrainer(Trainer):
         def _get_train_sampler(self, train_dataset: Any = None) -> Any:
             if params.train_sampling_strategy == "random":
                 return super()._get_train_sampler(train_dataset)
-            batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
-            return batching.LengthGroupedSampler(examples.lengths, batch, params.seed)
+            return grouped
 
         # What the next point of the loss curve has summed up so far is no part of a checkpoint:
         # a training that goes on would begin that sum anew.
         def _save_checkpoint(self, model: Any, trial: Any) -> None:
-            mean = self.accelerator.gather(self._tr_loss).mean().item()
-            sums = {"loss": mean, "since": self._globalstep_last_logged}
+            losses = self.accelerator.gather(self._tr_loss).reshape(-1).tolist()  # by process
+            sums = {"losses": losses, "since": self._globalstep_last_logged}
             checkpoint = Path(args.output_dir, f"checkpoint-{self.state.global_step}")
             first = self.is_world_process_zero()
             with saving(checkpoint, first, self.accelerator.wait_for_everyone):
@@ -209,12 +218,17 @@ def make_trainer(
                 super()._save_checkpoint(model, trial)
                 del self.state.stateful_callbacks["sums"]
 
-        def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        def _run_epoch(self, **kwargs: Any) -> None:
             sums = self.state.stateful_callbacks.pop("sums", None)
             if sums is not None:
-                self._tr_loss += sums["loss"]
+                self._tr_loss += sums["losses"][args.process_index]
                 self._globalstep_last_logged = sums["since"]
-            super()._run_epoch(*args, **kwargs)
+            # accelerate's way to the sampler ends before ours, where it skips batches for one of
+            # several processes.
+            grouped.set_epoch(kwargs["epoch"])
+            if self.state.global_step >= self.state.max_steps:  # saved at the very end
+                return
+            super()._run_epoch(**kwargs)
 
     def collate(batch: list[dict[str, Any]]) -> dict[str, Any]:
         return batching.pad(batch, model.config.pad_token_id, width)

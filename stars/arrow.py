@@ -114,7 +114,6 @@ class Lists:
             (chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in values.chunks
         ]
         self._starts = np.cumsum([0] + [len(chunk) for chunk in values.chunks])
-        self.dtype: pa.DataType = values.type.value_type
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:

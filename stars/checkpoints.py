@@ -51,12 +51,16 @@ def seal(checkpoint: Path) -> None:
 
 
 def is_whole(checkpoint: Path) -> bool:
-    """Whether a checkpoint is sealed and its files are still those that were sealed."""
+    """Whether a checkpoint's files are those that were sealed; and those of the best one so far."""
     try:
         sealed = json.loads((checkpoint / SEAL).read_text("utf-8"))
-        return all(_digest(checkpoint / name) == digest for name, digest in sealed.items())
+        if any(_digest(checkpoint / name) != digest for name, digest in sealed.items()):
+            return False
+        best = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
     except (FileNotFoundError, ValueError):
         return False
+    named = best["best_model_checkpoint"]
+    return named is None or Path(named) == checkpoint or is_whole(Path(named))
 
 
 def newest(folder: Path) -> tuple[Path | None, list[Path]]:
@@ -99,6 +103,7 @@ class Checkpoints(TrainerCallback):
     def __init__(self, save_steps: int) -> None:
         self._save_steps = save_steps
         self._told: str | None = None
+        self._stops = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -121,20 +126,21 @@ class Checkpoints(TrainerCallback):
             restore()
 
     def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        self._stops = self._told is not None
         if args.world_size > 1:  # all processes stop after the same step
-            told = torch.tensor(int(self._told is not None), device=args.device)
+            told = torch.tensor(int(self._stops), device=args.device)
             distributed.all_reduce(told)
-            if told and self._told is None:
-                self._told = "a signal to another process"
+            self._stops = bool(told)
         # The last step of an epoch is saved after its validation, or a run that goes on from it
         # would miss that point of the curves.
         ends = state.epoch.is_integer() or state.global_step >= state.max_steps
-        if not ends and (self._told or state.global_step % self._save_steps == 0):
+        if not ends and (self._stops or state.global_step % self._save_steps == 0):
             control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        if self._told and state.global_step < state.max_steps:
+        if self._stops and state.global_step < state.max_steps:
+            told = self._told or "a signal to another process"
             raise UserError(
-                f"stopped by {self._told} after step {state.global_step} of {state.max_steps}, "
-                f"which is saved; type `dvc repro` to go on from there"
+                f"stopped by {told} after step {state.global_step} of {state.max_steps}, which is "
+                f"saved; type `dvc repro` to go on from there"
             )

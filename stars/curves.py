@@ -63,10 +63,11 @@ def write(state: TrainerState, args: TrainingArguments, folder: Path) -> None:
     kept["log_history"] = [
         without_times(entry)
         for entry in state.log_history
-        if "train_runtime" not in entry  # the summary of what one process did, not of the run
+        if "train_loss" not in entry  # the summary of what one process did, not of the run
     ]
-    for place in ("best_model_checkpoint", "stateful_callbacks"):
-        kept.pop(place)
+    # Places of this machine; and a sum whose rounding depends on how often it was saved.
+    for name in ("best_model_checkpoint", "stateful_callbacks", "total_flos"):
+        kept.pop(name)
     write_json(folder / "state.json", kept)
 
 

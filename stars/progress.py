@@ -1,5 +1,6 @@
 """What a person sees while the Trainer works: a bar, the notebook's table, live curves."""
 
+import datetime
 import math
 import time
 from pathlib import Path
@@ -51,7 +52,7 @@ class Progress(TrainerCallback):
         if self._step - self._from_step == ESTIMATE_AFTER < state.max_steps:
             whole = int(train_dataloader.dataset.lengths.sum()) * args.num_train_epochs
             rate = self.rates()["tokens_per_second"]
-            rest = time.strftime("%H:%M:%S", time.gmtime((whole - self._tokens) / rate))
+            rest = datetime.timedelta(seconds=round((whole - self._tokens) / rate))
             self._bar.write(f"{rest} to go, by the tokens of the first {ESTIMATE_AFTER} steps")
 
     def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 
 # Before torch is imported. More threads only spin on models this small.
 os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the promises of a CPU, on any machine
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 # The suite has no network, whatever the machine has.
 os.environ["HF_HUB_OFFLINE"] = "1"

@@ -15,6 +15,8 @@ import pytest
 from conftest import edit, run
 from test_train import OUTS, TRAIN
 
+from stars import checkpoints
+
 KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
 STEPS = 4 * 15  # 60 rows, batches of 16, 15 epochs
 
@@ -132,6 +134,7 @@ def test_another_run_never_goes_on_from_it(long):
     assert [*(long / "checkpoints").iterdir()] == [kept]  # the other run cleaned up its own
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
 def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected):
     stage = start(long)
     at_step(long, stage, 8)
@@ -153,16 +156,35 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected):
 
 def test_two_processes_stop_together_and_go_on_as_two(long):
     torchrun = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
-    edit(long, "train", per_device_train_batch_size=8)
+    edit(long, "train", per_device_train_batch_size=8, logging_steps=3)
     expected = uninterrupted(long, *torchrun)
     stage = start(long, *torchrun)
-    at_step(long, stage, 18)
+    at_step(long, stage, 18)  # an epoch has 4 steps: this is in the middle of one
     stage.terminate()
     said, _ = stage.communicate()
     assert "which is saved" in said
     said = run(*torchrun, *TRAIN[2:], *OUTS, cwd=long)
     assert "going on from" in said
     assert result(long) == expected
+
+
+def test_the_newest_checkpoint_counts_that_is_whole_with_the_best_one(tmp_path):
+    folder = tmp_path / "checkpoints"
+    best = folder / "checkpoint-10"
+    for step, best_so_far in ((5, None), (10, best), (20, best), (30, best)):
+        checkpoint = folder / f"checkpoint-{step}"
+        checkpoint.mkdir(parents=True)
+        state = {"best_model_checkpoint": best_so_far and str(best_so_far)}
+        (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+        (checkpoint / "model.safetensors").write_bytes(b"weights")
+        if step < 30:  # the last one has not been finished
+            checkpoints.seal(checkpoint)
+    assert checkpoints.newest(folder) == (folder / "checkpoint-20", [folder / "checkpoint-30"])
+    (best / "model.safetensors").write_bytes(b"wei")  # without it, the end would be another
+    newest, damaged = checkpoints.newest(folder)
+    assert newest == folder / "checkpoint-5"
+    assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
+    assert checkpoints.newest(tmp_path / "nothing") == (None, [])
 
 
 def test_a_training_of_other_data_or_code_has_another_name(small):
