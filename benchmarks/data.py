@@ -28,7 +28,7 @@ from stars import arrow, builtin
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MAX_LENGTH = 512
-ROWS = 10_000
+ROWS = 8_000
 RUNS = 5
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
