@@ -1,5 +1,6 @@
 """Draw the seeded subsets that one training run can afford."""
 
+import ctypes
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +16,8 @@ from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run
 
 # Every row drawn leaves some pages of the file in memory (up to 64 kB): give them back so often
-# that they stay below 200 MB.
-RELEASE_BATCHES = 3
+# that they stay below 130 MB.
+RELEASE_BATCHES = 2
 
 Size = PositiveInt | Literal["all"]
 
@@ -159,21 +160,27 @@ def write_rows(
     arrow.write(target, schema, batches())
 
 
-def labels_of(tokenized: pa.Table, pages: mmap.mmap) -> np.ndarray:
+def labels_of(file: Path) -> np.ndarray:
     """The label of each row, in the narrowest type: there can be millions of rows."""
-    column, classes = tokenized["label"], len(arrow.label_names(tokenized.schema))
-    labels = np.empty(len(tokenized), np.min_scalar_type(classes))
-    for number, (start, stop) in enumerate(arrow.spans(len(tokenized))):
-        labels[start:stop] = column.chunk(number)
-        if number % RELEASE_BATCHES == 0:
-            pages.madvise(mmap.MADV_DONTNEED)
-    return labels
+    kind = np.min_scalar_type(len(arrow.label_names(arrow.schema_of(file))))
+    parts = [batch.column("label").to_numpy().astype(kind) for batch, _ in arrow.stream(file)]
+    return np.concatenate([np.empty(0, kind), *parts])
+
+
+def give_back_freed_memory() -> None:
+    """Let glibc give large arrays back to the kernel at once, whatever was freed before."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mmap_threshold = -3  # malloc.h
+        mallopt(mmap_threshold, 2**17)
 
 
 def main(tokenized: Path, sampled: Path) -> None:
     params = load_params(Params, "sample")
-    splits = {split: arrow.mapped(tokenized / f"{split}.arrow") for split in ("train", "test")}
-    labels = {split: labels_of(*file) for split, file in splits.items()}
+    give_back_freed_memory()
+    files = {split: tokenized / f"{split}.arrow" for split in ("train", "test")}
+    labels = {split: labels_of(file) for split, file in files.items()}
+    splits = {split: arrow.mapped(file) for split, file in files.items()}
     chosen = draw(labels["train"], labels["test"], params)
     with replacing(sampled) as partial:
         partial.mkdir()
