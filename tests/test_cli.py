@@ -43,7 +43,7 @@ def test_without_git_dvcs_reason_is_told(at_quickstart):
 
 def test_an_unknown_preset_is_told(at_quickstart):
     told = fails("stars", "use", "nootbook", cwd=at_quickstart)
-    assert told == "no preset 'nootbook'; there are full, notebook, quickstart"
+    assert told == "no preset 'nootbook'; there are cpu, full, notebook, quickstart"
 
 
 def test_a_preset_that_does_not_fit_is_told(at_quickstart):
