@@ -154,6 +154,7 @@ def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected):
     assert result(long) == expected
 
 
+@pytest.mark.skipif(KILLS < 20, reason="a minute: make soak")
 def test_two_processes_stop_together_and_go_on_as_two(long):
     torchrun = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
     edit(long, "train", per_device_train_batch_size=8, logging_steps=3)
