@@ -1,6 +1,5 @@
 """Draw the seeded subsets that one training run can afford."""
 
-import ctypes
 import mmap
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from pydantic import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from stars import arrow
+from stars.memory import give_back_freed_memory
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run
 
@@ -165,14 +165,6 @@ def labels_of(file: Path) -> np.ndarray:
     kind = np.min_scalar_type(len(arrow.label_names(arrow.schema_of(file))))
     parts = [batch.column("label").to_numpy().astype(kind) for batch, _ in arrow.stream(file)]
     return np.concatenate([np.empty(0, kind), *parts])
-
-
-def give_back_freed_memory() -> None:
-    """Let glibc give large arrays back to the kernel at once, whatever was freed before."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mmap_threshold = -3  # malloc.h
-        mallopt(mmap_threshold, 2**17)
 
 
 def main(tokenized: Path, sampled: Path) -> None:

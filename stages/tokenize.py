@@ -69,14 +69,14 @@ def kept(room: int, truncation: str) -> tuple[int, int]:
     return head, room - head
 
 
-# Rows encoded before they are packed: what the tokenizer returns (about 20 kB a row) is freed
+# Rows encoded before they are cut: what the tokenizer returns (about 20 kB a row) is freed
 # before it leaves the processor's cache.
 ENCODE_ROWS = 100
 
-Packed = tuple[np.ndarray, np.ndarray, int]
+Encoded = tuple[np.ndarray, np.ndarray, int]
 
 
-def pack(
+def cut(
     encodings: list[Encoding], specials: tuple[int, int], max_length: int, truncation: str
 ) -> tuple[list[list[int]], int]:
     """The token ids of each text, cut to `max_length`; how many texts were cut.
@@ -85,26 +85,26 @@ def pack(
     """
     before, after = specials
     rows = [encoding.ids for encoding in encodings]
-    cut = 0
+    longer = 0
     for number, ids in enumerate(rows):
         if len(ids) > max_length:
             head, tail = kept(max_length - before - after, truncation)
             rows[number] = ids[: before + head] + ids[len(ids) - tail - after :]
-            cut += 1
-    return rows, cut
+            longer += 1
+    return rows, longer
 
 
-def encode(texts: pa.Array, tokenizer: Tokenizer, max_length: int, truncation: str) -> Packed:
+def encode(texts: pa.Array, tokenizer: Tokenizer, max_length: int, truncation: str) -> Encoded:
     """Token ids of all texts, flat; the length of each (texts,); how many texts were cut."""
     specials, kind = special_tokens(tokenizer), id_type(tokenizer.get_vocab_size())
-    flats, lengths, cut = [np.zeros(0, kind)], [np.zeros(0, np.int32)], 0
+    flats, lengths, longer = [np.zeros(0, kind)], [np.zeros(0, np.int32)], 0
     for start in range(0, len(texts), ENCODE_ROWS):
         some = texts[start : start + ENCODE_ROWS].to_pylist()
-        rows, cuts = pack(tokenizer.encode_batch_fast(some), specials, max_length, truncation)
+        rows, cuts = cut(tokenizer.encode_batch_fast(some), specials, max_length, truncation)
         lengths.append(np.fromiter(map(len, rows), np.int32, len(rows)))
         flats.append(np.fromiter(chain.from_iterable(rows), kind, int(lengths[-1].sum())))
-        cut += cuts
-    return np.concatenate(flats), np.concatenate(lengths), cut
+        longer += cuts
+    return np.concatenate(flats), np.concatenate(lengths), longer
 
 
 class Workers(NamedTuple):
@@ -152,9 +152,9 @@ def workers(tokenizer: Tokenizer) -> Iterator[Workers]:
 
 def tokenize(
     texts: Iterable[pa.Array], at: Workers, max_length: int, truncation: str
-) -> Iterator[Packed]:
+) -> Iterator[Encoded]:
     """`encode` each array of texts, in their order, many at a time."""
-    waiting: deque[Future[Packed]] = deque()
+    waiting: deque[Future[Encoded]] = deque()
     for some in texts:
         waiting.append(at.executor.submit(encode, some, at.tokenizer, max_length, truncation))
         if len(waiting) > at.ahead:
@@ -189,13 +189,13 @@ def tokenize_split(
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal row, tokens, cut_rows
-        for flat, lengths, cut in tokenize(texts(), at, params.max_length, params.truncation):
+        for flat, lengths, longer in tokenize(texts(), at, params.max_length, params.truncation):
             rows = pa.array(np.arange(row, row + len(lengths)))
             ids = arrow.list_array(flat, lengths, kind)
             yield pa.record_batch([ids, labels.popleft(), rows], schema=schema)
             row += len(lengths)
             tokens += len(flat)
-            cut_rows += cut
+            cut_rows += longer
 
     arrow.write(target, schema, batches())
     return row, tokens, cut_rows

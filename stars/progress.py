@@ -73,7 +73,7 @@ class Progress(TrainerCallback):
             )
 
     def rates(self) -> dict[str, float]:
-        """Steps and tokens (padding not counted) a second, from the begin to the last step."""
+        """Steps and tokens (padding not counted) a second, from the first step to the last."""
         seconds = max(self._now - self._started, 1e-9)  # none if all had been done before
         return {
             "steps_per_second": (self._step - self._from_step) / seconds,
