@@ -1,11 +1,11 @@
 """All benchmarks that `make bench` runs: prints and writes benchmarks/RESULTS.md."""
 
-from benchmarks import data
+from benchmarks import data, fixed
 from benchmarks.machine import described
 
 PACKAGES = ("tokenizers", "pyarrow", "datasets", "transformers", "torch", "numpy")
 
-sections = data.section()
+sections = [*fixed.section(), *data.section()]
 # Not before: the peak memory of a process counts that of the one that started it.
 from benchmarks import training  # noqa: E402
 

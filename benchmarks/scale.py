@@ -1,7 +1,7 @@
 """How long and how much memory do the data stages take on 650,000 and on 7,000,000 reviews?
 
 `python -m benchmarks.scale` runs download, tokenize and sample on built-in reviews in a copy of
-this project, measures what DVC adds, and writes benchmarks/SCALE.md. About half an hour.
+this project, measures what DVC adds, and writes benchmarks/SCALE.md. About fifteen minutes.
 """
 
 import shutil
