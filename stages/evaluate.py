@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
     """Logits (rows, classes) in the order of the rows.
 
     The model sees the longest rows first: next to no padding, and too little memory shows at once.
+    On a CPU each core computes batches of its own: none waits for another within a batch, and the
+    logits do not depend on how many cores there are.
     """
     import numpy as np
     import torch
@@ -34,16 +37,30 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
 
     examples = batching.Examples(table)
     order = np.argsort(-examples.lengths, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    threads = 1
+    if model.device.type == "cpu":
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+
+    def logits_of(rows: np.ndarray) -> np.ndarray:
+        batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id)
+        batch.pop("labels")
+        with torch.inference_mode():
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            computed: np.ndarray = model(**on_device).logits.float().cpu().numpy()
+        return computed
+
     logits = np.empty((len(table), model.config.num_labels), np.float32)
     model.eval()
-    with torch.inference_mode(), tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id)
-            batch.pop("labels")
-            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            logits[rows] = model(**on_device).logits.float().cpu().numpy()
-            bar.update(len(rows))
+    pool = ThreadPoolExecutor(threads)
+    with tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
+        try:
+            for rows, part in zip(batches, pool.map(logits_of, batches), strict=True):
+                logits[rows] = part
+                bar.update(len(rows))
+        finally:  # after Ctrl-C no batch is begun that nobody waits for
+            pool.shutdown(cancel_futures=True)
     return logits
 
 

@@ -232,6 +232,20 @@ def test_predictions_lead_back_to_their_rows(small):
     assert len(confusion) == 31
 
 
+def test_logits_are_the_same_bytes_on_any_number_of_cores(small, tiny_checkpoint):
+    from transformers import AutoModelForSequenceClassification
+
+    tested = arrow.read(small / "data" / "sample" / "train.arrow")
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=5)
+    logits = []
+    for cores in (1, 3):
+        torch.set_num_threads(cores)
+        logits.append(evaluate.predict(model, tested, batch_size=4))
+        assert torch.get_num_threads() == 1  # each core computes alone
+    assert np.isfinite(logits[0]).all()
+    assert logits[0].tobytes() == logits[1].tobytes()
+
+
 @pytest.mark.parametrize("gpus", [1, 8])
 def test_presets_for_gpus_can_be_built_without_one(small, gpus):
     as_first = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(gpus)}
