@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -11,12 +10,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from stars.params import StageParams, load_params
 from stars.stage import UserError, replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must not
+    import torch
     from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 WORD = r" [\w.:=/-]+"
@@ -29,6 +29,7 @@ class Params(StageParams):
         str,
         Field(pattern=rf"^(python|(srun({WORD})* )?(torchrun|accelerate launch)({WORD})*)$"),
     ]
+    intermediate_reviews: NonNegativeInt
     num_train_epochs: PositiveFloat
     learning_rate: PositiveFloat
     head_learning_rate: PositiveFloat
@@ -87,8 +88,8 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     from transformers.utils import is_torch_tf32_available
 
     ours = {
-        "launch", "head_learning_rate", "layer_decay", "attention_dropout", "padding",
-        "precision",
+        "launch", "intermediate_reviews", "head_learning_rate", "layer_decay",
+        "attention_dropout", "padding", "precision",
     }  # fmt: skip
     precision, _ = computed_in(params.precision)
     if params.tf32 and not is_torch_tf32_available():
@@ -116,60 +117,20 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     )
 
 
-def load_model(
-    pretrained: Path, names: list[str], seed: int, attention_dropout: float
-) -> "PreTrainedModel":
-    """The checkpoint with a new classification head, drawn by `seed`."""
-    from transformers import AutoConfig, AutoModelForSequenceClassification, set_seed
+def adamw(model: "PreTrainedModel", params: Params) -> "torch.optim.Optimizer":
+    """AdamW with a learning rate for each part of the model."""
+    import torch
 
-    from stars import first_token
+    from stars.model import parameter_groups
 
-    config = AutoConfig.from_pretrained(
-        pretrained,
-        num_labels=len(names),
-        id2label=dict(enumerate(names)),
-        label2id={name: label for label, name in enumerate(names)},
+    groups = parameter_groups(
+        model,
+        learning_rate=params.learning_rate,
+        head_learning_rate=params.head_learning_rate,
+        layer_decay=params.layer_decay,
+        weight_decay=params.weight_decay,
     )
-    if config.pad_token_id is None:
-        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
-    known = ("attention_probs_dropout_prob", "attention_dropout")  # BERT's name, and others'
-    name = next((name for name in known if hasattr(config, name)), None)
-    if name is None:
-        raise UserError(f"the config of this {config.model_type} has none of {', '.join(known)}")
-    setattr(config, name, attention_dropout)
-    set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        pretrained, config=config
-    )
-    first_token.compute_only_first(model)
-    return model
-
-
-def parameter_groups(model: "PreTrainedModel", params: Params) -> list[dict[str, Any]]:
-    """Parameters for AdamW: the head, and layers of which each learns slower than the one above.
-
-    The head, which is new, learns at `head_learning_rate`; a pooler and the uppermost layer at
-    about `learning_rate`, each layer below it `layer_decay` times as fast (Sun et al. 2019,
-    section 5.3.4: 0.95), the embeddings slowest. Biases and norms do not decay.
-    """
-    numbers = {
-        name: int(found.group(1))
-        for name, _ in model.named_parameters()
-        if (found := re.search(r"\.layers?\.(\d+)\.", name))
-    }
-    layers = max(numbers.values(), default=-1) + 1
-    if not layers and params.layer_decay < 1:
-        raise UserError("this checkpoint's layers have no numbers; set train.layer_decay to 1.0")
-    groups: dict[tuple[float, bool], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        depth = 0 if "embeddings" in name else numbers.get(name, layers) + 1
-        rate = params.learning_rate * params.layer_decay ** (layers + 1 - depth)
-        if not name.startswith(f"{model.base_model_prefix}."):
-            rate = params.head_learning_rate
-        decay = params.weight_decay if parameter.ndim > 1 else 0.0
-        group = {"params": [], "lr": rate, "weight_decay": decay}
-        groups.setdefault((rate, parameter.ndim > 1), group)["params"].append(parameter)
-    return list(groups.values())
+    return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
 
 
 def make_trainer(
@@ -178,11 +139,11 @@ def make_trainer(
     """The Trainer with model, data, optimizer and metrics; and the tokens of a full row."""
     import evaluate
     import numpy as np
-    import torch
     from transformers import PrinterCallback, ProgressCallback, Trainer
 
     from stars import arrow, batching, evaluate_module, progress
     from stars.checkpoints import saving
+    from stars.model import load_model
 
     train = arrow.read(sampled / "train.arrow")
     validation = arrow.read(sampled / "validation.arrow")
@@ -241,8 +202,7 @@ def make_trainer(
 
     optimizer = None  # Trainer's own is the same, where all parameters learn at one rate
     if params.layer_decay < 1 or params.head_learning_rate != params.learning_rate:
-        groups = parameter_groups(model, params)
-        optimizer = torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
+        optimizer = adamw(model, params)
     trainer = StarsTrainer(
         model=model,
         args=args,
@@ -300,7 +260,7 @@ def save(trainer: "Trainer", pretrained: Path, target: Path, max_length: int) ->
     tokenizer.save_pretrained(target)
 
 
-def run_key(params: Params, device: str, sampled: Path, pretrained: Path) -> str:
+def run_key(params: Params, device: str, sentences: Path, sampled: Path, pretrained: Path) -> str:
     """The name of this run's folder of checkpoints: of all that decides its weights."""
     import torch
 
@@ -314,19 +274,25 @@ def run_key(params: Params, device: str, sampled: Path, pretrained: Path) -> str
     }
     here = Path(__file__)
     code = [here, *sorted(here.parents[1].joinpath("stars").glob("*.py"))]
-    data = [sampled / "train.arrow", sampled / "validation.arrow", pretrained]
+    data = [sentences, sampled / "train.arrow", sampled / "validation.arrow", pretrained]
     return checkpoints.key(decides, [*code, *data])
 
 
 def main(
-    sampled: Path, pretrained: Path, finetuned: Path, logs: Path, plots: Path, validation: Path
+    sentences: Path,
+    sampled: Path,
+    pretrained: Path,
+    finetuned: Path,
+    logs: Path,
+    plots: Path,
+    validation: Path,
 ) -> None:
     params = load_params(Params, "train")
 
     import torch
     from transformers.utils import logging
 
-    from stars import arrow, checkpoints, curves, progress
+    from stars import arrow, checkpoints, curves, intermediate, progress
     from stars.memory import keep_freed_memory
 
     if not torch.accelerator.is_available():
@@ -336,7 +302,7 @@ def main(
     logging.set_verbosity_error()
     arrow.schema_of(sampled / "train.arrow")  # tells a missing or damaged file
     device = str(torch.accelerator.current_accelerator(check_available=True) or "cpu")
-    saved = Path("checkpoints", run_key(params, device, sampled, pretrained))
+    saved = Path("checkpoints", run_key(params, device, sentences, sampled, pretrained))
     first = os.environ.get("RANK", "0") == "0"  # of the processes that torchrun starts
     newest, damaged = checkpoints.newest(saved)
     keeper = checkpoints.Checkpoints(params.save_steps)
@@ -354,8 +320,13 @@ def main(
             print(describe(params, trainer, max_length), flush=True)
             if newest is not None:
                 print(f"going on from {newest}", flush=True)
+        started = time.monotonic()
+        if params.intermediate_reviews and newest is None:
+            made = intermediate.examples(
+                sentences, pretrained, params.intermediate_reviews, params.seed, max_length
+            )
+            intermediate.train(trainer, made, adamw(trainer.model, params))
         with keeper.listening():
-            started = time.monotonic()
             trainer.train(resume_from_checkpoint=str(newest) if newest else None)
             seconds = time.monotonic() - started
         # Nobody is loading the best checkpoint any more when the first process removes them all.

@@ -53,7 +53,7 @@ def result(project: Path) -> dict[str, bytes]:
 def make_long(project: Path) -> None:
     """A training of 60 steps, saved every 7th, with all that is random in it."""
     values = {"num_train_epochs": 15, "logging_steps": 4, "save_steps": 7}
-    edit(project, "train", **values, attention_dropout=0.1)
+    edit(project, "train", **values, attention_dropout=0.1, intermediate_reviews=20)
 
 
 @pytest.fixture
@@ -194,7 +194,8 @@ def test_a_training_of_other_data_or_code_has_another_name(small):
 
     def name() -> str:
         params = load_params(train.Params, "train")
-        return train.run_key(params, "cpu", small / "data/sample", small / "models/pretrained")
+        data = [small / name for name in ("corpus/sentences.tsv", "data/sample")]
+        return train.run_key(params, "cpu", *data, small / "models" / "pretrained")
 
     names = [name()]
     edit(small, "train", seed=7)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
 from conftest import edit, fails, run
@@ -12,10 +13,13 @@ from safetensors.torch import load_file
 
 from stages import evaluate, sample, train
 from stars import arrow
+from stars.model import load_model
 from stars.params import load_params
 from stars.stage import UserError
 
-TRAIN = ("python", "-m", "stages.train", "data/sample", "models/pretrained")
+TRAIN = (
+    "python", "-m", "stages.train", "corpus/sentences.tsv", "data/sample", "models/pretrained"
+)  # fmt: skip
 OUTS = ("ft", "logs/training", "plots/training", "validation.json")
 
 
@@ -23,6 +27,7 @@ def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor
     edit(project, "train", **values)
     finetuned = project / name
     train.main(
+        project / "corpus" / "sentences.tsv",
         project / "data" / "sample",
         project / "models" / "pretrained",
         finetuned,
@@ -157,8 +162,8 @@ def test_the_best_epoch_on_validation_is_kept_on_request(small):
 def test_layers_learn_slower_the_deeper_they_are(small):
     edit(small, "train", learning_rate=1e-3, head_learning_rate=5e-3, layer_decay=0.5)
     params = load_params(train.Params, "train")
-    model = train.load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.1)
-    groups = train.parameter_groups(model, params)
+    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.1)
+    groups = train.adamw(model, params).param_groups
     rates = {
         name: group["lr"]
         for group in groups
@@ -175,8 +180,31 @@ def test_layers_learn_slower_the_deeper_they_are(small):
     trained(small, layer_decay=0.9)
 
 
+def test_embedded_reviews_come_first_on_request(small, capsys):
+    one = trained(small, "one", learning_rate=1e-9, head_learning_rate=1e-9)
+    edit(small, "train", intermediate_reviews=20)
+    assert apart(one, trained(small, "slow")) < 1e-6
+    without = trained(small, "without", intermediate_reviews=0, learning_rate=1e-3)
+    with_them = trained(small, "with", intermediate_reviews=400)
+    assert apart(without, with_them) > 1e-3
+    assert "embedded reviews first: 100%" in capsys.readouterr().err
+
+
+def test_embedded_reviews_want_five_labels(small):
+    path = small / "data" / "sample" / "train.arrow"
+    table = arrow.read(path)
+    schema = arrow.schema({n: table.schema.field(n).type for n in table.column_names}, ["a", "b"])
+    two = table.filter(pc.less(table["label"], 2)).combine_chunks()
+    metadata = {**table.schema.metadata, **schema.metadata}
+    path.unlink()
+    arrow.write(path, schema.with_metadata(metadata), two.to_batches())
+    edit(small, "train", intermediate_reviews=20)
+    with pytest.raises(UserError, match="is 20, but these have 5 labels and yours are 2; set it"):
+        trained(small)
+
+
 def test_attention_dropout_is_that_of_the_params(small):
-    model = train.load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.25)
+    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.25)
     assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
     (small / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
     assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)

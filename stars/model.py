@@ -1,0 +1,74 @@
+"""The checkpoint with a new head, and how fast its parts learn."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+    set_seed,
+)
+
+from stars import first_token
+from stars.stage import UserError
+
+
+def load_model(
+    pretrained: Path, names: list[str], seed: int, attention_dropout: float
+) -> PreTrainedModel:
+    """The checkpoint with a new classification head, drawn by `seed`."""
+    config = AutoConfig.from_pretrained(
+        pretrained,
+        num_labels=len(names),
+        id2label=dict(enumerate(names)),
+        label2id={name: label for label, name in enumerate(names)},
+    )
+    if config.pad_token_id is None:
+        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
+    known = ("attention_probs_dropout_prob", "attention_dropout")  # BERT's name, and others'
+    name = next((name for name in known if hasattr(config, name)), None)
+    if name is None:
+        raise UserError(f"the config of this {config.model_type} has none of {', '.join(known)}")
+    setattr(config, name, attention_dropout)
+    set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        pretrained, config=config
+    )
+    first_token.compute_only_first(model)
+    return model
+
+
+def parameter_groups(
+    model: PreTrainedModel,
+    *,
+    learning_rate: float,
+    head_learning_rate: float,
+    layer_decay: float,
+    weight_decay: float,
+) -> list[dict[str, Any]]:
+    """Parameters for AdamW: the head, and layers of which each learns slower than the one above.
+
+    The head, which is new, learns at `head_learning_rate`; a pooler and the uppermost layer at
+    about `learning_rate`, each layer below it `layer_decay` times as fast (Sun et al. 2019,
+    section 5.3.4: 0.95), the embeddings slowest. Biases and norms do not decay.
+    """
+    numbers = {
+        name: int(found.group(1))
+        for name, _ in model.named_parameters()
+        if (found := re.search(r"\.layers?\.(\d+)\.", name))
+    }
+    layers = max(numbers.values(), default=-1) + 1
+    if not layers and layer_decay < 1:
+        raise UserError("this checkpoint's layers have no numbers; set train.layer_decay to 1.0")
+    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        depth = 0 if "embeddings" in name else numbers.get(name, layers) + 1
+        rate = learning_rate * layer_decay ** (layers + 1 - depth)
+        if not name.startswith(f"{model.base_model_prefix}."):
+            rate = head_learning_rate
+        decay = weight_decay if parameter.ndim > 1 else 0.0
+        group = {"params": [], "lr": rate, "weight_decay": decay}
+        groups.setdefault((rate, parameter.ndim > 1), group)["params"].append(parameter)
+    return list(groups.values())
