@@ -166,7 +166,7 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], float]]]] =
     ),
     "predict": ("`trainer.predict`, padded to 512", peer_evaluation),
     "our-evaluation": (
-        "ours: in order of length, no gradients",
+        "ours: in order of length, no gradients, each core with batches of its own",
         lambda folder, checkpoint: our_evaluation(folder, checkpoint, "train"),
     ),
     "our-evaluation-short": (

@@ -38,10 +38,8 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
     examples = batching.Examples(table)
     order = np.argsort(-examples.lengths, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
-    threads = 1
-    if model.device.type == "cpu":
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
+    cores = torch.get_num_threads()
+    pool = ThreadPoolExecutor(cores if model.device.type == "cpu" else 1)
 
     def logits_of(rows: np.ndarray) -> np.ndarray:
         batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id)
@@ -53,14 +51,15 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
 
     logits = np.empty((len(table), model.config.num_labels), np.float32)
     model.eval()
-    pool = ThreadPoolExecutor(threads)
     with tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
+        torch.set_num_threads(1)  # for each thread of the pool
         try:
             for rows, part in zip(batches, pool.map(logits_of, batches), strict=True):
                 logits[rows] = part
                 bar.update(len(rows))
         finally:  # after Ctrl-C no batch is begun that nobody waits for
             pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)
     return logits
 
 
