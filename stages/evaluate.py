@@ -26,8 +26,8 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
     """Logits (rows, classes) in the order of the rows.
 
     The model sees the longest rows first: next to no padding, and too little memory shows at once.
-    On a CPU each core computes batches of its own: none waits for another within a batch, and the
-    logits do not depend on how many cores there are.
+    On a CPU each core computes batches of its own, so that as many are in memory as there are
+    cores: none waits for another within a batch, and the logits do not depend on their number.
     """
     import numpy as np
     import torch

@@ -274,7 +274,9 @@ def run_key(params: Params, device: str, sentences: Path, sampled: Path, pretrai
     }
     here = Path(__file__)
     code = [here, *sorted(here.parents[1].joinpath("stars").glob("*.py"))]
-    data = [sentences, sampled / "train.arrow", sampled / "validation.arrow", pretrained]
+    data = [sampled / "train.arrow", sampled / "validation.arrow", pretrained]
+    if params.intermediate_reviews:
+        data.append(sentences)
     return checkpoints.key(decides, [*code, *data])
 
 

@@ -18,7 +18,7 @@ from transformers import TrainerCallback
 from stars.stage import UserError, write_json
 
 SEAL = "complete.json"
-LIBRARIES = ("accelerate", "numpy", "torch", "transformers")
+LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 
 def key(decides: Any, files: Iterable[Path]) -> str:

@@ -25,21 +25,29 @@ MEDIAN_WORDS = 20
 
 
 def examples(
-    sentences: Path, pretrained: Path, rows: int, seed: int, max_length: int
+    sentences: Path, pretrained: Path, size: int, seed: int, max_length: int
 ) -> list[dict[str, Any]]:
-    """Embedded reviews of the bank's training half, as {"input_ids": (length,), "labels": int}."""
+    """Embedded reviews of the bank's training split: {"input_ids": (length,), "labels": int}."""
     bank = builtin.read_bank(sentences, "train")
-    options: dict[str, Any] = {"label_noise": 0.0, "seed": seed, "split": "train"}
-    labels, texts = zip(*builtin.reviews(bank, rows, median_words=MEDIAN_WORDS, **options))
+    made = builtin.reviews(
+        bank, size, median_words=MEDIAN_WORDS, label_noise=0.0, seed=seed, split="train"
+    )
+    labels, texts = zip(*made)
     tokenizer = AutoTokenizer.from_pretrained(pretrained)
-    ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
-    return [{"input_ids": of, "labels": label} for of, label in zip(ids, labels, strict=True)]
+    input_ids = tokenizer(list(texts), truncation=True, max_length=max_length)["input_ids"]
+    return [
+        {"input_ids": ids, "labels": label} for ids, label in zip(input_ids, labels, strict=True)
+    ]
 
 
-def train(trainer: Trainer, rows: list[dict[str, Any]], optimizer: torch.optim.Optimizer) -> None:
-    """Train the Trainer's model for one epoch, in fp32.
+def train(
+    trainer: Trainer, reviews: list[dict[str, Any]], optimizer: torch.optim.Optimizer
+) -> None:
+    """Train the Trainer's model for one epoch, without autocast.
 
-    Every process of several does the same by itself. The random numbers then begin anew.
+    Its steps see as many reviews as the Trainer's; each of several processes does all of them by
+    itself, so that the weights do not depend on how many there are. The random numbers then begin
+    anew.
 
     Raises:
         UserError: if the model's labels are not five.
@@ -48,20 +56,26 @@ def train(trainer: Trainer, rows: list[dict[str, Any]], optimizer: torch.optim.O
     assert isinstance(model, PreTrainedModel)
     if model.config.num_labels != len(builtin.LABEL_NAMES):
         raise UserError(
-            f"train.intermediate_reviews is {len(rows)}, but these have {len(builtin.LABEL_NAMES)} "
-            f"labels and yours are {model.config.num_labels}; set it to 0"
+            f"train.intermediate_reviews is {len(reviews)}, but these have "
+            f"{len(builtin.LABEL_NAMES)} labels and yours are {model.config.num_labels}; "
+            f"set it to 0"
         )
-    lengths = np.array([len(row["input_ids"]) for row in rows])
-    order = batching.length_grouped(lengths, args.train_batch_size, args.seed, 0)
-    steps = math.ceil(len(rows) / args.train_batch_size)
+    step_rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    lengths = np.array([len(review["input_ids"]) for review in reviews])
+    order = batching.length_grouped(lengths, step_rows, args.seed, 0)
+    steps = math.ceil(len(reviews) / step_rows)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
     model.train()
-    for step in tqdm(
+    bar = tqdm(
         range(steps), "embedded reviews first", unit=" steps", disable=args.process_index > 0
-    ):
-        some = order[step * args.train_batch_size : (step + 1) * args.train_batch_size]
-        batch = batching.pad([rows[row] for row in some], model.config.pad_token_id)
-        model(**{name: tensor.to(args.device) for name, tensor in batch.items()}).loss.backward()
+    )
+    for step in bar:
+        places = order[step * step_rows : (step + 1) * step_rows]
+        for start in range(0, len(places), args.train_batch_size):
+            part = [reviews[place] for place in places[start : start + args.train_batch_size]]
+            batch = batching.pad(part, model.config.pad_token_id)
+            there = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            (model(**there).loss * len(part) / len(places)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
         optimizer.step()
         schedule.step()

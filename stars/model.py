@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -18,7 +19,7 @@ from stars.stage import UserError
 def load_model(
     pretrained: Path, names: list[str], seed: int, attention_dropout: float
 ) -> PreTrainedModel:
-    """The checkpoint with a new classification head, drawn by `seed`."""
+    """The checkpoint in fp32, however it is stored, with a new head drawn by `seed`."""
     config = AutoConfig.from_pretrained(
         pretrained,
         num_labels=len(names),
@@ -34,7 +35,7 @@ def load_model(
     setattr(config, name, attention_dropout)
     set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        pretrained, config=config
+        pretrained, config=config, dtype=torch.float32
     )
     first_token.compute_only_first(model)
     return model

@@ -2,6 +2,7 @@
 
 import datetime
 import math
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,11 @@ class LiveCurves(TrainerCallback):
         """Stop watching the machine, also after an error: the thread would outlive the stage."""
         if self._live is not None:
             self._live.end()
+            # DVCLive 3.49 tells its thread to stop but does not wait: it would write once more, into
+            # a folder that may be gone.
+            for thread in threading.enumerate():
+                if thread.name.endswith("(_monitoring_loop)"):
+                    thread.join()
 
 
 def diverged(step: int) -> UserError:

@@ -2,6 +2,9 @@
 
 import json
 import sys
+import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from conftest import edit, fails, run
 from safetensors.torch import load_file
 
 from stages import evaluate, sample, train
-from stars import arrow
+from stars import arrow, intermediate
 from stars.model import load_model
 from stars.params import load_params
 from stars.stage import UserError
@@ -73,6 +76,7 @@ def test_another_seed_gives_another_head_and_other_weights(small):
 def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps):
     # transformers#47688: without the fix, 4 steps make the loss four times too big.
     edit(small, "train", train_sampling_strategy="random", padding="max_length", logging_steps=1)
+    edit(small, "train", intermediate_reviews=48)
     without_dropout(small)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
@@ -90,7 +94,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
 
 def test_two_processes_have_the_losses_and_weights_of_one(small):
     without_dropout(small)
-    edit(small, "train", padding="max_length", logging_steps=1)
+    edit(small, "train", padding="max_length", logging_steps=1, intermediate_reviews=48)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
     one = trained(small, "one", per_device_train_batch_size=16)
@@ -190,6 +194,33 @@ def test_embedded_reviews_come_first_on_request(small, capsys):
     assert "embedded reviews first: 100%" in capsys.readouterr().err
 
 
+def test_after_the_embedded_reviews_nothing_is_left_but_the_weights(small):
+    where = (small / "models" / "pretrained", small / "data" / "sample", small / "checkpoints")
+    params = load_params(train.Params, "train")
+    trainer, max_length = train.make_trainer(params, *where, callbacks=[])
+    made = intermediate.examples(small / "corpus/sentences.tsv", where[0], 40, 0, max_length)
+    assert [review["labels"] for review in made].count(4) == 8
+    assert max(len(review["input_ids"]) for review in made) <= max_length
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    intermediate.train(trainer, made, train.adamw(trainer.model, params))
+    assert apart(before, trainer.model.state_dict()) > 0
+    state = torch.get_rng_state()
+    torch.manual_seed(params.seed)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert all(parameter.grad is None for parameter in trainer.model.parameters())
+
+
+def test_a_checkpoint_in_half_precision_is_trained_in_fp32(small):
+    from transformers import AutoModel
+
+    folder = small / "models" / "pretrained"
+    AutoModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
+    assert {weights.dtype for weights in load_file(folder / "model.safetensors").values()} == {
+        torch.bfloat16
+    }
+    assert load_model(folder, ["a", "b"], 0, 0.0).dtype == torch.float32
+
+
 def test_embedded_reviews_want_five_labels(small):
     path = small / "data" / "sample" / "train.arrow"
     table = arrow.read(path)
@@ -260,19 +291,57 @@ def test_predictions_lead_back_to_their_rows(small):
     assert len(confusion) == 31
 
 
-def test_logits_are_the_same_bytes_on_any_number_of_cores(small, tiny_checkpoint):
+@pytest.fixture
+def three_cores() -> Iterator[None]:
+    torch.set_num_threads(3)
+    yield
+    torch.set_num_threads(1)
+
+
+def test_each_core_computes_batches_of_its_own_to_the_same_bytes(
+    small, tiny_checkpoint, three_cores
+):
     from transformers import AutoModelForSequenceClassification
 
     tested = arrow.read(small / "data" / "sample" / "train.arrow")
     model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=5)
-    logits = []
-    for cores in (1, 3):
-        torch.set_num_threads(cores)
-        logits.append(evaluate.predict(model, tested, batch_size=4))
-        assert torch.get_num_threads() == cores
+    forward, seen, all_there = model.forward, set(), threading.Barrier(3)
+
+    def watched(**batch):
+        if threading.get_ident() not in seen:
+            seen.add(threading.get_ident())
+            all_there.wait(timeout=60)
+        assert torch.get_num_threads() == 1
+        return forward(**batch)
+
+    model.forward = watched
+    logits = [evaluate.predict(model, tested, batch_size=4)]
+    assert len(seen) == 3
+    assert torch.get_num_threads() == 3
     torch.set_num_threads(1)
+    model.forward = forward
+    logits.append(evaluate.predict(model, tested, batch_size=4))
     assert np.isfinite(logits[0]).all()
     assert logits[0].tobytes() == logits[1].tobytes()
+
+
+def test_after_an_error_no_other_batch_is_begun(small, tiny_checkpoint, three_cores):
+    from transformers import AutoModelForSequenceClassification
+
+    tested = arrow.read(small / "data" / "sample" / "train.arrow")
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=5)
+    begun = []
+
+    def failing(**batch):
+        begun.append(batch)
+        time.sleep(0.2)  # longer than it takes to tell the first error
+        raise MemoryError
+
+    model.forward = failing
+    with pytest.raises(MemoryError):
+        evaluate.predict(model, tested, batch_size=1)
+    assert len(begun) < len(tested) / 2
+    assert torch.get_num_threads() == 3
 
 
 @pytest.mark.parametrize("gpus", [1, 8])
