@@ -130,8 +130,8 @@ class LiveCurves(TrainerCallback):
         """Stop watching the machine, also after an error: the thread would outlive the stage."""
         if self._live is not None:
             self._live.end()
-            # DVCLive 3.49 tells its thread to stop but does not wait: it would write once more, into
-            # a folder that may be gone.
+            # DVCLive 3.49 tells its thread to stop but does not wait: it would write once more,
+            # into a folder that may be gone.
             for thread in threading.enumerate():
                 if thread.name.endswith("(_monitoring_loop)"):
                     thread.join()
