@@ -2,6 +2,7 @@
 
 from benchmarks import data, fixed
 from benchmarks.machine import described
+from benchmarks.project import ROOT
 
 PACKAGES = ("tokenizers", "pyarrow", "datasets", "transformers", "torch", "numpy")
 
@@ -16,10 +17,10 @@ text = "\n".join(
         "",
         f"Machine: {described(*PACKAGES)}.",
         "",
-        "Command: `make bench`. Median (lowest to highest); ratios are of the same run.",
+        "Command: `make bench`. Median (lowest to highest); a ratio is one of the same turn.",
         *sections,
         "",
     ]
 )
-(data.ROOT / "benchmarks" / "RESULTS.md").write_text(text, encoding="utf-8")
+(ROOT / "benchmarks" / "RESULTS.md").write_text(text, encoding="utf-8")
 print(text)

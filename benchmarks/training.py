@@ -1,14 +1,9 @@
 """How fast does training go, and evaluation? Ours against the notebook's recipe, in the same run.
 
-Each contender is a process that loads the checkpoint and warms up once; then
-they take turns. A turn of the notebook's recipe is one batch: all of its batches have one shape,
-and those of dynamic padding nearly so, as long as the longest of 16 reviews.
+A turn of the notebook's recipe is one batch: all of its batches have one shape, and those of
+dynamic padding nearly so, as long as the longest of 16 reviews.
 """
 
-import json
-import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -18,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from tqdm import tqdm
 
-from benchmarks.data import MINILM, ROOT, corpora, median
+from benchmarks.data import MINILM, corpora
+from benchmarks.project import ROOT
+from benchmarks.turns import Turn, median, rates, serve, take, times
 from stages.evaluate import predict
 from stages.pretrained import packaged
 from stages.tokenize import Params as TokenizeParams
@@ -30,7 +26,7 @@ from stars import arrow, batching, first_token
 from stars.memory import keep_freed_memory
 from stars.params import read_yaml
 
-RUNS = 5
+TURNS = 5
 ROWS = 1000  # that the batches are drawn from
 BATCH = 16
 MAX_LENGTH = 512
@@ -50,7 +46,7 @@ def part(table: pa.Table, rows: np.ndarray, path: Path) -> Path:
     return path
 
 
-def ours(folder: Path, checkpoint: Path, precision: str) -> Callable[[], float]:
+def ours(folder: Path, checkpoint: Path, precision: str) -> Callable[[], Turn]:
     """Train on every eighth length-grouped batch; gives the rows a second."""
     keep_freed_memory()
     table = arrow.read(folder / "train.arrow")
@@ -92,7 +88,7 @@ def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any
     )
 
 
-def timed(trainer: Any) -> Callable[[], float]:
+def timed(trainer: Any) -> Callable[[], Turn]:
     """A turn: train, and give the rows a second from the first step on."""
     from transformers import PrinterCallback, TrainerCallback
 
@@ -110,14 +106,14 @@ def timed(trainer: Any) -> Callable[[], float]:
     trainer.remove_callback(PrinterCallback)
     trainer.args.eval_strategy = trainer.args.save_strategy = "no"
 
-    def turn() -> float:
+    def turn() -> Turn:
         trainer.train()
-        return len(trainer.train_dataset) / clock.seconds
+        return {"rate": len(trainer.train_dataset) / clock.seconds}
 
     return turn
 
 
-def our_evaluation(folder: Path, checkpoint: Path, cut: str) -> Callable[[], float]:
+def our_evaluation(folder: Path, checkpoint: Path, cut: str) -> Callable[[], Turn]:
     """Predict every eighth length-grouped batch; gives the rows a second."""
     from transformers import AutoModelForSequenceClassification
 
@@ -128,26 +124,26 @@ def our_evaluation(folder: Path, checkpoint: Path, cut: str) -> Callable[[], flo
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=5)
     first_token.compute_only_first(model)
 
-    def turn() -> float:
+    def turn() -> Turn:
         started = time.perf_counter()
         predict(model, some, batch_size=8)
-        return len(rows) / (time.perf_counter() - started)
+        return {"rate": len(rows) / (time.perf_counter() - started)}
 
     return turn
 
 
-def peer_evaluation(folder: Path, checkpoint: Path) -> Callable[[], float]:
+def peer_evaluation(folder: Path, checkpoint: Path) -> Callable[[], Turn]:
     trainer = peer_trainer(folder, checkpoint, "max_length", 2 * BATCH)
 
-    def turn() -> float:
+    def turn() -> Turn:
         started = time.perf_counter()
         trainer.predict(trainer.train_dataset)
-        return len(trainer.train_dataset) / (time.perf_counter() - started)
+        return {"rate": len(trainer.train_dataset) / (time.perf_counter() - started)}
 
     return turn
 
 
-CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], float]]]] = {
+CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = {
     "notebook": (
         "the notebook's recipe: padded to 512, fp32, random order",
         lambda folder, checkpoint: timed(peer_trainer(folder, checkpoint, "max_length", BATCH)),
@@ -176,74 +172,18 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], float]]]] =
 }
 
 
-def serve(name: str, folder: Path, checkpoint: Path) -> None:
-    """Warm up with one turn, then do a turn for each line of input."""
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    turn = CONTENDERS[name][1](folder, checkpoint)
-    turn()
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        rate = turn()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        print(json.dumps({"rate": rate, "peak": peak}), flush=True)
-
-
-def measure(folder: Path, checkpoint: Path) -> dict[str, list[dict[str, float]]]:
-    """The turns of each contender."""
-    names = [name for name in CONTENDERS if name != "ours-auto" or computed_in("auto")[0] != "fp32"]
-    processes = {}
-    for name in tqdm(names, "load and warm up"):
-        command = [sys.executable, "-m", "benchmarks.training", name]
-        processes[name] = subprocess.Popen(
-            [*command, str(folder), str(checkpoint)],
-            cwd=ROOT,
-            env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
-        answer(processes[name], "ready")
-    results: dict[str, list[dict[str, float]]] = {name: [] for name in names}
-    for _ in tqdm(range(RUNS), "train and evaluate, in turns"):
-        for name, process in processes.items():
-            assert process.stdin is not None
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            results[name].append(json.loads(answer(process, "{")))
-    for process in processes.values():
-        process.communicate()
-    return results
-
-
-def answer(process: "subprocess.Popen[str]", start: str) -> str:
-    """The next line that begins so: libraries print, too."""
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith(start):
-            return line
-    raise SystemExit(f"{process.args!r} ended with {process.wait()}")
-
-
-def report(results: dict[str, list[dict[str, float]]]) -> list[str]:
-    rate = {name: median(runs, "rate") for name, runs in results.items()}
+def report(turns: dict[str, list[Turn]]) -> list[str]:
     lines = [
-        "| | rows/s | of the notebook's | of dynamic padding's | peak RSS, MB |",
+        "| | rows/s | times the notebook's | times dynamic padding's | peak RSS, MB |",
         "|---|---|---|---|---|",
     ]
-    for name, (title, _) in CONTENDERS.items():
-        if name not in results:
-            continue
-        rates = [run["rate"] for run in results[name]]
+    for name, own in turns.items():
         evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto")
-        of_first = rate[name] / rate["predict" if evaluates else "notebook"]
-        of_dynamic = "–" if evaluates else f"{rate[name] / rate['dynamic']:.2f} x"
+        of_first = times(own, turns["predict" if evaluates else "notebook"])
+        of_dynamic = "–" if evaluates else times(own, turns["dynamic"])
         lines.append(
-            f"| {title} | {rate[name]:.2f} ({min(rates):.2f} to {max(rates):.2f}) "
-            f"| {of_first:.2f} x | {of_dynamic} | {median(results[name], 'peak') / 1e6:,.0f} |"
+            f"| {CONTENDERS[name][0]} | {rates(own, 2)} | {of_first} | {of_dynamic} "
+            f"| {median(own, 'peak') / 1e6:,.0f} |"
         )
     return lines
 
@@ -261,19 +201,25 @@ def section() -> list[str]:
             head = TokenizeParams(max_length=MAX_LENGTH, truncation="head")
             tokenize_split(few, folder / "train.arrow", tokenizer, at, head)
             tokenize_split(few, folder / "short.arrow", tokenizer, at, SHORT)
-        results = measure(folder, checkpoint)
+        fast = computed_in("auto")[0] != "fp32"  # otherwise "auto" is fp32 once more
+        names = [name for name in CONTENDERS if fast or name != "ours-auto"]
+        turns = take("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
     return [
         "",
         f"## Training and evaluation: {title}",
         "",
         f"all-MiniLM-L6-v2 (22.7M parameters), batches of {BATCH}, at most {MAX_LENGTH} tokens; "
-        f"{RUNS} turns of each, after one to warm up. Batches are drawn from {ROWS:,} rows: ours "
+        f"{TURNS} turns of each, after one to warm up. Batches are drawn from {ROWS:,} rows: ours "
         "are every eighth by length, so that long and short ones are in proportion.",
         "",
-        *report(results),
+        *report(turns),
     ]
 
 
 if __name__ == "__main__":  # one contender, in a process of its own
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     contender, texts_folder, checkpoint_folder = sys.argv[1:]
-    serve(contender, Path(texts_folder), Path(checkpoint_folder))
+    serve(CONTENDERS[contender][1](Path(texts_folder), Path(checkpoint_folder)))
