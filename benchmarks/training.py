@@ -56,7 +56,8 @@ def ours(folder: Path, checkpoint: Path, precision: str) -> Callable[[], Turn]:
     part(table, rows, sampled / "train.arrow")
     part(table, rows[:BATCH], sampled / "validation.arrow")
     section = {**read_yaml(ROOT / "presets" / "cpu.yaml")["train"], "num_train_epochs": 1.0}
-    section.update(precision=precision, per_device_train_batch_size=BATCH)
+    # Its peers train every layer.
+    section.update(precision=precision, per_device_train_batch_size=BATCH, frozen_layers=0)
     trainer, _ = make_trainer(Params(**section), checkpoint, sampled, folder / "scratch", [])
     return timed(trainer)
 

@@ -30,6 +30,7 @@ class Params(StageParams):
         Field(pattern=rf"^(python|(srun({WORD})* )?(torchrun|accelerate launch)({WORD})*)$"),
     ]
     intermediate_reviews: NonNegativeInt
+    frozen_layers: NonNegativeInt
     num_train_epochs: PositiveFloat
     learning_rate: PositiveFloat
     head_learning_rate: PositiveFloat
@@ -88,7 +89,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     from transformers.utils import is_torch_tf32_available
 
     ours = {
-        "launch", "intermediate_reviews", "head_learning_rate", "layer_decay",
+        "launch", "intermediate_reviews", "frozen_layers", "head_learning_rate", "layer_decay",
         "attention_dropout", "padding", "precision",
     }  # fmt: skip
     precision, _ = computed_in(params.precision)
@@ -143,13 +144,14 @@ def make_trainer(
 
     from stars import arrow, batching, evaluate_module, progress
     from stars.checkpoints import saving
-    from stars.model import load_model
+    from stars.model import freeze, load_model
 
     train = arrow.read(sampled / "train.arrow")
     validation = arrow.read(sampled / "validation.arrow")
     names = arrow.label_names(train.schema)
     args = training_arguments(params, checkpoints)
     model = load_model(pretrained, names, params.seed, params.attention_dropout)
+    freeze(model, params.frozen_layers)
     examples = batching.Examples(train)
     # In order of length, evaluation pads next to nothing; the scores do not see the order.
     lengths = arrow.Lists(validation["input_ids"]).lengths
@@ -239,11 +241,14 @@ def describe(params: Params, trainer: "Trainer", max_length: int) -> str:
     else:
         padding = batching.padding_share(lengths, order, size)
     steps = math.ceil(math.ceil(len(lengths) / whole) * params.num_train_epochs)
-    weights = sum(parameter.numel() for parameter in trainer.model.parameters())  # type: ignore[union-attr]
+    parameters = list(trainer.model.parameters())  # type: ignore[union-attr]
+    weights = sum(parameter.numel() for parameter in parameters)
+    learning = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    frozen = f", {learning / 1e6:.1f}M of them learning," if learning < weights else ""
     precision, why = computed_in(params.precision)
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
-        f"{steps:,} steps of {whole} rows; {weights / 1e6:.1f}M parameters "
+        f"{steps:,} steps of {whole} rows; {weights / 1e6:.1f}M parameters{frozen} "
         f"in {precision} ({why}) on {trainer.args.device}"
     )
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import distributed
 from transformers import TrainerCallback
 
@@ -88,8 +89,11 @@ def saving(checkpoint: Path, first: bool, wait: Callable[[], None]) -> Iterator[
             seal(checkpoint)
     except BaseException as error:
         shutil.rmtree(checkpoint, ignore_errors=True)
-        # torch tells a full disk without its errno, but with the file of its code that writes.
-        if isinstance(error, RuntimeError) and "inline_container" in str(error):
+        # torch tells a full disk without its errno, but with the file of its code that writes; or,
+        # where it is full only when the file is closed, with C++'s name for that.
+        torchs = any(known in str(error) for known in ("inline_container", "iostream error"))
+        from_torch = isinstance(error, RuntimeError) and torchs
+        if from_torch or isinstance(error, SafetensorError):
             raise UserError(
                 f"{str(checkpoint)!r} could not be written; free some space and type `dvc repro`: "
                 f"it goes on from the checkpoint before"

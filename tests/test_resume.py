@@ -135,12 +135,12 @@ def test_another_run_never_goes_on_from_it(long):
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
-def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected):
+@pytest.mark.parametrize("no_longer_fits", ["model.safetensors", "optimizer.pt"])
+def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected, no_longer_fits):
     stage = start(long)
     at_step(long, stage, 8)
-    # No file may grow beyond the weights: the optimizer's state is larger.
-    (weights,) = long.glob("checkpoints/*/checkpoint-7/model.safetensors")
-    limit = weights.stat().st_size + 1000
+    (file,) = long.glob(f"checkpoints/*/checkpoint-7/{no_longer_fits}")
+    limit = file.stat().st_size - 1
     resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (limit, limit))
     said, _ = stage.communicate()
     assert stage.returncode == 1, said

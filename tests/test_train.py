@@ -95,6 +95,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
 def test_two_processes_have_the_losses_and_weights_of_one(small):
     without_dropout(small)
     edit(small, "train", padding="max_length", logging_steps=1, intermediate_reviews=48)
+    edit(small, "train", frozen_layers=1)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
     one = trained(small, "one", per_device_train_batch_size=16)
@@ -182,6 +183,34 @@ def test_layers_learn_slower_the_deeper_they_are(small):
     decay = {group["weight_decay"] for group in groups}
     assert decay == {0.0, 0.01}
     trained(small, layer_decay=0.9)
+
+
+@pytest.mark.parametrize(
+    ("frozen_layers", "frozen"),
+    [(1, ("bert.embeddings.",)), (2, ("bert.embeddings.", "bert.encoder.layer.0."))],
+)
+@pytest.mark.parametrize("head_learning_rate", [1e-2, 1e-3])  # our optimizer, and Trainer's own
+def test_frozen_layers_stay_what_they_are_to_the_byte(
+    small, capsys, frozen_layers, frozen, head_learning_rate
+):
+    before = load_model(small / "models" / "pretrained", list("abcde"), 0, 0.0).state_dict()
+    after = trained(
+        small,
+        frozen_layers=frozen_layers,
+        intermediate_reviews=20,
+        activation_checkpointing=True,
+        learning_rate=1e-3,
+        head_learning_rate=head_learning_rate,
+    )
+    stayed = {name for name in after if torch.equal(before[name], after[name])}
+    assert stayed == {name for name in after if name.startswith(frozen)}
+    assert "parameters, 0.0M of them learning, in" in capsys.readouterr().out
+
+
+def test_more_frozen_layers_than_there_are_is_told(small):
+    edit(small, "train", frozen_layers=3)
+    expected = "is 3, but with the embeddings this checkpoint has 2; set it to 2 or less"
+    assert expected in fails(*TRAIN, *OUTS, cwd=small)
 
 
 def test_embedded_reviews_come_first_on_request(small, capsys):
