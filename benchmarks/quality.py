@@ -54,7 +54,13 @@ def main() -> None:
             stages = ("download", "pretrained", "tokenize", "sample", "train", "evaluate")
             seconds = {name: cost(stage(name), folder).seconds for name in stages}
             scores = json.loads((folder / "metrics" / "test.json").read_text("utf-8"))
-        line = {"rows": rows, "seed": seed, "minutes": sum(seconds.values()) / 60, **scores}
+        line = {
+            "rows": rows,
+            "seed": seed,
+            "minutes": sum(seconds.values()) / 60,
+            "minutes_train": seconds["train"] / 60,
+            **scores,
+        }
         with (ROOT / "benchmarks" / "quality.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         print(json.dumps(line), flush=True)
