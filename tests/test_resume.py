@@ -135,12 +135,19 @@ def test_another_run_never_goes_on_from_it(long):
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
-@pytest.mark.parametrize("no_longer_fits", ["model.safetensors", "optimizer.pt"])
-def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected, no_longer_fits):
+@pytest.mark.parametrize(
+    ("larger_than", "by"),
+    [
+        ("model.safetensors", -1),  # full while the weights are written
+        ("model.safetensors", 1000),  # in the midst of the optimizer's state, which is larger
+        ("optimizer.pt", -1),  # when its file is closed
+    ],
+)
+def test_a_full_disk_is_told_and_the_next_run_goes_on(long, expected, larger_than, by):
     stage = start(long)
     at_step(long, stage, 8)
-    (file,) = long.glob(f"checkpoints/*/checkpoint-7/{no_longer_fits}")
-    limit = file.stat().st_size - 1
+    (file,) = long.glob(f"checkpoints/*/checkpoint-7/{larger_than}")
+    limit = file.stat().st_size + by
     resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (limit, limit))
     said, _ = stage.communicate()
     assert stage.returncode == 1, said
