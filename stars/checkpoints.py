@@ -91,9 +91,10 @@ def saving(checkpoint: Path, first: bool, wait: Callable[[], None]) -> Iterator[
         shutil.rmtree(checkpoint, ignore_errors=True)
         # torch tells a full disk without its errno, but with the file of its code that writes; or,
         # where it is full only when the file is closed, with C++'s name for that.
-        torchs = any(known in str(error) for known in ("inline_container", "iostream error"))
-        from_torch = isinstance(error, RuntimeError) and torchs
-        if from_torch or isinstance(error, SafetensorError):
+        torch_could_not = isinstance(error, RuntimeError) and any(
+            known in str(error) for known in ("inline_container", "iostream error")
+        )
+        if torch_could_not or isinstance(error, SafetensorError):
             raise UserError(
                 f"{str(checkpoint)!r} could not be written; free some space and type `dvc repro`: "
                 f"it goes on from the checkpoint before"

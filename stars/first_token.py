@@ -1,15 +1,20 @@
 """A BERT classifier reads one token of its last layer: compute no other."""
 
+import math
 from typing import Any
 
 import torch
-from torch.nn.functional import scaled_dot_product_attention
 from transformers import BertForSequenceClassification
 from transformers.models.bert.modeling_bert import BertLayer
 
 
 class FirstTokenLayer(BertLayer):
-    """A layer that attends from, and gives back, the first token alone: (batch, 1, hidden)."""
+    """A layer that attends from, and gives back, the first token alone: (batch, 1, hidden).
+
+    One query needs no key of each token: q . (W x + b) is (q W) . x + q . b, and the sum of
+    weighted values is their weights' sum of x, times W. Both matrices so meet one vector a head
+    instead of one a token.
+    """
 
     def forward(
         self,
@@ -19,20 +24,23 @@ class FirstTokenLayer(BertLayer):
         **__: Any,
     ) -> torch.Tensor:
         attention = self.attention.self
+        size = attention.attention_head_size
         first = hidden_states[:, :1]
 
-        def heads(states: torch.Tensor) -> torch.Tensor:
-            shape = (*states.shape[:-1], -1, attention.attention_head_size)
-            return states.view(shape).transpose(1, 2)
+        def by_head(linear: torch.nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+            return linear.weight.view(-1, size, linear.in_features), linear.bias.view(-1, size)
 
-        context = scaled_dot_product_attention(
-            heads(attention.query(first)),
-            heads(attention.key(hidden_states)),
-            heads(attention.value(hidden_states)),
-            None if attention_mask is None else attention_mask[:, :, :1],
-            attention.dropout.p if self.training else 0.0,
-        )
-        read = self.attention.output(context.transpose(1, 2).flatten(2), first)
+        (keys, key_bias), (values, value_bias) = by_head(attention.key), by_head(attention.value)
+        query = attention.query(first).view(len(first), -1, size)  # batch, head, size
+        asked = torch.einsum("bhs,hsx->bhx", query, keys)
+        scores = asked @ hidden_states.mT + (query * key_bias).sum(-1, keepdim=True)
+        scores = scores / math.sqrt(size)  # batch, head, token
+        if attention_mask is not None:
+            scores = scores.masked_fill(~attention_mask[:, 0, :1], -math.inf)
+        weights = attention.dropout(scores.softmax(-1))
+        mixed = torch.einsum("bhx,hsx->bhs", weights @ hidden_states, values)
+        context = mixed + weights.sum(-1, keepdim=True) * value_bias
+        read = self.attention.output(context.flatten(1).unsqueeze(1), first)
         computed: torch.Tensor = self.feed_forward_chunk(read)
         return computed
 
@@ -41,7 +49,7 @@ def compute_only_first(model: torch.nn.Module) -> bool:
     """Let the last layer of a `BertForSequenceClassification` compute its first token only.
 
     The pooler reads no other, and no gradient comes from the others: logits and gradients are the
-    same, up to rounding, for five sixths of the layer's work less. The weights keep their names.
+    same, up to rounding, for next to none of the layer's work. The weights keep their names.
     Says whether the model is one of that kind; any other is left as it is.
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
