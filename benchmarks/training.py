@@ -21,10 +21,11 @@ from stages.evaluate import predict
 from stages.pretrained import packaged
 from stages.tokenize import Params as TokenizeParams
 from stages.tokenize import load_tokenizer, tokenize_split, workers
-from stages.train import Params, computed_in, make_trainer
+from stages.train import Params, make_trainer
 from stars import arrow, batching, first_token
 from stars.memory import keep_freed_memory
 from stars.params import read_yaml
+from stars.precision import computed_in
 
 TURNS = 5
 ROWS = 1000  # that the batches are drawn from
@@ -202,7 +203,7 @@ def section() -> list[str]:
             head = TokenizeParams(max_length=MAX_LENGTH, truncation="head")
             tokenize_split(few, folder / "train.arrow", tokenizer, at, head)
             tokenize_split(few, folder / "short.arrow", tokenizer, at, SHORT)
-        fast = computed_in("auto")[0] != "fp32"  # otherwise "auto" is fp32 once more
+        fast = computed_in("auto", "train")[0] != "fp32"  # otherwise "auto" is fp32 once more
         names = [name for name in CONTENDERS if fast or name != "ours-auto"]
         turns = take("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
     return [

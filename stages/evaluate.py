@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PositiveInt
 
 from stars.params import StageParams, load_params
+from stars.precision import Precision, computed_in
 from stars.stage import replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes seconds, checking params.yaml must not
@@ -20,10 +21,13 @@ if TYPE_CHECKING:  # importing them takes seconds, checking params.yaml must not
 
 class Params(StageParams):
     per_device_eval_batch_size: PositiveInt
+    precision: Precision
 
 
-def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np.ndarray":
-    """Logits (rows, classes) in the order of the rows.
+def predict(
+    model: "PreTrainedModel", table: "pa.Table", batch_size: int, precision: str = "fp32"
+) -> "np.ndarray":
+    """Logits (rows, classes), float32, in the order of the rows.
 
     The model sees the longest rows first: next to no padding, and too little memory shows at once.
     On a CPU each core computes batches of its own, so that as many are in memory as there are
@@ -41,10 +45,13 @@ def predict(model: "PreTrainedModel", table: "pa.Table", batch_size: int) -> "np
     cores = torch.get_num_threads()
     pool = ThreadPoolExecutor(cores if model.device.type == "cpu" else 1)
 
+    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
     def logits_of(rows: np.ndarray) -> np.ndarray:
         batch = batching.pad([examples[row] for row in rows], model.config.pad_token_id)
         batch.pop("labels")
-        with torch.inference_mode():
+        autocast = torch.autocast(model.device.type, dtype, enabled=precision != "fp32")
+        with torch.inference_mode(), autocast:
             on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
             computed: np.ndarray = model(**on_device).logits.float().cpu().numpy()
         return computed
@@ -122,6 +129,7 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
     from stars import arrow, evaluate_module, first_token
     from stars.memory import keep_freed_memory
 
+    precision, why = computed_in(params.precision, "evaluate")
     if not torch.accelerator.is_available():
         keep_freed_memory()
     logging.disable_progress_bar()
@@ -131,7 +139,8 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
     first_token.compute_only_first(model)
     if torch.accelerator.is_available():
         model = model.to(torch.accelerator.current_accelerator())
-    logits = predict(model, table, params.per_device_eval_batch_size)
+    print(f"{len(table):,} rows in {precision} ({why}) on {model.device}", flush=True)
+    logits = predict(model, table, params.per_device_eval_batch_size, precision)
     metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
     scores = metric.compute(predictions=logits, references=labels)
     with replacing(predictions) as predicted, replacing(plots) as pictures:

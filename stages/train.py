@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from stars.params import StageParams, load_params
+from stars.precision import Precision, computed_in
 from stars.stage import UserError, replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must not
@@ -39,6 +40,7 @@ class Params(StageParams):
     weight_decay: NonNegativeFloat
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
+    hidden_dropout: Annotated[float, Field(ge=0, lt=1)]
     per_device_train_batch_size: PositiveInt
     per_device_eval_batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
@@ -47,39 +49,11 @@ class Params(StageParams):
     tf32: bool
     train_sampling_strategy: Literal["random", "group_by_length"]
     padding: Literal["longest", "max_length"]
-    precision: Literal["auto", "fp32", "bf16", "fp16"]
+    precision: Precision
     load_best_model_at_end: bool
     save_steps: PositiveInt
     logging_steps: PositiveInt
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-
-
-def computed_in(precision: str) -> tuple[str, str]:
-    """What this machine computes in, and why: ("bf16", "auto: this CPU has AMX").
-
-    Raises:
-        UserError: if it cannot compute in what was asked for.
-    """
-    import torch
-
-    cuda = torch.cuda.is_available()
-    if cuda:
-        fast = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-        why = f"{torch.cuda.get_device_name()} has{'' if fast == 'bf16' else ' no'} bf16"
-    elif torch.cpu._is_amx_tile_supported():
-        fast, why = "bf16", "this CPU has AMX"
-    elif torch.cpu._is_avx512_bf16_supported():
-        fast, why = "bf16", "this CPU has AVX512_BF16"
-    else:
-        fast, why = "fp32", "this CPU has neither AVX512_BF16 nor AMX"
-    if precision == "auto":
-        return fast, f"auto: {why}"
-    if (precision == "bf16" and fast != "bf16") or (precision == "fp16" and not cuda):
-        raise UserError(
-            f"train.precision is {precision!r}, but this machine has no hardware for it; "
-            f"set it to 'fp32' or 'auto'"
-        )
-    return precision, "as asked"
 
 
 def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
@@ -90,9 +64,9 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
 
     ours = {
         "launch", "intermediate_reviews", "frozen_layers", "head_learning_rate", "layer_decay",
-        "attention_dropout", "padding", "precision",
+        "attention_dropout", "hidden_dropout", "padding", "precision",
     }  # fmt: skip
-    precision, _ = computed_in(params.precision)
+    precision, _ = computed_in(params.precision, "train")
     if params.tf32 and not is_torch_tf32_available():
         raise UserError("train.tf32 is true, but no GPU here has it (Ampere has); set it to false")
     if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
@@ -150,7 +124,13 @@ def make_trainer(
     validation = arrow.read(sampled / "validation.arrow")
     names = arrow.label_names(train.schema)
     args = training_arguments(params, checkpoints)
-    model = load_model(pretrained, names, params.seed, params.attention_dropout)
+    model = load_model(
+        pretrained,
+        names,
+        params.seed,
+        attention_dropout=params.attention_dropout,
+        hidden_dropout=params.hidden_dropout,
+    )
     freeze(model, params.frozen_layers)
     examples = batching.Examples(train)
     # In order of length, evaluation pads next to nothing; the scores do not see the order.
@@ -245,7 +225,7 @@ def describe(params: Params, trainer: "Trainer", max_length: int) -> str:
     weights = sum(parameter.numel() for parameter in parameters)
     learning = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
     frozen = f", {learning / 1e6:.1f}M of them learning," if learning < weights else ""
-    precision, why = computed_in(params.precision)
+    precision, why = computed_in(params.precision, "train")
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
         f"{steps:,} steps of {whole} rows; {weights / 1e6:.1f}M parameters{frozen} "
@@ -273,7 +253,7 @@ def run_key(params: Params, device: str, sentences: Path, sampled: Path, pretrai
 
     decides = {
         **params.model_dump(exclude={"launch"}),
-        "computed in": computed_in(params.precision)[0],
+        "computed in": computed_in(params.precision, "train")[0],
         "device": [device, torch.accelerator.device_count()],
         "processes": os.environ.get("WORLD_SIZE", "1"),
     }

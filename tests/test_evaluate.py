@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from conftest import edit, fails, run
 from test_train import trained
 from transformers import AutoModelForSequenceClassification
 
@@ -41,6 +42,24 @@ def test_predictions_lead_back_to_their_rows(small):
     confusion = (small / "plots" / "test" / "confusion.csv").read_text().splitlines()
     assert confusion[0] == "actual,predicted"
     assert len(confusion) == 31
+
+
+def test_logits_in_bf16_are_those_of_fp32_but_for_rounding(small, tiny_checkpoint):
+    tested = arrow.read(small / "data" / "sample" / "test.arrow")
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=5)
+    whole, half = (evaluate.predict(model, tested, 8, precision) for precision in ("fp32", "bf16"))
+    assert whole.dtype == half.dtype == np.float32
+    assert 0 < abs(whole - half).max() < 0.01 * abs(whole).max()
+    assert next(model.parameters()).dtype == torch.float32
+
+
+def test_evaluation_computes_in_what_the_params_ask_for(small):
+    trained(small)
+    stage = ("python", "-m", "stages.evaluate", "data/sample", "ft", "p.arrow", "s.json", "plots/t")
+    assert "30 rows in fp32 (as asked) on cpu" in run(*stage, cwd=small)
+    edit(small, "evaluate", precision="fp16")
+    said = fails(*stage, cwd=small)
+    assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in said
 
 
 @pytest.fixture

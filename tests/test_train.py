@@ -1,6 +1,7 @@
 """Training: repeatable, honest losses, a model that anyone can load."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -10,11 +11,13 @@ import pytest
 import torch
 from conftest import edit, fails, run
 from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModel
 
 from stages import sample, train
 from stars import arrow, intermediate
 from stars.model import load_model
 from stars.params import load_params
+from stars.precision import computed_in
 from stars.stage import UserError
 
 TRAIN = (
@@ -38,10 +41,9 @@ def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor
     return load_file(finetuned / "model.safetensors")
 
 
-def without_dropout(project: Path) -> None:
-    config = project / "models" / "pretrained" / "config.json"
-    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-    config.write_text(json.dumps(json.loads(config.read_text()) | none))
+def made(pretrained: Path, names: list[str], **dropouts: float) -> torch.nn.Module:
+    dropouts = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | dropouts
+    return load_model(pretrained, names, 0, **dropouts)
 
 
 def losses(project: Path) -> np.ndarray:
@@ -74,7 +76,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
     # transformers#47688: without the fix, 4 steps make the loss four times too big.
     edit(small, "train", train_sampling_strategy="random", padding="max_length", logging_steps=1)
     edit(small, "train", intermediate_reviews=48)
-    without_dropout(small)
+    edit(small, "train", attention_dropout=0.0, hidden_dropout=0.0)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
     whole = trained(small, "whole", per_device_train_batch_size=16)
@@ -90,7 +92,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
 
 
 def test_two_processes_have_the_losses_and_weights_of_one(small):
-    without_dropout(small)
+    edit(small, "train", attention_dropout=0.0, hidden_dropout=0.0)
     edit(small, "train", padding="max_length", logging_steps=1, intermediate_reviews=48)
     edit(small, "train", frozen_layers=1)
     edit(small, "sample", train_size=48)
@@ -164,7 +166,7 @@ def test_the_best_epoch_on_validation_is_kept_on_request(small):
 def test_layers_learn_slower_the_deeper_they_are(small):
     edit(small, "train", learning_rate=1e-3, head_learning_rate=5e-3, layer_decay=0.5)
     params = load_params(train.Params, "train")
-    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.1)
+    model = made(small / "models" / "pretrained", ["a", "b"])
     groups = train.adamw(model, params).param_groups
     rates = {
         name: group["lr"]
@@ -190,7 +192,7 @@ def test_layers_learn_slower_the_deeper_they_are(small):
 def test_frozen_layers_stay_what_they_are_to_the_byte(
     small, capsys, frozen_layers, frozen, head_learning_rate
 ):
-    before = load_model(small / "models" / "pretrained", list("abcde"), 0, 0.0).state_dict()
+    before = made(small / "models" / "pretrained", list("abcde")).state_dict()
     after = trained(
         small,
         frozen_layers=frozen_layers,
@@ -237,14 +239,12 @@ def test_after_the_embedded_reviews_nothing_is_left_but_the_weights(small):
 
 
 def test_a_checkpoint_in_half_precision_is_trained_in_fp32(small):
-    from transformers import AutoModel
-
     folder = small / "models" / "pretrained"
     AutoModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
     assert {weights.dtype for weights in load_file(folder / "model.safetensors").values()} == {
         torch.bfloat16
     }
-    assert load_model(folder, ["a", "b"], 0, 0.0).dtype == torch.float32
+    assert made(folder, ["a", "b"]).dtype == torch.float32
 
 
 def test_embedded_reviews_want_five_labels(small):
@@ -260,9 +260,22 @@ def test_embedded_reviews_want_five_labels(small):
         trained(small)
 
 
-def test_attention_dropout_is_that_of_the_params(small):
-    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.25)
-    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
+@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])
+def test_dropout_is_that_of_the_params(tmp_path, kind):
+    sizes = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
+    config = AutoConfig.for_model(kind, vocab_size=9, pad_token_id=0, **sizes)
+    AutoModel.from_config(config).save_pretrained(tmp_path)
+    model = made(tmp_path, ["a", "b"], attention_dropout=0.25, hidden_dropout=0.125)
+    dropouts = {
+        "attention" if "att" in name else "hidden": module.p
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Dropout) and re.search(r"\.layers?\.0\.", name)
+        if "attention.output" not in name  # BERT's hidden states, after attention
+    }
+    assert dropouts == {"attention": 0.25, "hidden": 0.125}
+
+
+def test_a_checkpoint_whose_dropout_is_unknown_is_told(small):
     (small / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
     assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)
 
@@ -274,9 +287,9 @@ def test_a_loss_that_is_no_number_is_told_with_what_to_lower(small):
 
 
 def test_no_bf16_hardware_is_told(small):
-    fast, why = train.computed_in("auto")
+    fast, why = computed_in("auto", "train")
     assert why.startswith("auto: this CPU has")
-    assert train.computed_in("fp32") == ("fp32", "as asked")
+    assert computed_in("fp32", "train") == ("fp32", "as asked")
     missing = {"bf16", "fp16"} - {fast}
     for precision in missing:
         edit(small, "train", precision=precision)
