@@ -17,15 +17,15 @@ import pyarrow as pa
 from benchmarks.data import MINILM, corpora
 from benchmarks.project import ROOT
 from benchmarks.turns import Turn, median, rates, serve, take, times
-from stages.evaluate import predict
+from stages.evaluate import load_model, predict
 from stages.pretrained import packaged
 from stages.tokenize import Params as TokenizeParams
 from stages.tokenize import load_tokenizer, tokenize_split, workers
 from stages.train import Params, make_trainer
-from stars import arrow, batching, first_token
+from stars import arrow, batching
 from stars.memory import keep_freed_memory
 from stars.params import read_yaml
-from stars.precision import computed_in
+from stars.precision import Precision, computed_in
 
 TURNS = 5
 ROWS = 1000  # that the batches are drawn from
@@ -115,20 +115,20 @@ def timed(trainer: Any) -> Callable[[], Turn]:
     return turn
 
 
-def our_evaluation(folder: Path, checkpoint: Path, cut: str) -> Callable[[], Turn]:
+def our_evaluation(
+    folder: Path, checkpoint: Path, cut: str, precision: Precision
+) -> Callable[[], Turn]:
     """Predict every eighth length-grouped batch; gives the rows a second."""
-    from transformers import AutoModelForSequenceClassification
-
     keep_freed_memory()
     table = arrow.read(folder / f"{cut}.arrow")
     rows = some_batches(arrow.Lists(table["input_ids"]).lengths, 8)
-    some = arrow.read(part(table, rows, folder / f"our-evaluation-{cut}.arrow"))
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=5)
-    first_token.compute_only_first(model)
+    some = arrow.read(part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow"))
+    computed, _ = computed_in(precision, "evaluate")
+    model = load_model(checkpoint, computed)
 
     def turn() -> Turn:
         started = time.perf_counter()
-        predict(model, some, batch_size=8)
+        predict(model, some, 8, computed)
         return {"rate": len(rows) / (time.perf_counter() - started)}
 
     return turn
@@ -164,12 +164,16 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = 
     ),
     "predict": ("`trainer.predict`, padded to 512", peer_evaluation),
     "our-evaluation": (
-        "ours: in order of length, no gradients, each core with batches of its own",
-        lambda folder, checkpoint: our_evaluation(folder, checkpoint, "train"),
+        "ours, fp32: in order of length, no gradients, each core with batches of its own",
+        lambda folder, checkpoint: our_evaluation(folder, checkpoint, "train", "fp32"),
     ),
     "our-evaluation-short": (
-        f"ours, reviews cut as by the preset `cpu`: {SHORT.max_length} tokens, {SHORT.truncation}",
-        lambda folder, checkpoint: our_evaluation(folder, checkpoint, "short"),
+        f"ours, fp32, cut as by the preset `cpu`: {SHORT.max_length} tokens, {SHORT.truncation}",
+        lambda folder, checkpoint: our_evaluation(folder, checkpoint, "short", "fp32"),
+    ),
+    "our-evaluation-auto": (
+        "ours, precision auto",
+        lambda folder, checkpoint: our_evaluation(folder, checkpoint, "train", "auto"),
     ),
 }
 
@@ -203,8 +207,10 @@ def section() -> list[str]:
             head = TokenizeParams(max_length=MAX_LENGTH, truncation="head")
             tokenize_split(few, folder / "train.arrow", tokenizer, at, head)
             tokenize_split(few, folder / "short.arrow", tokenizer, at, SHORT)
-        fast = computed_in("auto", "train")[0] != "fp32"  # otherwise "auto" is fp32 once more
-        names = [name for name in CONTENDERS if fast or name != "ours-auto"]
+        auto, why = computed_in("auto", "train")
+        names = [  # where it is fp32, once is enough
+            name for name in CONTENDERS if auto != "fp32" or not name.endswith("-auto")
+        ]
         turns = take("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
     return [
         "",
@@ -212,7 +218,8 @@ def section() -> list[str]:
         "",
         f"all-MiniLM-L6-v2 (22.7M parameters), batches of {BATCH}, at most {MAX_LENGTH} tokens; "
         f"{TURNS} turns of each, after one to warm up. Batches are drawn from {ROWS:,} rows: ours "
-        "are every eighth by length, so that long and short ones are in proportion.",
+        f"are every eighth by length, so that long and short ones are in proportion. Precision "
+        f"{why}, so {auto}.",
         "",
         *report(turns),
     ]

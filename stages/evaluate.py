@@ -24,6 +24,21 @@ class Params(StageParams):
     precision: Precision
 
 
+def load_model(finetuned: Path, precision: str) -> "PreTrainedModel":
+    """The model where it computes fastest, with what its logits need and no more."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    from stars import attention, first_token
+
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(finetuned)
+    first_token.compute_only_first(model)
+    attention.suit(model, precision)
+    if torch.accelerator.is_available():
+        model.to(torch.accelerator.current_accelerator())
+    return model
+
+
 def predict(
     model: "PreTrainedModel", table: "pa.Table", batch_size: int, precision: str = "fp32"
 ) -> "np.ndarray":
@@ -123,10 +138,9 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
 
     import evaluate
     import torch
-    from transformers import AutoModelForSequenceClassification
     from transformers.utils import logging
 
-    from stars import arrow, evaluate_module, first_token
+    from stars import arrow, evaluate_module
     from stars.memory import keep_freed_memory
 
     precision, why = computed_in(params.precision, "evaluate")
@@ -135,10 +149,7 @@ def main(sampled: Path, finetuned: Path, predictions: Path, scored: Path, plots:
     logging.disable_progress_bar()
     table = arrow.read(sampled / "test.arrow")
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
-    model = AutoModelForSequenceClassification.from_pretrained(finetuned)
-    first_token.compute_only_first(model)
-    if torch.accelerator.is_available():
-        model = model.to(torch.accelerator.current_accelerator())
+    model = load_model(finetuned, precision)
     print(f"{len(table):,} rows in {precision} ({why}) on {model.device}", flush=True)
     logits = predict(model, table, params.per_device_eval_batch_size, precision)
     metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)

@@ -40,7 +40,6 @@ class Params(StageParams):
     weight_decay: NonNegativeFloat
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
-    hidden_dropout: Annotated[float, Field(ge=0, lt=1)]
     per_device_train_batch_size: PositiveInt
     per_device_eval_batch_size: PositiveInt
     gradient_accumulation_steps: PositiveInt
@@ -64,7 +63,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
 
     ours = {
         "launch", "intermediate_reviews", "frozen_layers", "head_learning_rate", "layer_decay",
-        "attention_dropout", "hidden_dropout", "padding", "precision",
+        "attention_dropout", "padding", "precision",
     }  # fmt: skip
     precision, _ = computed_in(params.precision, "train")
     if params.tf32 and not is_torch_tf32_available():
@@ -116,7 +115,7 @@ def make_trainer(
     import numpy as np
     from transformers import PrinterCallback, ProgressCallback, Trainer
 
-    from stars import arrow, batching, evaluate_module, progress
+    from stars import arrow, attention, batching, evaluate_module, progress
     from stars.checkpoints import saving
     from stars.model import freeze, load_model
 
@@ -124,13 +123,8 @@ def make_trainer(
     validation = arrow.read(sampled / "validation.arrow")
     names = arrow.label_names(train.schema)
     args = training_arguments(params, checkpoints)
-    model = load_model(
-        pretrained,
-        names,
-        params.seed,
-        attention_dropout=params.attention_dropout,
-        hidden_dropout=params.hidden_dropout,
-    )
+    model = load_model(pretrained, names, params.seed, params.attention_dropout)
+    attention.suit(model, computed_in(params.precision, "train")[0])
     freeze(model, params.frozen_layers)
     examples = batching.Examples(train)
     # In order of length, evaluation pads next to nothing; the scores do not see the order.

@@ -15,27 +15,11 @@ from transformers import (
 from stars import first_token
 from stars.stage import UserError
 
-# What a config calls it: BERT and most others, then DistilBERT and ModernBERT.
-ATTENTION_DROPOUT = ("attention_probs_dropout_prob", "attention_dropout")
-HIDDEN_DROPOUT = ("hidden_dropout_prob", "dropout", "mlp_dropout")
-
 
 def load_model(
-    pretrained: Path,
-    names: list[str],
-    seed: int,
-    *,
-    attention_dropout: float,
-    hidden_dropout: float,
+    pretrained: Path, names: list[str], seed: int, attention_dropout: float
 ) -> PreTrainedModel:
-    """The checkpoint in fp32, however it is stored, with a new head drawn by `seed`.
-
-    Both dropouts are put into its config, by which `from_pretrained` makes the saved model too.
-    An encoder may do without (ALBERT, Lan et al. 2020).
-
-    Raises:
-        UserError: if the checkpoint does not pad, or its config knows no such dropout.
-    """
+    """The checkpoint in fp32, however it is stored, with a new head drawn by `seed`."""
     config = AutoConfig.from_pretrained(
         pretrained,
         num_labels=len(names),
@@ -44,12 +28,11 @@ def load_model(
     )
     if config.pad_token_id is None:
         raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
-    for known, value in ((ATTENTION_DROPOUT, attention_dropout), (HIDDEN_DROPOUT, hidden_dropout)):
-        name = next((name for name in known if hasattr(config, name)), None)
-        if name is None:
-            kind = config.model_type
-            raise UserError(f"the config of this {kind} has none of {', '.join(known)}")
-        setattr(config, name, value)
+    known = ("attention_probs_dropout_prob", "attention_dropout")  # BERT's name, and others'
+    name = next((name for name in known if hasattr(config, name)), None)
+    if name is None:
+        raise UserError(f"the config of this {config.model_type} has none of {', '.join(known)}")
+    setattr(config, name, attention_dropout)
     set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
         pretrained, config=config, dtype=torch.float32

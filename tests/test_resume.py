@@ -53,8 +53,7 @@ def result(project: Path) -> dict[str, bytes]:
 def make_long(project: Path) -> None:
     """A training of 60 steps, saved every 7th, with all that is random in it."""
     values = {"num_train_epochs": 15, "logging_steps": 4, "save_steps": 7}
-    edit(project, "train", **values, attention_dropout=0.1, hidden_dropout=0.1)
-    edit(project, "train", intermediate_reviews=20)
+    edit(project, "train", **values, attention_dropout=0.1, intermediate_reviews=20)
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """Training: repeatable, honest losses, a model that anyone can load."""
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import pytest
 import torch
 from conftest import edit, fails, run
 from safetensors.torch import load_file
-from transformers import AutoConfig, AutoModel
 
 from stages import sample, train
 from stars import arrow, intermediate
@@ -41,9 +39,10 @@ def trained(project: Path, name: str = "ft", **values) -> dict[str, torch.Tensor
     return load_file(finetuned / "model.safetensors")
 
 
-def made(pretrained: Path, names: list[str], **dropouts: float) -> torch.nn.Module:
-    dropouts = {"attention_dropout": 0.0, "hidden_dropout": 0.0} | dropouts
-    return load_model(pretrained, names, 0, **dropouts)
+def without_dropout(project: Path) -> None:
+    config = project / "models" / "pretrained" / "config.json"
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config.write_text(json.dumps(json.loads(config.read_text()) | none))
 
 
 def losses(project: Path) -> np.ndarray:
@@ -55,7 +54,9 @@ def apart(first, second) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-def test_two_runs_give_the_same_weights_to_the_byte(small):
+@pytest.mark.parametrize("precision", ["fp32", "auto"])
+def test_two_runs_give_the_same_weights_to_the_byte(small, precision):
+    edit(small, "train", precision=precision)
     trained(small, "first")
     trained(small, "second")
     first, second = (
@@ -76,7 +77,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
     # transformers#47688: without the fix, 4 steps make the loss four times too big.
     edit(small, "train", train_sampling_strategy="random", padding="max_length", logging_steps=1)
     edit(small, "train", intermediate_reviews=48)
-    edit(small, "train", attention_dropout=0.0, hidden_dropout=0.0)
+    without_dropout(small)
     edit(small, "sample", train_size=48)
     sample.main(small / "data" / "tokenized", small / "data" / "sample")
     whole = trained(small, "whole", per_device_train_batch_size=16)
@@ -92,7 +93,7 @@ def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(small, steps
 
 
 def test_two_processes_have_the_losses_and_weights_of_one(small):
-    edit(small, "train", attention_dropout=0.0, hidden_dropout=0.0)
+    without_dropout(small)
     edit(small, "train", padding="max_length", logging_steps=1, intermediate_reviews=48)
     edit(small, "train", frozen_layers=1)
     edit(small, "sample", train_size=48)
@@ -110,7 +111,7 @@ def test_two_processes_have_the_losses_and_weights_of_one(small):
 def test_the_model_loads_without_a_line_of_ours(small):
     from transformers import pipeline
 
-    trained(small)
+    trained(small, precision="auto")
     assert not list(small.glob("ft/*.bin"))
     assert not list(small.rglob("checkpoint-*"))
     classify = pipeline("text-classification", model=str(small / "ft"))
@@ -119,6 +120,7 @@ def test_the_model_loads_without_a_line_of_ours(small):
     config = json.loads((small / "ft" / "config.json").read_text())
     assert config["id2label"]["4"] == "5 stars"
     assert "/" not in json.dumps(config)  # no path of this machine
+    assert "plain" not in json.dumps(config)  # nor how its attention was computed
 
 
 def test_curves_arguments_and_state_are_kept_without_times_and_places(small):
@@ -166,7 +168,7 @@ def test_the_best_epoch_on_validation_is_kept_on_request(small):
 def test_layers_learn_slower_the_deeper_they_are(small):
     edit(small, "train", learning_rate=1e-3, head_learning_rate=5e-3, layer_decay=0.5)
     params = load_params(train.Params, "train")
-    model = made(small / "models" / "pretrained", ["a", "b"])
+    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.1)
     groups = train.adamw(model, params).param_groups
     rates = {
         name: group["lr"]
@@ -192,7 +194,7 @@ def test_layers_learn_slower_the_deeper_they_are(small):
 def test_frozen_layers_stay_what_they_are_to_the_byte(
     small, capsys, frozen_layers, frozen, head_learning_rate
 ):
-    before = made(small / "models" / "pretrained", list("abcde")).state_dict()
+    before = load_model(small / "models" / "pretrained", list("abcde"), 0, 0.0).state_dict()
     after = trained(
         small,
         frozen_layers=frozen_layers,
@@ -239,12 +241,14 @@ def test_after_the_embedded_reviews_nothing_is_left_but_the_weights(small):
 
 
 def test_a_checkpoint_in_half_precision_is_trained_in_fp32(small):
+    from transformers import AutoModel
+
     folder = small / "models" / "pretrained"
     AutoModel.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(folder)
     assert {weights.dtype for weights in load_file(folder / "model.safetensors").values()} == {
         torch.bfloat16
     }
-    assert made(folder, ["a", "b"]).dtype == torch.float32
+    assert load_model(folder, ["a", "b"], 0, 0.0).dtype == torch.float32
 
 
 def test_embedded_reviews_want_five_labels(small):
@@ -260,22 +264,9 @@ def test_embedded_reviews_want_five_labels(small):
         trained(small)
 
 
-@pytest.mark.parametrize("kind", ["bert", "distilbert", "modernbert"])
-def test_dropout_is_that_of_the_params(tmp_path, kind):
-    sizes = {"hidden_size": 8, "num_attention_heads": 1, "num_hidden_layers": 1}
-    config = AutoConfig.for_model(kind, vocab_size=9, pad_token_id=0, **sizes)
-    AutoModel.from_config(config).save_pretrained(tmp_path)
-    model = made(tmp_path, ["a", "b"], attention_dropout=0.25, hidden_dropout=0.125)
-    dropouts = {
-        "attention" if "att" in name else "hidden": module.p
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Dropout) and re.search(r"\.layers?\.0\.", name)
-        if "attention.output" not in name  # BERT's hidden states, after attention
-    }
-    assert dropouts == {"attention": 0.25, "hidden": 0.125}
-
-
-def test_a_checkpoint_whose_dropout_is_unknown_is_told(small):
+def test_attention_dropout_is_that_of_the_params(small):
+    model = load_model(small / "models" / "pretrained", ["a", "b"], 0, 0.25)
+    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
     (small / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
     assert "the config of this t5 has none of" in fails(*TRAIN, *OUTS, cwd=small)
 
