@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import PositiveInt
 
 from stars.params import StageParams, load_params
-from stars.precision import Precision, computed_in
+from stars.precision import Precision, attention_in, computed_in
 from stars.stage import replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes seconds, checking params.yaml must not
@@ -29,18 +29,19 @@ def load_model(finetuned: Path, precision: str) -> "PreTrainedModel":
     import torch
     from transformers import AutoModelForSequenceClassification
 
-    from stars import attention, first_token
+    from stars import first_token
 
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(finetuned)
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        finetuned, attn_implementation=attention_in(precision)
+    )
     first_token.compute_only_first(model)
-    attention.suit(model, precision)
     if torch.accelerator.is_available():
         model.to(torch.accelerator.current_accelerator())
     return model
 
 
 def predict(
-    model: "PreTrainedModel", table: "pa.Table", batch_size: int, precision: str = "fp32"
+    model: "PreTrainedModel", table: "pa.Table", batch_size: int, precision: str
 ) -> "np.ndarray":
     """Logits (rows, classes), float32, in the order of the rows.
 
@@ -59,7 +60,6 @@ def predict(
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
     cores = torch.get_num_threads()
     pool = ThreadPoolExecutor(cores if model.device.type == "cpu" else 1)
-
     dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
 
     def logits_of(rows: np.ndarray) -> np.ndarray:

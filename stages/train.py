@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from stars.params import StageParams, load_params
-from stars.precision import Precision, computed_in
+from stars.precision import Precision, attention_in, computed_in
 from stars.stage import UserError, replacing, run, write_json
 
 if TYPE_CHECKING:  # importing them takes ten seconds, checking params.yaml must not
@@ -115,7 +115,7 @@ def make_trainer(
     import numpy as np
     from transformers import PrinterCallback, ProgressCallback, Trainer
 
-    from stars import arrow, attention, batching, evaluate_module, progress
+    from stars import arrow, batching, evaluate_module, progress
     from stars.checkpoints import saving
     from stars.model import freeze, load_model
 
@@ -123,8 +123,8 @@ def make_trainer(
     validation = arrow.read(sampled / "validation.arrow")
     names = arrow.label_names(train.schema)
     args = training_arguments(params, checkpoints)
-    model = load_model(pretrained, names, params.seed, params.attention_dropout)
-    attention.suit(model, computed_in(params.precision, "train")[0])
+    attention = attention_in(computed_in(params.precision, "train")[0])
+    model = load_model(pretrained, names, params.seed, params.attention_dropout, attention)
     freeze(model, params.frozen_layers)
     examples = batching.Examples(train)
     # In order of length, evaluation pads next to nothing; the scores do not see the order.

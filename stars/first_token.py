@@ -32,17 +32,29 @@ class FirstTokenLayer(BertLayer):
 
         (keys, key_bias), (values, value_bias) = by_head(attention.key), by_head(attention.value)
         query = attention.query(first).view(len(first), -1, size)  # batch, head, size
+        # Softmax does not see the key's bias; a gradient it must have, for DDP.
         asked = torch.einsum("bhs,hsx->bhx", query, keys)
         scores = asked @ hidden_states.mT + (query * key_bias).sum(-1, keepdim=True)
         scores = scores / math.sqrt(size)  # batch, head, token
         if attention_mask is not None:
-            scores = scores.masked_fill(~attention_mask[:, 0, :1], -math.inf)
+            scores = scores + additive(attention_mask[:, 0, :1])
         weights = attention.dropout(scores.softmax(-1))
         mixed = torch.einsum("bhx,hsx->bhs", weights @ hidden_states, values)
         context = mixed + weights.sum(-1, keepdim=True) * value_bias
         read = self.attention.output(context.flatten(1).unsqueeze(1), first)
         computed: torch.Tensor = self.feed_forward_chunk(read)
         return computed
+
+
+def additive(mask: torch.Tensor) -> torch.Tensor:
+    """SDPA's mask of booleans as the eager attention's: 0, or what leaves no weight.
+
+    Not minus infinity: a row of nothing but padding then has even weights instead of none.
+    """
+    if mask.dtype != torch.bool:
+        return mask
+    none = torch.zeros(mask.shape, device=mask.device)
+    return none.masked_fill(~mask, torch.finfo(none.dtype).min)
 
 
 def compute_only_first(model: torch.nn.Module) -> bool:
@@ -54,7 +66,7 @@ def compute_only_first(model: torch.nn.Module) -> bool:
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
         return False
-    if model.config._attn_implementation != "sdpa":  # another kind of mask
+    if model.config._attn_implementation not in ("sdpa", "eager"):  # other kinds of masks
         return False
     # Another class for the layer that is there: its weights stay, and so do their names.
     model.bert.encoder.layer[-1].__class__ = FirstTokenLayer

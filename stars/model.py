@@ -17,7 +17,11 @@ from stars.stage import UserError
 
 
 def load_model(
-    pretrained: Path, names: list[str], seed: int, attention_dropout: float
+    pretrained: Path,
+    names: list[str],
+    seed: int,
+    attention_dropout: float,
+    attn_implementation: str | None,
 ) -> PreTrainedModel:
     """The checkpoint in fp32, however it is stored, with a new head drawn by `seed`."""
     config = AutoConfig.from_pretrained(
@@ -35,7 +39,10 @@ def load_model(
     setattr(config, name, attention_dropout)
     set_seed(seed)  # before the head is made: Trainer's own seeding comes after it
     model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        pretrained, config=config, dtype=torch.float32
+        pretrained,
+        config=config,
+        dtype=torch.float32,
+        attn_implementation=attn_implementation,
     )
     first_token.compute_only_first(model)
     return model

@@ -33,3 +33,15 @@ def computed_in(precision: Precision, section: str) -> tuple[str, str]:
             f"set it to 'fp32' or 'auto'"
         )
     return precision, "as asked"
+
+
+def attention_in(precision: str) -> str | None:
+    """The `attn_implementation` that is fastest there; None leaves the choice to transformers.
+
+    In bf16 on a CPU the fused kernel of torch 2.13 (SDPA) is no faster than in fp32, and slower
+    backwards; plain products of matrices make a training a third faster, for a matrix of all
+    pairs of tokens in memory, for each head and layer that learns.
+    """
+    import torch
+
+    return "eager" if precision == "bf16" and not torch.accelerator.is_available() else None
