@@ -3,6 +3,7 @@
 Intermediate training, Phang et al. 2018 (Sentence Encoders on STILTs).
 """
 
+import contextlib
 import math
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,7 @@ def examples(
 def train(
     trainer: Trainer, reviews: list[dict[str, Any]], optimizer: torch.optim.Optimizer
 ) -> None:
-    """Train the Trainer's model for one epoch, without autocast.
+    """Train the Trainer's model for one epoch; in fp32 where it computes in fp16.
 
     Its steps see as many reviews as the Trainer's; each of several processes does all of them by
     itself, so that the weights do not depend on how many there are. The random numbers then begin
@@ -65,6 +66,8 @@ def train(
     order = batching.length_grouped(lengths, step_rows, args.seed, 0)
     steps = math.ceil(len(reviews) / step_rows)
     schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+    # fp16 would want its losses scaled.
+    autocast = trainer.accelerator.autocast if args.bf16 else contextlib.nullcontext
     model.train()
     bar = tqdm(
         range(steps), "embedded reviews first", unit=" steps", disable=args.process_index > 0
@@ -75,7 +78,9 @@ def train(
             part = [reviews[place] for place in places[start : start + args.train_batch_size]]
             batch = batching.pad(part, model.config.pad_token_id)
             there = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            (model(**there).loss * len(part) / len(places)).backward()
+            with autocast():
+                loss = model(**there).loss
+            (loss * len(part) / len(places)).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
         optimizer.step()
         schedule.step()
