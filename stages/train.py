@@ -38,7 +38,6 @@ class Params(StageParams):
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"]
     warmup_steps: NonNegativeFloat
     weight_decay: NonNegativeFloat
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
     per_device_train_batch_size: PositiveInt
     per_device_eval_batch_size: PositiveInt
@@ -62,7 +61,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
     from transformers.utils import is_torch_tf32_available
 
     ours = {
-        "launch", "intermediate_reviews", "frozen_layers", "head_learning_rate", "layer_decay",
+        "launch", "intermediate_reviews", "frozen_layers", "head_learning_rate",
         "attention_dropout", "padding", "precision",
     }  # fmt: skip
     precision, _ = computed_in(params.precision, "train")
@@ -92,7 +91,7 @@ def training_arguments(params: Params, output_dir: Path) -> "TrainingArguments":
 
 
 def adamw(model: "PreTrainedModel", params: Params) -> "torch.optim.Optimizer":
-    """AdamW with a learning rate for each part of the model."""
+    """AdamW with a learning rate of its own for the head."""
     import torch
 
     from stars.model import parameter_groups
@@ -101,7 +100,6 @@ def adamw(model: "PreTrainedModel", params: Params) -> "torch.optim.Optimizer":
         model,
         learning_rate=params.learning_rate,
         head_learning_rate=params.head_learning_rate,
-        layer_decay=params.layer_decay,
         weight_decay=params.weight_decay,
     )
     return torch.optim.AdamW(groups, lr=params.learning_rate, fused=True)
@@ -177,7 +175,7 @@ def make_trainer(
         return {key: value for key, value in scores.items() if key != "loss"}
 
     optimizer = None  # Trainer's own is the same, where all parameters learn at one rate
-    if params.layer_decay < 1 or params.head_learning_rate != params.learning_rate:
+    if params.head_learning_rate != params.learning_rate:
         optimizer = adamw(model, params)
     trainer = StarsTrainer(
         model=model,

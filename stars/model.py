@@ -48,24 +48,6 @@ def load_model(
     return model
 
 
-def _depths(model: PreTrainedModel) -> tuple[dict[str, int], int]:
-    """How deep each parameter lies, and how many layers there are.
-
-    0 is the embeddings, 1 the lowest layer, and so on; what is above the last layer has one more.
-    """
-    numbers = {
-        name: int(found.group(1)) + 1
-        for name, _ in model.named_parameters()
-        if (found := re.search(r"\.layers?\.(\d+)\.", name))
-    }
-    layers = max(numbers.values(), default=0)
-    depths = {
-        name: 0 if "embeddings" in name else numbers.get(name, layers + 1)
-        for name, _ in model.named_parameters()
-    }
-    return depths, layers
-
-
 def freeze(model: PreTrainedModel, frozen_layers: int) -> None:
     """Let the lowest layers stay what they are, of which the embeddings are the first.
 
@@ -74,14 +56,20 @@ def freeze(model: PreTrainedModel, frozen_layers: int) -> None:
     Raises:
         UserError: if there are not as many.
     """
-    depths, layers = _depths(model)
+    numbers = {
+        name: int(found.group(1)) + 1
+        for name, _ in model.named_parameters()
+        if (found := re.search(r"\.layers?\.(\d+)\.", name))
+    }
+    layers = max(numbers.values(), default=0)
     if frozen_layers > 1 + layers:
         raise UserError(
             f"train.frozen_layers is {frozen_layers}, but with the embeddings this checkpoint has "
             f"{1 + layers}; set it to {1 + layers} or less"
         )
     for name, parameter in model.named_parameters():
-        if depths[name] < frozen_layers:
+        depth = 0 if "embeddings" in name else numbers.get(name, layers + 1)
+        if depth < frozen_layers:
             parameter.requires_grad_(False)
 
 
@@ -90,27 +78,19 @@ def parameter_groups(
     *,
     learning_rate: float,
     head_learning_rate: float,
-    layer_decay: float,
     weight_decay: float,
 ) -> list[dict[str, Any]]:
-    """Parameters for AdamW: the head, and layers of which each learns slower than the one above.
+    """Parameters for AdamW: those of the head, which is new, and of the checkpoint.
 
-    The head, which is new, learns at `head_learning_rate`; a pooler and the uppermost layer at
-    about `learning_rate`, each layer below it `layer_decay` times as fast (Sun et al. 2019,
-    section 5.3.4: 0.95), the embeddings slowest; what is frozen is left out. Biases and norms do
-    not decay.
+    What is frozen is left out. Biases and norms do not decay.
     """
-    depths, layers = _depths(model)
-    if not layers and layer_decay < 1:
-        raise UserError("this checkpoint's layers have no numbers; set train.layer_decay to 1.0")
-    groups: dict[tuple[float, bool], dict[str, Any]] = {}
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = learning_rate * layer_decay ** (layers + 1 - depths[name])
-        if not name.startswith(f"{model.base_model_prefix}."):
-            rate = head_learning_rate
+        new = not name.startswith(f"{model.base_model_prefix}.")
+        rate = head_learning_rate if new else learning_rate
         decay = weight_decay if parameter.ndim > 1 else 0.0
-        group = {"params": [], "lr": rate, "weight_decay": decay}
-        groups.setdefault((rate, parameter.ndim > 1), group)["params"].append(parameter)
+        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+        group["params"].append(parameter)
     return list(groups.values())
