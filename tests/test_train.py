@@ -56,7 +56,7 @@ def apart(first, second) -> float:
 
 @pytest.mark.parametrize("precision", sorted({"fp32", computed_in("auto", "train")[0]}))
 def test_two_runs_give_the_same_weights_to_the_byte(small, precision):
-    edit(small, "train", precision=precision)
+    edit(small, "train", precision=precision, intermediate_reviews=20)
     trained(small, "first")
     trained(small, "second")
     first, second = (
