@@ -1,39 +1,56 @@
-# Everything runs in .venv, which the first command makes.
+# Everything runs in .venv, which the first command creates.
 PYTHON ?= python3
+SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
+# make setup TORCH=cpu: PyTorch's own index has builds without CUDA.
+ifeq ($(TORCH),cpu)
+PIP_OPTIONS := --extra-index-url https://download.pytorch.org/whl/cpu
+endif
+
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use show test lint bench soak
+.PHONY: help setup repro use show test test-fast lint bench soak
 
 help: ## Show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
 
-setup: .venv/installed ## Make .venv and install requirements.lock into it
+setup: .venv/installed ## Create .venv and install requirements.lock (TORCH=cpu: without CUDA)
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "error: $(PYTHON) is older than Python 3.11; type make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
-	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	  { echo "error: $(PYTHON) is older than Python 3.11; run make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	@n=$$(grep -c == requirements.lock); \
+	if [ "$(TORCH)" = cpu ] || [ "$$(uname -s)" = Darwin ]; then \
+	  echo "Installing $$n packages into .venv: a download of about 0.5 GB."; \
+	else \
+	  echo "Installing $$n packages into .venv: a download of about 0.5 GB, and 3 GB of CUDA libraries."; \
+	  command -v nvidia-smi >/dev/null || [ -e /proc/driver/nvidia ] || \
+	    echo "No NVIDIA driver found: press Ctrl-C and run make setup TORCH=cpu to leave out those 3 GB."; \
+	fi
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
 repro: setup ## Run the pipeline: from reviews to a trained and tested model
 	@git rev-parse -q --verify HEAD >/dev/null 2>&1 || \
-	  { echo "error: this folder is no git checkout with a commit; type: git init && git add -A && git commit -m start"; exit 1; }
-	dvc repro
+	  { echo "error: this folder is not a git checkout with a commit; run: git init && git add -A && git commit -m start"; exit 1; }
+	@dvc repro
 	@stars show
 
-use: setup ## Copy a preset over params.yaml: make use PRESET=notebook
+use: setup ## Copy a preset over params.yaml: make use PRESET=notebook; without PRESET, list them
 	@stars use $(PRESET)
 
 show: setup ## Show the scores of the last run
 	@stars show
 
-test: setup ## Run the tests
+test: setup ## Run all tests
 	python -m pytest
 
-lint: setup ## Check the style and the types
+test-fast: setup ## Run the tests that take no more than a second or two
+	python -m pytest -m "not slow"
+
+lint: setup ## Check style and types
 	ruff check .
 	ruff format --check .
 	mypy
@@ -41,5 +58,5 @@ lint: setup ## Check the style and the types
 bench: setup ## Measure speed, memory and disk against the notebook's way
 	python -m benchmarks
 
-soak: setup ## Kill a training twenty times; it must end as if nothing had been
+soak: setup ## Kill a training twenty times: results must be identical to an uninterrupted one
 	KILLS=20 python -m pytest tests/test_resume.py

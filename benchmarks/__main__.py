@@ -1,24 +1,24 @@
-"""All benchmarks that `make bench` runs: prints and writes benchmarks/RESULTS.md."""
+"""Run the benchmarks of `make bench`; print and write benchmarks/RESULTS.md."""
 
-from benchmarks import data, fixed
-from benchmarks.machine import described
-from benchmarks.project import ROOT
+from benchmarks import startup, tokenization
+from benchmarks.machine import describe_machine
+from benchmarks.workspace import ROOT
 
 PACKAGES = ("tokenizers", "pyarrow", "datasets", "transformers", "torch", "numpy")
 
-sections = [*fixed.section(), *data.section()]
-# Not before: the peak memory of a process counts that of the one that started it.
+lines = [*startup.markdown(), *tokenization.markdown()]
+# Late: the peak memory of a process counts that of the process that started it.
 from benchmarks import training  # noqa: E402
 
-sections += training.section()
+lines += training.markdown()
 text = "\n".join(
     [
         "# Benchmarks",
         "",
-        f"Machine: {described(*PACKAGES)}.",
+        f"Machine: {describe_machine(*PACKAGES)}.",
         "",
-        "Command: `make bench`. Median (lowest to highest); a ratio is one of the same turn.",
-        *sections,
+        "Command: `make bench`. Median (lowest to highest); ratios are within one turn.",
+        *lines,
         "",
     ]
 )

@@ -1,4 +1,4 @@
-"""The machine and the versions that a figure was measured with."""
+"""The machine and the versions behind a figure."""
 
 import importlib.metadata
 import os
@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 
 
-def described(*packages: str) -> str:
+def describe_machine(*packages: str) -> str:
     """Processor, cores, memory, Python, and the versions of `packages`."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)

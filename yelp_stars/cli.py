@@ -1,0 +1,141 @@
+"""The command `stars`. Each command imports its module when it is called: help must be fast."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from yelp_stars.pipeline.errors import UserError
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+SCORES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mae": "mean error in stars",
+    "within_one": "within one star",
+    "quadratic_kappa": "quadratic kappa",
+    "loss": "log loss",
+}
+MADE = {
+    "models/finetuned": "the model",
+    "data/predictions/test.arrow": "label and logits of every test review",
+    "plots/training/training.svg": "picture: loss and validation accuracy",
+    "plots/test/confusion.svg": "picture: confusion matrix",
+}
+NEXT = {
+    "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
+    "dvc exp show --only-changed": "compare experiments",
+    "stars params": "what every parameter means",
+}
+
+
+@app.callback()
+def in_project() -> None:
+    """Presets, parameters and scores of this project, beside the commands of DVC.
+
+    \b
+    Examples:
+      stars show                  the scores of the last run
+      stars use                   the presets
+      stars use cpu               copy presets/cpu.yaml over params.yaml
+      stars params train          what the parameters of a section mean
+    """  # noqa: D301
+    if not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
+        raise UserError(
+            f"{str(Path.cwd())!r} is not the project's folder: it has no dvc.yaml and no stages/; "
+            f"run `stars` where dvc.yaml is"
+        )
+
+
+@app.command()
+def show() -> None:
+    """Show the scores of the last run.
+
+    And what it made, and what to run next.
+    """
+    path = Path("metrics/test.json")
+    if not path.is_file():
+        raise UserError(f"no {str(path)!r} yet; run `make repro`")
+    scores = json.loads(path.read_text(encoding="utf-8"))
+    print(f"\nTest scores, {scores['n']:,} reviews")
+    for key, name in SCORES.items():
+        value = scores[key]
+        line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
+        if key == "accuracy":
+            line += f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"
+        print(line)
+    if not Path("models/finetuned").exists():
+        print(
+            "\nThese are the committed scores: this clone has not run the pipeline.\n"
+            "Run `make repro`, or `dvc pull` if a remote is set up."
+        )
+        return
+    print("\nMade")
+    for made, meaning in MADE.items():
+        print(f"  {made:<42}{meaning}")
+    print("\nNext (first: source .venv/bin/activate)")
+    for command, meaning in NEXT.items():
+        print(f"  {command:<42}{meaning}")
+
+
+@app.command()
+def use(
+    preset: Annotated[str | None, typer.Argument(help="A file of presets/, without .yaml")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Discard uncommitted changes")] = False,
+) -> None:
+    """List the presets, or copy one to params.yaml.
+
+    Lists the stages that will run. Changes that are not committed are kept, unless --force.
+
+    \b
+    Examples:
+      stars use
+      stars use notebook
+    """  # noqa: D301
+    from yelp_stars import presets
+
+    if preset is None:
+        presets.list_presets()
+    else:
+        presets.use_preset(preset, force)
+
+
+@app.command()
+def params(
+    section: Annotated[str | None, typer.Argument(help="A stage, such as train")] = None,
+) -> None:
+    """Explain the parameters and show their values.
+
+    A * marks what differs from the preset.
+
+    \b
+    Examples:
+      stars params
+      stars params train
+    """  # noqa: D301
+    from yelp_stars import presets
+
+    presets.print_params(section)
+
+
+def main() -> None:
+    """Run the command line; a user error is one line and exit code 1."""
+    # The wheel holds no stages: those of the current folder count.
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        app()
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()

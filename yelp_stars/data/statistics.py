@@ -1,0 +1,73 @@
+"""Streaming statistics of the splits: counts, lengths, duplicates, texts that both share."""
+
+import hashlib
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from yelp_stars.data.labels import Reviews
+
+
+class SplitStatistics:
+    """Streaming statistics of one split; the digests of its texts are spooled to open files.
+
+    A text is known by 8 bytes of its hash. Digests are partitioned by their first byte, so that
+    only a 16th of them is sorted at a time.
+    """
+
+    PARTS = 16
+
+    def __init__(self, scratch: Path) -> None:
+        self.rows = 0
+        self.labels: Counter[int] = Counter()
+        self.characters: Counter[int] = Counter()
+        self.dropped = 0
+        self._digests = [
+            tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
+            for _ in range(self.PARTS)
+        ]
+
+    def count(self, reviews: Reviews, drop_empty: bool) -> Iterator[tuple[int, str]]:
+        """Pass the reviews on and count them; drop the empty ones on request."""
+        for label, text in reviews:
+            empty = not text.strip()
+            if empty and drop_empty:
+                self.dropped += 1
+                continue
+            self.labels[label] += 1
+            self.characters[0 if empty else len(text)] += 1
+            digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+            self._digests[digest[0] % self.PARTS].write(digest)
+            self.rows += 1
+            yield label, text
+
+    def summary(self, label_names: list[str]) -> dict[str, Any]:
+        """Rows, label counts, length quantiles (characters), empty and duplicate texts."""
+        lengths = sorted(self.characters)
+        below = np.cumsum([self.characters[length] for length in lengths])
+        shares = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+        indices = {
+            name: np.searchsorted(below, share * self.rows) for name, share in shares.items()
+        }
+        return {
+            "rows": self.rows,
+            "labels": {name: self.labels[label] for label, name in enumerate(label_names)},
+            "characters": {name: lengths[index] for name, index in indices.items()},
+            "empty_texts": self.characters[0],
+            "duplicate_texts": self.rows - sum(len(np.unique(part)) for part in self._parts()),
+            "dropped_empty": self.dropped,
+        }
+
+    def shared_texts(self, other: Self) -> int:
+        """The number of different texts that both splits have."""
+        pairs = zip(self._parts(), other._parts(), strict=True)
+        return sum(len(np.intersect1d(*pair)) for pair in pairs)
+
+    def _parts(self) -> Iterator[np.ndarray]:
+        for file in self._digests:
+            file.seek(0)
+            yield np.fromfile(file, np.uint64)

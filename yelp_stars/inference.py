@@ -1,0 +1,60 @@
+"""Logits of a fine-tuned model: each row once, in its position, on all cores."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from yelp_stars.modeling import batching, compute
+from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
+from yelp_stars.modeling.compute import Compute
+
+
+def load_finetuned(finetuned: Path, resolved: Compute) -> PreTrainedModel:
+    """Load a fine-tuned classifier to this machine's device, for inference only."""
+    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
+        finetuned, attn_implementation=resolved.attention
+    )
+    use_cls_only_last_layer(model)
+    return model.to(compute.device())  # type: ignore[arg-type]
+
+
+def predict_logits(
+    model: PreTrainedModel, reviews: batching.ReviewDataset, batch_size: int, resolved: Compute
+) -> np.ndarray:
+    """Compute the logits (rows, classes), float32, in the order of the rows.
+
+    The longest rows come first: this pads next to nothing, and too little memory shows at once.
+    On a CPU each core computes batches of its own, so that as many are in memory as there are
+    cores: no core waits for another within a batch, and the logits do not depend on their number.
+    """
+    order = np.argsort(-reviews.lengths, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    cores = torch.get_num_threads()
+    pool = ThreadPoolExecutor(cores if model.device.type == "cpu" else 1)
+
+    def logits_of(rows: np.ndarray) -> np.ndarray:
+        batch = batching.pad([reviews[row] for row in rows], model.config.pad_token_id)
+        del batch["labels"]
+        mixed = resolved.precision != "fp32"
+        autocast = torch.autocast(model.device.type, resolved.dtype, enabled=mixed)
+        with torch.inference_mode(), autocast:
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            computed: np.ndarray = model(**on_device).logits.float().cpu().numpy()
+        return computed
+
+    logits = np.empty((len(order), model.config.num_labels), np.float32)
+    model.eval()
+    with tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
+        torch.set_num_threads(1)  # for each thread of the pool
+        try:
+            for rows, part in zip(batches, pool.map(logits_of, batches), strict=True):
+                logits[rows] = part
+                bar.update(len(rows))
+        finally:  # after Ctrl-C, start no batch that nobody waits for
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)
+    return logits

@@ -1,0 +1,134 @@
+"""Datasets that map a sample from disk, batches of similar length, padding."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from yelp_stars.data import arrow
+
+# Batches that are sorted together. A larger window pads less, a smaller one shuffles better; with
+# batches of 16 rows of Yelp's lengths, 50 leave under 5 % padding instead of over 40 %.
+WINDOW = 50
+# Tensor cores and vector units work in multiples of 8 tokens.
+PAD_TO_MULTIPLE_OF = 8
+
+
+class ReviewDataset(Dataset[dict[str, Any]]):
+    """The rows of a sample, mapped from disk: {"input_ids": (length,), "labels": int}.
+
+    `order` chooses and orders the rows; all of them as they are in the file without it.
+    """
+
+    def __init__(self, table: pa.Table, order: np.ndarray | None = None) -> None:
+        self.label_names = arrow.label_names(table.schema)
+        self.max_length = arrow.max_length(table.schema)
+        self._labels = arrow.column(table, "label")
+        self._ids = arrow.ListColumn(table["input_ids"])
+        self._order = np.arange(len(table)) if order is None else order
+        self.lengths = self._ids.lengths[self._order]
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Map the rows of a file.
+
+        Raises:
+            UserError: if the file is missing or damaged.
+        """
+        return cls(arrow.read(path))
+
+    @classmethod
+    def read_sorted(cls, path: Path) -> Self:
+        """Map the rows of a file in order of their length, which minimises padding."""
+        table = arrow.read(path)
+        lengths = arrow.ListColumn(table["input_ids"]).lengths
+        return cls(table, np.argsort(lengths, kind="stable"))
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = int(self._order[index])
+        return {"input_ids": self._ids[row], "labels": int(self._labels[row])}
+
+
+def padded_width(longest: int) -> int:
+    """The width of a batch whose longest row has `longest` tokens."""
+    return -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
+
+
+def pad(
+    examples: Sequence[dict[str, Any]], pad_id: int, width: int | None = None
+) -> dict[str, torch.Tensor]:
+    """A batch of int64 tensors: `input_ids` and `attention_mask` of shape (batch, width).
+
+    Without `width`, pads to the longest example, up to a multiple of 8.
+    """
+    width = width or padded_width(max(len(example["input_ids"]) for example in examples))
+    ids = np.full((len(examples), width), pad_id, np.int64)
+    mask = np.zeros((len(examples), width), np.int64)
+    for row, example in enumerate(examples):
+        length = len(example["input_ids"])
+        ids[row, :length] = example["input_ids"]
+        mask[row, :length] = 1
+    return {
+        "input_ids": torch.from_numpy(ids),
+        "attention_mask": torch.from_numpy(mask),
+        "labels": torch.tensor([example["labels"] for example in examples]),
+    }
+
+
+def length_grouped(lengths: np.ndarray, rows_per_step: int, seed: int, epoch: int) -> np.ndarray:
+    """Row numbers for one epoch, every row once; each run of `rows_per_step` has similar lengths.
+
+    `rows_per_step` counts the rows of one optimizer step, over all processes and accumulated
+    batches. A seeded permutation is sorted by length within windows, cut into steps, and the steps
+    are shuffled. Only the last step may be short.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    window = WINDOW * rows_per_step
+    for start in range(0, len(order), window):
+        part = order[start : start + window]
+        order[start : start + window] = part[np.argsort(lengths[part], kind="stable")]
+    full = len(order) // rows_per_step * rows_per_step
+    steps = order[:full].reshape(-1, rows_per_step)
+    return np.concatenate([rng.permutation(steps).ravel(), order[full:]])
+
+
+class LengthGroupedSampler(Sampler[int]):
+    """`length_grouped`, reshuffled each epoch; the order depends on seed and epoch only."""
+
+    def __init__(self, lengths: np.ndarray, rows_per_step: int, seed: int) -> None:
+        self._lengths, self._rows_per_step, self._seed = lengths, rows_per_step, seed
+        self._epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+
+    def order(self) -> np.ndarray:
+        """The row numbers of the current epoch."""
+        return length_grouped(self._lengths, self._rows_per_step, self._seed, self._epoch)
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self.order().tolist())
+
+
+def padding_share(
+    lengths: np.ndarray, order: np.ndarray, batch_size: int, width: int | None = None
+) -> float:
+    """The share of padding in the tokens of all batches, 0 to 1; see `pad` for `width`."""
+    real = padded = 0
+    for batch in range(math.ceil(len(order) / batch_size)):
+        rows = lengths[order[batch * batch_size : (batch + 1) * batch_size]]
+        real += int(rows.sum())
+        padded += len(rows) * (width or padded_width(int(rows.max())))
+    return 1 - real / padded

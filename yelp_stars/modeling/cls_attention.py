@@ -1,0 +1,73 @@
+"""Compute only [CLS] in the last layer of a BERT classifier: it reads no other token."""
+
+import math
+from typing import Any
+
+import torch
+from transformers import BertForSequenceClassification
+from transformers.models.bert.modeling_bert import BertLayer
+
+
+class ClsOnlyBertLayer(BertLayer):
+    """A layer that attends from, and returns, the first token alone: (batch, 1, hidden).
+
+    One query does not need a key per token: q . (W x + b) is (q W) . x + q . b, and a weighted sum
+    of values is W times the weighted sum of x. Each projection is applied once per head instead of
+    once per token.
+    """
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        *_: Any,
+        **__: Any,
+    ) -> torch.Tensor:
+        attention = self.attention.self
+        size = attention.attention_head_size
+        cls = hidden_states[:, :1]
+
+        def per_head(linear: torch.nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
+            return linear.weight.view(-1, size, linear.in_features), linear.bias.view(-1, size)
+
+        (keys, key_bias), (values, value_bias) = per_head(attention.key), per_head(attention.value)
+        query = attention.query(cls).view(len(cls), -1, size)  # batch, head, size
+        # The key bias cancels in softmax; keep it in the graph, DDP needs its gradient.
+        projected_query = torch.einsum("bhs,hsx->bhx", query, keys)
+        scores = projected_query @ hidden_states.mT + (query * key_bias).sum(-1, keepdim=True)
+        scores = scores / math.sqrt(size)  # batch, head, token
+        if attention_mask is not None:
+            scores = scores + additive_mask(attention_mask[:, 0, :1])
+        weights = attention.dropout(scores.softmax(-1))
+        context = torch.einsum("bhx,hsx->bhs", weights @ hidden_states, values)
+        context = context + weights.sum(-1, keepdim=True) * value_bias
+        attended = self.attention.output(context.flatten(1).unsqueeze(1), cls)
+        computed: torch.Tensor = self.feed_forward_chunk(attended)
+        return computed
+
+
+def additive_mask(mask: torch.Tensor) -> torch.Tensor:
+    """SDPA's boolean mask as eager attention's: 0, or a value that leaves no weight.
+
+    Not minus infinity: a row of nothing but padding then has even weights instead of NaN.
+    """
+    if mask.dtype != torch.bool:
+        return mask
+    zeros = torch.zeros(mask.shape, device=mask.device)
+    return zeros.masked_fill(~mask, torch.finfo(zeros.dtype).min)
+
+
+def use_cls_only_last_layer(model: torch.nn.Module) -> bool:
+    """Let the last layer of a `BertForSequenceClassification` compute [CLS] only.
+
+    The pooler reads no other token, so no gradient comes from the others: logits and gradients
+    are the same up to rounding, for almost none of the layer's work. The weights keep their names.
+    Returns whether the model is supported; any other model is left unchanged.
+    """
+    if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
+        return False
+    if model.config._attn_implementation not in ("sdpa", "eager"):  # others have other masks
+        return False
+    # Change the class of the existing layer: its weights and their names stay.
+    model.bert.encoder.layer[-1].__class__ = ClsOnlyBertLayer
+    return True

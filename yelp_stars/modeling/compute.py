@@ -1,0 +1,66 @@
+"""Choose the floating-point precision and the attention implementation of this machine."""
+
+from typing import Literal, NamedTuple
+
+import torch
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.params import Precision
+
+
+class Compute(NamedTuple):
+    """What a stage computes with, resolved once."""
+
+    precision: Literal["fp32", "bf16", "fp16"]
+    reason: str
+    """Why: "auto: this CPU has AMX", or "as requested"."""
+    attention: str | None
+    """The fastest `attn_implementation` there; None leaves the choice to transformers."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of matrix products."""
+        dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+        return dtypes[self.precision]
+
+
+def resolve(precision: Precision, section: str) -> Compute:
+    """Resolve the parameter `precision` of a section of params.yaml on this machine.
+
+    Raises:
+        UserError: if the hardware does not support it.
+    """
+    cuda = torch.cuda.is_available()
+    fastest: Literal["fp32", "bf16", "fp16"]
+    if cuda:
+        fastest = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        reason = f"{torch.cuda.get_device_name()} has{'' if fastest == 'bf16' else ' no'} bf16"
+    elif torch.cpu._is_amx_tile_supported():
+        fastest, reason = "bf16", "this CPU has AMX"
+    elif torch.cpu._is_avx512_bf16_supported():
+        fastest, reason = "bf16", "this CPU has AVX512_BF16"
+    else:
+        fastest, reason = "fp32", "this CPU has neither AVX512_BF16 nor AMX"
+    if precision == "auto":
+        return Compute(fastest, f"auto: {reason}", _attention(fastest))
+    if (precision == "bf16" and fastest != "bf16") or (precision == "fp16" and not cuda):
+        raise UserError(
+            f"{section}.precision is {precision!r}, but this machine has no hardware for it; "
+            f"set it to 'fp32' or 'auto'"
+        )
+    return Compute(precision, "as requested", _attention(precision))
+
+
+def device() -> torch.device:
+    """The accelerator of this machine, or its CPU."""
+    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def _attention(precision: str) -> str | None:
+    """Eager attention for bf16 on a CPU.
+
+    There the fused kernel of torch 2.13 (SDPA) is no faster than in fp32, and its backward pass
+    is slower; plain matrix products make training a third faster, at the cost of a matrix of all
+    pairs of tokens for each head and trained layer.
+    """
+    return "eager" if precision == "bf16" and not torch.accelerator.is_available() else None

@@ -1,0 +1,172 @@
+"""YAML files: PyYAML, with the values that DVC reads and one line for every fault.
+
+PyYAML follows YAML 1.1, where 2e-5 is a string, 010 is 8 and `on` is a boolean. DVC reads with
+ruamel.yaml, which follows YAML 1.2.
+"""
+
+import datetime
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from yelp_stars.pipeline.errors import UserError
+
+MAX_BYTES = 1_000_000
+MAX_DEPTH = 100
+MAX_VALUES = 100_000  # with the content of every alias
+
+TAG = "tag:yaml.org,2002:"
+# The same language as the patterns of ruamel.yaml/resolver.py, in the same order.
+PLAIN_SCALARS = {
+    "bool": "true|True|TRUE|false|False|FALSE",
+    "float": r"""[-+]?[0-9][0-9_]*\.[0-9_]*([eE][-+]?[0-9]+)?|[-+]?[0-9][0-9_]*[eE][-+]?[0-9]+
+        |[-+]?\.[0-9_]+([eE][-+][0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)""",
+    "int": "(?!_)[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9_]+)",
+    "merge": "<<",
+    "null": "(~|null|Null|NULL)?",
+    "timestamp": r"""[0-9]{4}-[0-9]{2}-[0-9]{2}
+        |[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}([Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(\.[0-9]*)?
+        ([ \t]*(Z|[-+][0-9]{1,2}(:[0-9]{2})?))?""",
+    "value": "=",
+}
+# By first character; None: any.
+RESOLVERS = {
+    None: [(TAG + name, re.compile(f"({text})$", re.X)) for name, text in PLAIN_SCALARS.items()]
+}
+
+
+class _Loader(yaml.SafeLoader):
+    yaml_implicit_resolvers = RESOLVERS
+    # Without U+0085, U+2028 and U+2029: line breaks in YAML 1.1, but not in 1.2.
+    NON_PRINTABLE = re.compile(  # type: ignore[misc]  # the stubs say Final
+        "[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+    )
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.depth = self.values = 0
+        self.values_of: dict[str | None, int] = {}  # by anchor
+
+    def fetch_directive(self) -> None:
+        raise _fault("directives are not allowed", self.get_mark())  # %YAML 1.1 changes values
+
+    def fetch_value(self) -> None:
+        if self.flow_level and self.peek(1) not in " \t\n\r\0":  # in YAML 1.2, [a:] is text
+            raise _fault("':' needs a space after it", self.get_mark())
+        super().fetch_value()
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event, before = self.peek_event(), self.values  # type: ignore[no-untyped-call]
+        alias = isinstance(event, yaml.AliasEvent)
+        if alias and event.anchor not in self.values_of:
+            problem = f"the alias {quoted(event.anchor)} is undefined or contains itself"
+            raise _fault(problem, event.start_mark)
+        if not alias and event.tag is not None:
+            raise _fault(f"the tag {quoted(event.tag)} is not allowed", event.start_mark)
+        if self.depth == MAX_DEPTH:
+            raise _fault(f"nested more than {MAX_DEPTH} levels deep", event.start_mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        self.values += self.values_of[event.anchor] if alias else 1
+        if self.values > MAX_VALUES:
+            raise _fault(f"more than {MAX_VALUES:,} values, aliases included", event.start_mark)
+        if not alias:
+            self.values_of[event.anchor] = self.values - before
+        return node
+
+    def compose_mapping_node(self, anchor: Any) -> Any:
+        node = super().compose_mapping_node(anchor)
+        keys = set()  # compared here: `<<` adds further keys, and those may be overridden
+        for key_node, _ in node.value:
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise _fault("a list or a mapping is not allowed as a key", key_node.start_mark)
+            special = key_node.tag in (TAG + "merge", TAG + "value")
+            key = key_node.value if special else self.construct_object(key_node)
+            if key in keys:
+                raise _fault(f"duplicate key {quoted(key)}", key_node.start_mark)
+            keys.add(key)
+        return node
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ValueError, OverflowError):
+            problem = f"{quoted(node.value)} is not a valid number or date; quote it if it is text"
+            raise _fault(problem, node.start_mark) from None
+
+    def construct_int(self, node: Any) -> int:
+        text = node.value.replace("_", "")
+        value = int(text, {"0b": 2, "0o": 8, "0x": 16}.get(text.lstrip("+-")[:2], 10))
+        str(value)  # a ValueError if it is too long to be printed in a message
+        return value
+
+    def construct_timestamp(self, node: Any) -> Any:
+        # PyYAML cuts to microseconds, ruamel.yaml rounds.
+        up = re.search(r"\.[0-9]{6}[5-9]", node.value) is not None
+        return self.construct_yaml_timestamp(node) + datetime.timedelta(microseconds=up)
+
+    def construct_special(self, node: Any) -> Any:
+        raise _fault(f"{quoted(node.value)} needs quotes", node.start_mark)  # `=` or `<<`
+
+
+_Loader.add_constructor(TAG + "int", _Loader.construct_int)
+_Loader.add_constructor(TAG + "timestamp", _Loader.construct_timestamp)
+_Loader.add_constructor(None, _Loader.construct_special)
+
+
+class _Dumper(yaml.SafeDumper):
+    yaml_implicit_resolvers = RESOLVERS  # quotes '1e-5', which is a string for PyYAML's own
+
+
+def read_yaml(path: Path) -> Any:
+    """Parse a YAML file; an empty one is None.
+
+    Raises:
+        UserError: with the line of the first fault.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise UserError(f"no file {str(path)!r} here; run from the project's folder") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
+    try:
+        text = content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{path} is not UTF-8 text: line {line}: {error.reason}") from None
+    try:
+        loader = _Loader(text)
+        return loader.get_single_data()
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        problem = f"the character U+{error.character:04X} is not allowed"
+    except yaml.MarkedYAMLError as error:
+        line = (error.problem_mark or loader).line + 1
+        problem = ", ".join(filter(None, [error.context, error.problem]))
+    except (ValueError, OverflowError):
+        line, problem = loader.line + 1, "an escape sequence is out of range"
+    # PyYAML's own messages quote names of any length.
+    problem = re.sub(r"(\S{80})\S+", r"\1…", problem)
+    raise UserError(f"{path} is not valid YAML: line {line}: {problem}")
+
+
+def dump_yaml(tree: Any) -> str:
+    """Mappings, lists and scalars as text that `read_yaml` and DVC read back unchanged."""
+    return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False))
+
+
+def quoted(value: Any) -> str:
+    """A value as Python writes it, cut at 80 characters."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"
+
+
+def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=problem, problem_mark=mark)

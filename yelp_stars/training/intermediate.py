@@ -1,0 +1,83 @@
+"""Intermediate-task training on synthetic reviews (STILTs, Phang et al. 2018)."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from tqdm import tqdm
+from transformers import (
+    PreTrainedModel,
+    Trainer,
+    get_linear_schedule_with_warmup,
+    set_seed,
+)
+
+from yelp_stars.data import synthetic
+from yelp_stars.data.tokenization import encode, load_tokenizer
+from yelp_stars.modeling.batching import length_grouped, pad
+from yelp_stars.pipeline.errors import UserError
+
+MEDIAN_WORDS = 20
+
+
+def compose_examples(
+    sentences: Path, pretrained: Path, size: int, seed: int, max_length: int
+) -> list[dict[str, Any]]:
+    """Tokenized synthetic reviews of the train split: {"input_ids": (length,), "labels": int}."""
+    bank = synthetic.read_bank(sentences, "train")
+    reviews = synthetic.reviews(
+        bank, size, median_words=MEDIAN_WORDS, label_noise=0.0, seed=seed, split="train"
+    )
+    labels, texts = zip(*reviews)
+    names = ("tokenizer.json", "config.json", "tokenizer_config.json")
+    tokenizer, _ = load_tokenizer(*(pretrained / name for name in names))
+    # Short reviews: how a long one is truncated does not matter.
+    encoded = encode(pa.array(texts, pa.large_string()), tokenizer, max_length, "head")
+    rows = np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
+    return [{"input_ids": ids, "labels": label} for ids, label in zip(rows, labels, strict=True)]
+
+
+def train(
+    trainer: Trainer, examples: list[dict[str, Any]], optimizer: torch.optim.Optimizer
+) -> None:
+    """Train the Trainer's model for one epoch; in fp32 where the Trainer computes in fp16.
+
+    A step has as many rows as the Trainer's; each of several processes computes all of them, so
+    that the weights do not depend on the number of processes. Afterwards the random numbers are
+    seeded anew.
+
+    Raises:
+        UserError: if the model does not have five labels.
+    """
+    model, args = trainer.model, trainer.args
+    assert isinstance(model, PreTrainedModel)
+    if model.config.num_labels != len(synthetic.LABEL_NAMES):
+        raise UserError(
+            f"train.intermediate_size is {len(examples)}, but synthetic reviews have "
+            f"{len(synthetic.LABEL_NAMES)} labels and yours have {model.config.num_labels}; "
+            f"set it to 0"
+        )
+    rows_per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    lengths = np.array([len(example["input_ids"]) for example in examples])
+    order = length_grouped(lengths, rows_per_step, args.seed, 0)
+    steps = [order[start : start + rows_per_step] for start in range(0, len(order), rows_per_step)]
+    schedule = get_linear_schedule_with_warmup(optimizer, len(steps) // 10, len(steps))
+    # fp16 needs loss scaling, which this loop does not have.
+    autocast = trainer.accelerator.autocast if args.bf16 else contextlib.nullcontext
+    model.train()
+    for rows in tqdm(steps, "intermediate training", unit="step", disable=args.process_index > 0):
+        for start in range(0, len(rows), args.train_batch_size):
+            part = [examples[row] for row in rows[start : start + args.train_batch_size]]
+            batch = pad(part, model.config.pad_token_id)
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            with autocast():
+                loss = model(**on_device).loss
+            (loss * len(part) / len(rows)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), args.max_grad_norm)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+    set_seed(args.seed)

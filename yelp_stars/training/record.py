@@ -1,0 +1,169 @@
+"""What a training leaves behind: the model, its curves, arguments, state and scores.
+
+Files that git keeps hold no times and no locations, and floats of 4 significant digits: further
+digits differ between CPUs.
+"""
+
+import dataclasses
+import math
+import threading
+from pathlib import Path
+from typing import Any
+
+import torch
+from dvclive import Live, monitor_system
+from scmrepo.exceptions import SCMError
+from transformers import (
+    AutoTokenizer,
+    PreTrainedModel,
+    TrainerCallback,
+    TrainerState,
+    TrainingArguments,
+)
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import write_json
+from yelp_stars.scoring import plots
+from yelp_stars.scoring.metrics import rounded
+
+# Trainer's name of a logged value -> ours, in the curves and in DVCLive.
+CURVES = {
+    "loss": "train/loss",
+    "learning_rate": "train/learning_rate",
+    "grad_norm": "train/grad_norm",
+    "eval_loss": "validation/loss",
+    "eval_accuracy": "validation/accuracy",
+}
+TIMES = ("runtime", "per_second")
+
+
+class DVCLiveCurves(TrainerCallback):
+    """Log the curves to DVCLive, step by step, with the machine's load beside them.
+
+    DVCLive's own callback edits dvc.yaml while the stage runs, and adds a step after the last.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._live: Live | None = None
+
+    def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        if state.is_world_process_zero:
+            if not torch.cuda.is_available():
+                # DVCLive 3.49 asks for a GPU all the same, fails, and records no CPU load either.
+                monitor_system.GPU_AVAILABLE = False
+            try:
+                self._live = Live(
+                    str(self._folder), dvcyaml=False, save_dvc_exp=False, monitor_system=True
+                )
+            except SCMError:
+                raise UserError(
+                    "this git repository has no commit; run `git add -A && git commit -m start`"
+                ) from None
+            for entry in state.log_history:  # of the run that is resumed
+                self._log(entry, entry["step"])
+
+    def on_log(self, args, state, control, logs=None, **kwargs):  # type: ignore[no-untyped-def]
+        if self._live is not None:
+            self._log(logs, state.global_step)
+
+    def _log(self, logs: dict[str, float], step: int) -> None:
+        assert self._live is not None
+        self._live.step = step
+        for name, curve in CURVES.items():
+            if name in logs:
+                self._live.log_metric(curve, logs[name])
+        self._live.make_summary()
+
+    def close(self) -> None:
+        """Stop watching the machine, also after an error: the thread would outlive the stage."""
+        if self._live is not None:
+            self._live.end()
+            # DVCLive 3.49 stops its thread without waiting: it would write once more, into a
+            # folder that may be gone.
+            for thread in threading.enumerate():
+                if thread.name.endswith("(_monitoring_loop)"):
+                    thread.join()
+
+
+def save_model(model: PreTrainedModel, pretrained: Path, target: Path, max_length: int) -> None:
+    """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer."""
+    model.save_pretrained(target)
+    tokenizer = AutoTokenizer.from_pretrained(pretrained, model_max_length=max_length)
+    # all-MiniLM's file truncates and pads to 128 whatever its caller asks for.
+    tokenizer.backend_tokenizer.no_truncation()
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.save_pretrained(target)
+
+
+def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> None:
+    """Write the curves as TSV and as a picture, the resolved arguments and the trainer's state."""
+    folder.mkdir()
+    curves = collect_curves(state.log_history)
+    for name, curve in curves.items():
+        title = name.replace("/", "_")
+        lines = [f"step\t{name.split('/')[1]}", *(f"{step}\t{value}" for step, value in curve)]
+        (folder / f"{title}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    plots.draw_training_curves(curves, folder / "training.svg")
+    arguments = args.to_dict()
+    for location in ("output_dir", "run_name"):
+        arguments.pop(location, None)
+    write_json(folder / "arguments.json", arguments)
+    kept = dataclasses.asdict(state)
+    kept["log_history"] = [
+        without_times(entry)
+        for entry in state.log_history
+        if "train_loss" not in entry  # the summary of one process, not of the run
+    ]
+    # Machine-specific paths; and total_flos, whose rounding depends on the number of saves.
+    for name in ("best_model_checkpoint", "stateful_callbacks", "total_flos"):
+        kept.pop(name)
+    if isinstance(kept["best_metric"], float):
+        kept["best_metric"] = significant(kept["best_metric"])
+    write_json(folder / "state.json", kept)
+
+
+def collect_curves(log_history: list[dict[str, Any]]) -> dict[str, plots.Curve]:
+    """The (step, value) pairs of each curve, by our name, with 4 significant digits."""
+    return {
+        curve: [
+            (entry["step"], significant(entry[name]))
+            for entry in log_history
+            if name in entry and math.isfinite(entry[name])
+        ]
+        for name, curve in CURVES.items()
+    }
+
+
+def without_times(entry: dict[str, Any]) -> dict[str, Any]:
+    """A log entry without its durations and rates, which differ on every run.
+
+    A number that JSON cannot hold, such as the norm of a gradient that overflowed, becomes None.
+    The keys are sorted, as in an entry that was read back from a checkpoint.
+    """
+    kept = {}
+    for key, value in sorted(entry.items()):
+        if isinstance(value, float):
+            value = significant(value) if math.isfinite(value) else None
+        if not key.endswith(TIMES):
+            kept[key] = value
+    return kept
+
+
+def significant(value: float) -> float:
+    """`value` with 4 significant digits."""
+    return float(f"{value:.4g}")
+
+
+def validation_scores(state: TrainerState, best: bool) -> dict[str, Any]:
+    """The validation scores of the model that is kept: the last epoch's, or the best one's."""
+    evaluated = [entry for entry in state.log_history if "eval_accuracy" in entry]
+    entry = evaluated[-1]
+    if best:
+        entry = next(entry for entry in evaluated if entry["step"] == state.best_global_step)
+    scores = {
+        key.removeprefix("eval_"): value
+        for key, value in sorted(entry.items())
+        if not key.endswith(TIMES) and key not in ("epoch", "step")
+    }
+    return rounded(scores)

@@ -1,0 +1,130 @@
+"""The Trainer, made exactly resumable.
+
+`ResumableTrainer` overrides three private methods of transformers' Trainer (5.23) and reads two of
+its private attributes:
+
+- `_get_train_sampler`: batches of similar length that resume at any step;
+- `_save_checkpoint`: a manifest, and the loss accumulated since the last log, which checkpoints
+  omit;
+- `_run_epoch`: restores that loss, and sets the sampler's epoch;
+- `_tr_loss`, `_globalstep_last_logged`: that loss.
+
+tests/test_trainer.py fails with this list when one of them disappears.
+"""
+
+import functools
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import (
+    EvalPrediction,
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+)
+
+from yelp_stars.modeling.batching import LengthGroupedSampler, ReviewDataset, pad, padding_share
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.scoring.hf_metric import StarScores
+from yelp_stars.training.checkpoints import complete_or_removed
+from yelp_stars.training.progress import diverged
+
+
+class ResumableTrainer(Trainer):
+    """A Trainer whose interrupted and resumed run equals an uninterrupted one."""
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        args: TrainingArguments,
+        train: ReviewDataset,
+        validation: ReviewDataset,
+        *,
+        optimizer: torch.optim.Optimizer,
+        width: int | None = None,
+        callbacks: list[TrainerCallback] | None = None,
+    ) -> None:
+        """`width` pads every batch to so many tokens, instead of to its longest row."""
+        self.width = width
+        self.rows_per_step = (
+            args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+        )
+        self.sampler = LengthGroupedSampler(train.lengths, self.rows_per_step, args.seed)
+        self._metric = StarScores(keep_in_memory=True)
+        super().__init__(
+            model=model,
+            args=args,
+            data_collator=functools.partial(pad, pad_id=model.config.pad_token_id, width=width),
+            train_dataset=train,
+            eval_dataset=validation,
+            compute_metrics=self._compute_scores,
+            optimizers=(optimizer, None),
+            callbacks=callbacks,
+        )
+        # transformers#47688: BERT's loss ignores num_items_in_batch, and would be multiplied by
+        # gradient_accumulation_steps and by the number of processes.
+        self.model_accepts_loss_kwargs = False
+        self.remove_callback(ProgressCallback)
+        self.remove_callback(PrinterCallback)
+
+    def _compute_scores(self, evaluated: EvalPrediction) -> dict[str, Any]:
+        if not np.isfinite(evaluated.predictions).all():
+            raise diverged(self.state.global_step)
+        scores = self._metric.compute(
+            predictions=evaluated.predictions, references=evaluated.label_ids
+        )
+        return {key: value for key, value in scores.items() if key != "loss"}
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        if self.args.train_sampling_strategy == "random":
+            return super()._get_train_sampler(train_dataset)
+        return self.sampler
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        # Checkpoints omit the loss accumulated since the last log; save it, or a resumed curve
+        # differs.
+        losses = self.accelerator.gather(self._tr_loss).reshape(-1).tolist()  # one per process
+        accumulated = {"losses": losses, "since": self._globalstep_last_logged}
+        checkpoint = Path(self.args.output_dir, f"checkpoint-{self.state.global_step}")
+        wait = self.accelerator.wait_for_everyone
+        with complete_or_removed(checkpoint, self.is_world_process_zero(), wait):
+            self.state.stateful_callbacks["accumulated_loss"] = accumulated
+            super()._save_checkpoint(model, trial)
+            del self.state.stateful_callbacks["accumulated_loss"]
+
+    def _run_epoch(self, **kwargs: Any) -> None:
+        accumulated = self.state.stateful_callbacks.pop("accumulated_loss", None)
+        if accumulated is not None:
+            self._tr_loss += accumulated["losses"][self.args.process_index]
+            self._globalstep_last_logged = accumulated["since"]
+        # accelerate does not forward set_epoch when it skips batches across processes.
+        self.sampler.set_epoch(kwargs["epoch"])
+        if self.state.global_step >= self.state.max_steps:  # saved after the last step
+            return
+        super()._run_epoch(**kwargs)
+
+
+def describe(trainer: ResumableTrainer, resolved: Compute) -> str:
+    """One line about what is about to be trained, and on what."""
+    args, lengths = trainer.args, trainer.train_dataset.lengths  # type: ignore[union-attr]
+    order = np.arange(len(lengths))
+    if args.train_sampling_strategy != "random":
+        order = trainer.sampler.order()
+    padding = padding_share(lengths, order, args.train_batch_size, trainer.width)
+    steps_per_epoch = math.ceil(len(lengths) / trainer.rows_per_step)
+    parameters = list(trainer.model.parameters())  # type: ignore[union-attr]
+    n_all = sum(parameter.numel() for parameter in parameters)
+    n_trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    trained = f" ({n_trained / 1e6:.1f}M trained)" if n_trained < n_all else ""
+    return (
+        f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
+        f"{math.ceil(steps_per_epoch * args.num_train_epochs):,} steps of "
+        f"{trainer.rows_per_step} rows; {n_all / 1e6:.1f}M parameters{trained} "
+        f"in {resolved.precision} ({resolved.reason}) on {args.device}"
+    )
