@@ -164,6 +164,7 @@ def main(
             intermediate.train(trainer, examples, classifier.make_optimizer(model, *optimizer_args))
         with saver.stop_on_signal():
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
+        seconds = time.monotonic() - started
         # Wait until every process has loaded the best checkpoint.
         trainer.accelerator.wait_for_everyone()
         if is_main_process:
@@ -173,7 +174,6 @@ def main(
                 record.write_plots(trainer.state, args, drawn)
                 write_json(validation_metrics, scores)
             # Not committed: durations differ on every run.
-            seconds = time.monotonic() - started
             write_json(dvclive / "runtime.json", {"seconds": seconds, **bar.rates()})
             print(
                 f"trained in {seconds:.0f} s, "

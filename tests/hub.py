@@ -9,6 +9,8 @@ import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+REVISION = "c1f9ee939b7d05667af864ee1cb066393154bf85"
+
 
 class Handler(http.server.BaseHTTPRequestHandler):
     """Serves `server.files`: "datasets/owner/name" or "models/owner/name" -> {path: bytes}."""
@@ -113,3 +115,14 @@ def serving(revision: str) -> Iterator[Hub]:
     finally:
         hub.shutdown()
         hub.server_close()
+
+
+def online(hub: Hub, cache: Path) -> dict[str, str]:
+    """The environment of a stage that uses this Hub and an empty cache."""
+    return {
+        "HF_ENDPOINT": hub.address,
+        "HF_HOME": str(cache),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+        "USE_TORCH": "0",  # datasets imports it for a stream
+    }

@@ -1,86 +1,126 @@
-"""`stars`: presets and the scores of the last run."""
+"""`stars`: help without waiting, the scores of the last run, one line for a user's mistake."""
 
 import json
+import re
 import shutil
+import subprocess
+import sys
 
 import pytest
-from conftest import ROOT, edit, fails, run
+import typer.main
+from helpers import ROOT, fails, run, stars
 
-from stars.cli import affected
+from yelp_stars import cli
 
-ALL = "download, pretrained, tokenize, sample, train, evaluate"
+COMMANDS = typer.main.get_command(cli.app).commands
 
 
 @pytest.fixture
-def at_quickstart(project):
-    shutil.copy(ROOT / "presets" / "quickstart.yaml", project / "params.yaml")
-    return project
+def scored_project(data_project):
+    """A clone with the committed scores, in which nothing has run: the working folder."""
+    shutil.copytree(ROOT / "metrics", data_project / "metrics")
+    return data_project
 
 
-def test_using_a_preset_says_what_will_run(repo):
-    done = (repo / "params.yaml").read_text()
-    said = run("stars", "use", "notebook", cwd=repo)
-    assert said == f"params.yaml is now presets/notebook.yaml\n`dvc repro` will run: {ALL}\n"
-    notebook = (ROOT / "presets" / "notebook.yaml").read_text()
-    assert (repo / "params.yaml").read_text() == notebook
-    (repo / "presets" / "mine.yaml").write_text(done)
-    said = run("stars", "use", "mine", cwd=repo)
-    assert said.endswith("`dvc repro` will run: nothing\n")  # its results are still there
-    edit(repo, "sample", train_size=50)
-    (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
-    said = run("stars", "use", "fewer", cwd=repo)
-    assert said.endswith("`dvc repro` will run: sample, train, evaluate\n")
+def test_help_imports_neither_pydantic_nor_numpy_nor_torch():
+    heavy = "{'pydantic', 'numpy', 'torch', 'transformers', 'pyarrow', 'dvc'}"
+    code = f"import sys, yelp_stars.cli; print({heavy} & {{*sys.modules}})"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert loaded.stdout.strip() == "set()"
 
 
-def test_a_broken_params_file_is_replaced_when_forced(repo):
-    (repo / "params.yaml").write_text("train: [")
-    run("stars", "use", "quickstart", "--force", cwd=repo)
+@pytest.mark.parametrize("arguments", [["--help"], ["-h"]])
+def test_help_lists_every_command_and_examples(capsys, arguments):
+    assert stars(*arguments) == 0
+    shown = capsys.readouterr().out
+    for command in COMMANDS:
+        assert f"\n  {command} " in shown
+    for example in ("stars show", "stars use cpu", "stars params train"):
+        assert f"\n    {example} " in shown
 
 
-def test_without_git_dvcs_reason_is_told(at_quickstart):
-    assert "dvc status: " in fails("stars", "use", "notebook", cwd=at_quickstart)
+def test_without_a_command_the_help_is_shown(capsys):
+    stars()
+    without = capsys.readouterr()
+    stars("--help")
+    assert (without.out + without.err).strip() == capsys.readouterr().out.strip()
 
 
-def test_an_unknown_preset_is_told(at_quickstart):
-    told = fails("stars", "use", "nootbook", cwd=at_quickstart)
-    assert told == "no preset 'nootbook'; there are cpu, full, notebook, quickstart"
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example_of_its_arguments(data_project, capsys, command):
+    assert stars(command, "--help") == 0
+    shown = capsys.readouterr().out
+    assert re.match(rf"Usage: .*stars {command} ", shown)
+    has_arguments = any(param.param_type_name == "argument" for param in COMMANDS[command].params)
+    assert (f"\n    stars {command} " in shown) == has_arguments
 
 
-def test_a_preset_that_does_not_fit_is_told(at_quickstart):
-    edit(at_quickstart, "train", seed=-1)
-    shutil.copy(at_quickstart / "params.yaml", at_quickstart / "presets" / "mine.yaml")
-    assert "train.seed is -1" in fails("stars", "use", "mine", cwd=at_quickstart)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_outside_the_projects_folder_every_command_is_one_line(tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    assert stars(command) == (
+        f"error: '{tmp_path}' is not the project's folder: it has no dvc.yaml and no stages/; "
+        f"run `stars` where dvc.yaml is"
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_uncommitted_changes_are_not_lost_unless_forced(at_quickstart):
-    edit(at_quickstart, "train", seed=7)
-    told = fails("stars", "use", "notebook", cwd=at_quickstart)
-    assert "type `stars use notebook --force` to lose them" in told
+@pytest.mark.parametrize("arguments", [["shwo"], ["show", "x"], ["use", "--froce"]])
+def test_a_wrong_command_or_option_is_a_usage_error(data_project, capsys, arguments):
+    assert stars(*arguments) == 2
+    assert "Usage: " in (error := capsys.readouterr().err)
+    assert "Traceback" not in error
 
 
-@pytest.mark.parametrize(
-    ("changed", "again"),
-    [
-        ({"train"}, ["train", "evaluate"]),
-        ({"sample"}, ["sample", "train", "evaluate"]),
-        ({"download"}, ["download", "tokenize", "sample", "train", "evaluate"]),
-        ({"pretrained"}, ["pretrained", "tokenize", "sample", "train", "evaluate"]),
-        (set(), []),
-    ],
-)
-def test_a_change_affects_its_stage_and_those_after_it(changed, again, monkeypatch):
-    monkeypatch.chdir(ROOT)
-    assert affected(changed) == again
+def test_missing_scores_are_one_line_on_stderr_and_exit_code_1(data_project):
+    error = fails("stars", "show", cwd=data_project)
+    assert error == "no 'metrics/test.json' yet; run `make repro`"
 
 
-def test_the_scores_are_shown_with_interval_and_sample_size(finished):
-    said = run("stars", "show", cwd=finished)
-    scores = json.loads((finished / "metrics" / "test.json").read_text())
-    assert "Test, 30 rows" in said
+def test_a_fresh_clone_shows_the_committed_scores_and_says_so(scored_project, capsys):
+    assert stars("show") == 0
+    shown = capsys.readouterr().out
+    scores = json.loads((scored_project / "metrics" / "test.json").read_text())
+    assert f"Test scores, {scores['n']:,} reviews\n" in shown
+    assert "These are the committed scores: this clone has not run the pipeline." in shown
+    assert "Run `make repro`, or `dvc pull` if a remote is set up." in shown
+    assert "Made" not in shown
+    assert "Next" not in shown
+
+
+def test_every_score_is_shown_and_the_accuracy_with_its_interval(scored_project, capsys):
+    stars("show")
+    lines = capsys.readouterr().out.splitlines()
+    scores = json.loads((scored_project / "metrics" / "test.json").read_text())
+    for key, name in cli.SCORES.items():
+        assert [line for line in lines if line.split(f"{scores[key]:.3f}")[0].strip() == name]
     low, high = scores["accuracy_low"], scores["accuracy_high"]
-    assert f"{scores['accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}" in said
-    assert "dvc exp run -S" in said
+    assert [line for line in lines if line.endswith(f"  95 % interval {low:.3f} to {high:.3f}")]
 
 
-def test_no_scores_are_told(project):
-    assert fails("stars", "show", cwd=project) == "no 'metrics/test.json' yet; type `make repro`"
+def test_a_score_that_is_undefined_is_shown_as_such(scored_project, capsys):
+    path = scored_project / "metrics" / "test.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quadratic_kappa": None}))
+    stars("show")
+    assert "  quadratic kappa     undefined\n" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_finished_run_shows_what_it_made_and_three_commands(finished_repo):
+    output = run("stars", "show", cwd=finished_repo)
+    scores = json.loads((finished_repo / "metrics" / "test.json").read_text())
+    assert "Test scores, 30 reviews" in output
+    low, high = scores["accuracy_low"], scores["accuracy_high"]
+    assert f"{scores['accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}" in output
+    assert "committed scores" not in output
+    made, following = output.split("\nMade\n")[1].split("\nNext (first: source .venv/bin/activate)")
+    paths = [line.split()[0] for line in made.splitlines()]
+    assert paths == list(cli.MADE)
+    for path in paths:
+        assert (finished_repo / path).exists()
+    commands = [line.strip() for line in following.strip().splitlines()]
+    assert len(commands) == 3
+    assert [line for line in commands if line.startswith("dvc exp run -S train.learning_rate=5e-5")]
+    assert [line for line in commands if line.startswith("stars params  ")]

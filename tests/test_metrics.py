@@ -1,13 +1,11 @@
-"""Scores: scikit-learn's numbers, with interval and sample size, without a network."""
+"""Scores: worked by hand, in their ranges, with as many digits as their rows support."""
 
-import evaluate
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stars import evaluate_module, pictures
-from stars.metrics import confusion, per_class, scores
+from yelp_stars.scoring.metrics import confusion_matrix, decimals, per_class, rounded, scores
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
@@ -38,18 +36,39 @@ def test_scores_stay_in_their_ranges(rows):
     assert 0 <= found["mae"] <= 4
     kappa = found["quadratic_kappa"]
     assert kappa is None or -1 <= kappa <= 1.0000001
-    assert confusion(logits_of(predicted), labels).sum() == len(rows)
+    assert confusion_matrix(logits_of(predicted), labels).sum() == len(rows)
 
 
 def test_kappa_is_undefined_where_all_rows_are_one_class():
     assert scores(logits_of([3, 3]), np.array([3, 3]))["quadratic_kappa"] is None
 
 
-def test_the_evaluate_module_gives_the_same_scores_offline():
-    rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(50, 5)).astype(np.float32), rng.integers(0, 5, 50)
-    metric = evaluate.load(evaluate_module.__file__, keep_in_memory=True)
-    assert metric.compute(predictions=logits, references=labels) == scores(logits, labels)
+@pytest.mark.parametrize(
+    ("n", "digits"),
+    [(1, 1), (10, 1), (11, 2), (20, 2), (100, 2), (101, 3), (1000, 3), (50_000, 4), (10**7, 4)],
+)
+def test_a_score_has_the_decimals_that_its_rows_support(n, digits):
+    assert decimals(n) == digits
+
+
+@given(rows=ROWS)
+@settings(max_examples=30)
+def test_rounded_scores_are_the_exact_ones_rounded(rows):
+    labels, predicted = map(np.array, zip(*rows, strict=True))
+    exact = scores(logits_of(predicted), labels)
+    found = rounded(exact)
+    assert list(found) == list(exact)
+    assert found["n"] == len(rows)
+    for name in set(exact) - {"n"}:
+        value = exact[name]
+        assert found[name] == (None if value is None else round(value, decimals(len(rows))))
+
+
+def test_the_confusion_matrix_counts_actual_rows_by_predicted_columns():
+    counts = confusion_matrix(logits_of([0, 1, 1, 4]), np.array([0, 0, 1, 3]))
+    expected = np.zeros((5, 5), int)
+    expected[[0, 0, 1, 3], [0, 1, 1, 4]] = 1
+    assert counts.tolist() == expected.tolist()
 
 
 def test_per_class_scores_name_each_class():
@@ -58,11 +77,9 @@ def test_per_class_scores_name_each_class():
     assert (found[1]["precision"], found[1]["recall"], found[1]["n"]) == (1.0, 0.5, 2)
 
 
-def test_a_picture_has_the_same_bytes_and_escapes_names(tmp_path):
-    names = ["<script>alert(1)</script>", "$x^2$ & co"]
-    for name in ("a.svg", "b.svg"):
-        pictures.confusion_matrix(np.array([[3, 1], [0, 2]]), names, "title", tmp_path / name)
-    text = (tmp_path / "a.svg").read_text("utf-8")
-    assert text == (tmp_path / "b.svg").read_text("utf-8")
-    assert "<script" not in text
-    assert "<dc:date>" not in text
+def test_per_class_scores_have_the_decimals_of_all_rows():
+    labels = np.arange(30) % 5
+    predicted = np.where(np.arange(30) % 7 == 0, 0, labels)
+    for row in per_class(logits_of(predicted), labels, list("abcde")):
+        for name in ("precision", "recall", "f1"):
+            assert row[name] == round(row[name], decimals(30))

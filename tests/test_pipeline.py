@@ -1,14 +1,18 @@
-"""The whole pipeline under DVC: what runs, what does not, what a user then sees."""
+"""The complete pipeline under DVC: what runs, what does not, what a user then sees."""
 
 import json
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, edit, lay_out, run
+from helpers import EVALUATE, ROOT, commit, edit, fails, lay_out, run
 
-from stars.params import read_yaml
+from yelp_stars import cli
+from yelp_stars.pipeline.yaml_file import read_yaml
+
+pytestmark = pytest.mark.slow
 
 DATA = ("data/raw", "data/tokenized", "data/sample")
 
@@ -19,8 +23,8 @@ def outs(repo: Path) -> dict[str, str]:
     return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
-def ran(said: str) -> list[str]:
-    lines = [line for line in said.splitlines() if line.startswith("Running stage '")]
+def ran(output: str) -> list[str]:
+    lines = [line for line in output.splitlines() if line.startswith("Running stage '")]
     return [line.split("'")[1] for line in lines]
 
 
@@ -28,17 +32,30 @@ def would_run(repo: Path) -> set[str]:
     return set(json.loads(run("dvc", "status", "--json", cwd=repo)))
 
 
-def test_the_pipeline_ends_in_a_model_its_scores_and_its_curves(finished):
-    scores = json.loads((finished / "metrics" / "test.json").read_text())
+def test_the_pipeline_ends_in_a_model_its_scores_and_its_curves(finished_repo):
+    scores = json.loads((finished_repo / "metrics" / "test.json").read_text())
     assert scores["n"] == 30
-    assert (finished / "models" / "finetuned" / "model.safetensors").is_file()
-    assert (finished / "plots" / "training" / "training.svg").is_file()
-    assert (finished / "plots" / "test" / "confusion.svg").is_file()
+    assert (finished_repo / "models" / "finetuned" / "model.safetensors").is_file()
+    assert (finished_repo / "plots" / "training" / "training.svg").is_file()
+    assert (finished_repo / "plots" / "test" / "confusion.svg").is_file()
+    assert (finished_repo / "data" / "predictions" / "test.arrow").is_file()
 
 
-def test_afterwards_dvc_and_git_are_clean(finished):
-    assert would_run(finished) == set()
-    assert run("git", "status", "--porcelain", cwd=finished) == ""
+def test_a_finished_run_leaves_no_checkpoint_and_no_partial_output(finished_repo):
+    assert not (finished_repo / "models" / "checkpoints").exists()
+    assert not list(finished_repo.rglob("*.partial"))
+
+
+def test_afterwards_dvc_and_git_are_clean(finished_repo):
+    assert would_run(finished_repo) == set()
+    assert run("git", "status", "--porcelain", cwd=finished_repo) == ""
+
+
+def test_git_holds_none_of_the_outs_that_dvc_caches(finished_repo):
+    files = run("git", "ls-files", "data", "models", cwd=finished_repo).splitlines()
+    assert not [name for name in files if name.startswith(DATA)]
+    assert not [name for name in files if name.endswith((".arrow", ".safetensors"))]
+    assert "data/external/.gitignore" in files
 
 
 def test_a_second_repro_runs_nothing(repo):
@@ -50,15 +67,28 @@ def test_a_second_repro_runs_nothing(repo):
     [
         ("stages/sample.py", {"sample"}),
         ("stages/download.py", {"download"}),
-        ("stars/builtin.py", {"download", "train"}),
-        ("stars/pictures.py", {"train", "evaluate"}),
-        ("corpus/sentences.tsv", {"download", "train"}),
+        ("yelp_stars/data/readers.py", {"download"}),
+        ("yelp_stars/data/synthetic.py", {"download", "train"}),
+        ("yelp_stars/scoring/plots.py", {"train", "evaluate"}),
+        ("yelp_stars/training/progress.py", {"train"}),
+        ("yelp_stars/inference.py", {"evaluate"}),
+        ("yelp_stars/cli.py", set()),
+        ("data/synthetic/sentences.tsv", {"download", "train"}),
     ],
 )
 def test_an_edit_changes_exactly_the_stages_that_use_the_file(repo, file, stages):
     with (repo / file).open("a") as edited:
         edited.write("# a comment\n" if file.endswith("py") else "train\tany\t1\tNo.\n")
     assert would_run(repo) == stages
+
+
+@pytest.mark.parametrize("folder", ["pipeline", "training", "scoring"])
+def test_the_bytecode_of_another_interpreter_changes_no_stage(repo, folder):
+    bytecode = repo / "yelp_stars" / folder / "__pycache__" / "x.cpython-399.pyc"
+    bytecode.parent.mkdir(exist_ok=True)
+    bytecode.write_bytes(b"another interpreter's")
+    assert would_run(repo) == set()
+    assert run("git", "status", "--porcelain", cwd=repo) == ""
 
 
 @pytest.mark.parametrize(
@@ -85,86 +115,122 @@ def test_a_comment_in_sample_runs_sample_alone_as_its_result_is_the_same(repo):
 
 def test_other_reviews_run_everything_but_the_checkpoint(repo):
     edit(repo, "download", seed=1)
-    said = run("dvc", "repro", cwd=repo)
-    assert ran(said) == ["download", "tokenize", "sample", "train", "evaluate"]
+    output = run("dvc", "repro", cwd=repo)
+    assert ran(output) == ["download", "tokenize", "sample", "train", "evaluate"]
+
+
+def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
+    edit(repo, "download", seed=1)
+    edit(repo, "evaluate", precision="fp8")
+    output = run("dvc", "repro", cwd=repo, ok=False)
+    assert ran(output) == ["download"]
+    assert "error: params.yaml: evaluate.precision is 'fp8': should be 'auto', 'fp32'" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o444], ids=["writable", "read-only"])
+def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
+    before = outs(repo)
+    run("dvc", "checkout", "--relink", cwd=repo)  # the fixture's copy has no links
+    sample = repo / "data" / "sample" / "test.arrow"
+    assert sample.stat().st_nlink == 2  # here and in DVC's cache: both are damaged
+    expected = sample.read_bytes()
+    sample.chmod(0o644)
+    with sample.open("r+b") as file:
+        file.write(b"\0" * 5000)
+    sample.chmod(mode)
+    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    assert message == (
+        "'data/sample/test.arrow' is damaged; "
+        "run `chmod u+w data/sample/test.arrow`, then `dvc repro`"
+    )
+    for command in re.findall("`([^`]+)`", message):
+        run(*command.split(), cwd=repo)
+    assert sample.read_bytes() == expected
+    assert outs(repo) == before
+    assert would_run(repo) == set()
+    assert run("git", "status", "--porcelain", cwd=repo) == ""
+    run("dvc", "checkout", "--relink", "data/sample", cwd=repo)  # from the cache
+    assert sample.read_bytes() == expected
 
 
 def test_data_outs_are_the_same_bytes_in_another_clone_with_other_threads(
-    finished, tmp_path, tiny_checkpoint
+    finished_repo, tmp_path, tiny_checkpoint
 ):
-    other = lay_out(tmp_path / "elsewhere", tiny_checkpoint)
-    run("git", "init", "-q", cwd=other)
-    run("git", "add", "dvc.yaml", cwd=other)
-    run("git", "commit", "-qm", "start", cwd=other)
+    clones = [finished_repo]
     threads = {"RAYON_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
-    run("dvc", "repro", "sample", cwd=other, **threads)
-    one = lay_out(tmp_path / "one", tiny_checkpoint)
-    run("git", "init", "-q", cwd=one)
-    run("git", "add", "dvc.yaml", cwd=one)
-    run("git", "commit", "-qm", "start", cwd=one)
-    run("dvc", "repro", "sample", cwd=one, RAYON_NUM_THREADS="1")
-    hashes = [{path: outs(repo)[path] for path in DATA} for repo in (finished, other, one)]
+    for name, environment in (("elsewhere", threads), ("one", {"RAYON_NUM_THREADS": "1"})):
+        clone = lay_out(tmp_path / name, tiny_checkpoint)
+        commit(clone)
+        run("dvc", "repro", "sample", cwd=clone, **environment)
+        clones.append(clone)
+    hashes = [{path: outs(clone)[path] for path in DATA} for clone in clones]
     assert hashes[0] == hashes[1] == hashes[2]
-    same = [(repo / "metrics" / "data.json").read_bytes() for repo in (finished, other, one)]
-    assert len(set(same)) == 1
+    assert len({(clone / "metrics" / "data.json").read_bytes() for clone in clones}) == 1
 
 
-def test_a_second_clone_pulls_and_has_nothing_to_do(finished, tmp_path):
-    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=finished)
-    try:
-        run("dvc", "push", cwd=finished)
-        run("git", "clone", "-q", str(finished), str(tmp_path / "clone"), cwd=tmp_path)
-        shutil.copy(finished / ".dvc" / "config", tmp_path / "clone" / ".dvc" / "config")
-        # What a user keeps in input/ is not in git: the checkpoint comes along by hand.
-        source = finished / "input" / "checkpoint" / "tiny"
-        shutil.copytree(source, tmp_path / "clone" / "input" / "checkpoint" / "tiny")
-        run("dvc", "pull", cwd=tmp_path / "clone")
-        assert would_run(tmp_path / "clone") == set()
-        assert ran(run("dvc", "repro", cwd=tmp_path / "clone")) == []
-    finally:
-        run("git", "checkout", "-q", ".dvc/config", cwd=finished)
+def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path):
+    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repo)
+    run("dvc", "push", cwd=repo)
+    commit(repo, "a remote")
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(repo), str(clone), cwd=tmp_path)
+    # Git ignores the user's own files: the checkpoint is copied by hand.
+    tiny = Path("models", "external", "tiny")
+    shutil.copytree(repo / tiny, clone / tiny)
+    run("dvc", "pull", cwd=clone)
+    assert would_run(clone) == set()
+    assert ran(run("dvc", "repro", cwd=clone)) == []
 
 
-def test_an_experiment_changes_a_parameter_and_can_be_compared(repo):
-    said = run("dvc", "exp", "run", "-S", "train.learning_rate=2e-5", "-n", "slower", cwd=repo)
-    assert ran(said) == ["train", "evaluate"]
+def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(repo):
+    experiment, *comparisons = cli.NEXT
+    assert experiment == "dvc exp run -S train.learning_rate=5e-5"
+    output = run(*experiment.split(), "-n", "slower", cwd=repo)
+    assert ran(output) == ["train", "evaluate"]
+    for command in comparisons:
+        run(*command.split(), cwd=repo)
     table = run("dvc", "exp", "show", "--csv", cwd=repo).splitlines()
     header = table[0].split(",")
     row = dict(zip(header, next(line for line in table if "slower" in line).split(",")))
-    assert row["train.learning_rate"] == "2e-05"
+    assert row["train.learning_rate"] == "5e-05"
     assert 0 <= float(row["metrics/test.json:accuracy"]) <= 1
     params = json.loads(run("dvc", "params", "diff", "--json", cwd=repo))["params.yaml"]
     assert list(params) == ["train.learning_rate"]
     assert (params["train.learning_rate"]["old"], params["train.learning_rate"]["new"]) == (
         0.001,
-        2e-5,
+        5e-5,
     )
-    metrics = json.loads(run("dvc", "metrics", "diff", "--json", cwd=repo))
-    assert "loss" in metrics["metrics/test.json"]
+    # All: of 30 rows, the rounded scores may be the same.
+    metrics = json.loads(run("dvc", "metrics", "diff", "--all", "--json", cwd=repo))
+    assert {"old", "new"} <= set(metrics["metrics/test.json"]["loss"])
     run("dvc", "plots", "show", cwd=repo)
     page = (repo / "dvc_plots" / "index.html").read_text("utf-8")
     for title in ("Loss", "Validation accuracy", "Learning rate", "Confusion matrix"):
         assert title in page
 
 
-def test_a_fresh_clone_shows_the_metrics_of_the_last_commit(finished, tmp_path):
-    run("git", "clone", "-q", str(finished), str(tmp_path / "clone"), cwd=tmp_path)
+def test_a_fresh_clone_shows_the_metrics_of_the_last_commit(finished_repo, tmp_path):
+    run("git", "clone", "-q", str(finished_repo), str(tmp_path / "clone"), cwd=tmp_path)
     shown = json.loads(run("dvc", "metrics", "show", "--json", cwd=tmp_path / "clone"))
     assert shown[""]["data"]["metrics/test.json"]["data"]["n"] == 30
+    output = run("stars", "show", cwd=tmp_path / "clone")
+    assert "Test scores, 30 reviews" in output
+    assert "These are the committed scores" in output
 
 
-def test_every_out_is_stored_once(finished):
-    for folder in ("data", "models", "predictions"):
+def test_every_out_is_stored_once(finished_repo):
+    for folder in ("data", "data/predictions", "models/pretrained", "models/finetuned"):
         files = [
             path
-            for path in (finished / folder).rglob("*")
+            for path in (finished_repo / folder).rglob("*")
             if path.suffix in (".arrow", ".safetensors")
         ]
         assert files
         assert all(path.stat().st_nlink == 2 for path in files)  # here and in DVC's cache
 
 
-def test_without_git_make_says_what_to_type(tmp_path):
+def test_without_git_make_names_the_command_to_run(tmp_path):
     for name in ("Makefile", "requirements.lock", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / ".venv").mkdir()
@@ -177,4 +243,4 @@ def test_without_git_make_says_what_to_type(tmp_path):
         text=True,
     )
     assert done.returncode == 2
-    assert "type: git init && git add -A && git commit" in done.stdout
+    assert "run: git init && git add -A && git commit" in done.stdout

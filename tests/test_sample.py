@@ -1,104 +1,106 @@
-"""Samples: seeded prefixes of one permutation, disjoint where promised."""
+"""The stage `sample`: the rows that were drawn, unchanged, or one line and nothing."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from helpers import edit, fails_here, run
 
-from stages.sample import Params, draw, shuffled, take
-from stars.stage import UserError
+from stages.sample import main
+from yelp_stars.data import arrow
+from yelp_stars.data.sampling import permutation
 
-LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
-
-
-def params(**changes) -> Params:
-    return Params(
-        **{
-            "train_size": 20,
-            "train_seed": 1,
-            "validation_size": 10,
-            "validation_seed": 2,
-            "validation_from": "train",
-            "test_size": 10,
-            "test_seed": 3,
-            "stratify": False,
-            "allow_overlap": False,
-            **changes,
-        }
-    )
+PATHS = ("data/tokenized", "data/sample")
+COLUMNS = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
 
 
-@given(labels=LABELS, seed=st.integers(0, 2**32), stratify=st.booleans())
-def test_a_sample_is_a_prefix_of_one_permutation(labels, seed, stratify):
-    order = shuffled(labels, seed, stratify)
-    assert sorted(order) == list(range(len(labels)))
-    for size in (1, len(labels) // 2, len(labels)):
-        if size:
-            assert take(order, size, "train").tolist() == order[:size].tolist()
-    assert take(order, "all", "train").tolist() == order.tolist()
+def write_tokenized(path, rows: int) -> None:
+    """Row number n has the label n % 5 and the ids n, n, … (n % 4 times)."""
+    schema = arrow.make_schema(COLUMNS, list("abcde"), max_length=32)
+    batches = []
+    for start, stop in arrow.batch_ranges(rows):
+        numbers = np.arange(start, stop)
+        ids = arrow.list_array(np.repeat(numbers, numbers % 4), numbers % 4, pa.uint16())
+        batches.append(pa.record_batch([ids, numbers % 5, numbers], schema=schema))
+    arrow.write(path, schema, batches)
 
 
-@given(labels=LABELS, seed=st.integers(0, 99))
-def test_every_prefix_of_a_stratified_order_has_the_labels_in_proportion(labels, seed):
-    order = shuffled(labels, seed, stratify=True)
-    share = np.bincount(labels, minlength=5) / len(labels)
-    for size in range(1, len(labels) + 1):
-        counts = np.bincount(labels[order[:size]], minlength=5)
-        assert abs(counts - share * size).max() <= 2.5
+@pytest.fixture
+def tokenized_project(data_project):
+    """A project with token ids: the working folder."""
+    (data_project / "data" / "tokenized").mkdir()
+    write_tokenized(data_project / "data" / "tokenized" / "train.arrow", 5500)
+    write_tokenized(data_project / "data" / "tokenized" / "test.arrow", 1200)
+    return data_project
 
 
-@pytest.mark.parametrize(("seed", "size"), [(42, 1000), (64, 100)])
-def test_the_notebooks_rows_are_those_of_datasets(seed, size):
-    from datasets import Dataset
-
-    rows = Dataset.from_dict({"row": list(range(5000))}).shuffle(seed=seed).select(range(size))
-    ours = take(shuffled(np.arange(5000) % 5, seed, stratify=False), size, "train")
-    assert ours.tolist() == rows["row"][:]
-
-
-@given(
-    train_size=st.integers(1, 60), validation_size=st.integers(1, 40),
-    seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)), stratify=st.booleans(),
-)  # fmt: skip
-def test_validation_is_disjoint_from_train_and_the_same_for_any_size(
-    train_size, validation_size, seeds, stratify
-):
-    labels = np.arange(100) % 5
-    chosen, other = (
-        draw(
-            labels,
-            labels,
-            params(
-                train_size=size,
-                validation_size=validation_size,
-                train_seed=seeds[0],
-                validation_seed=seeds[1],
-                stratify=stratify,
-            ),
-        )
-        for size in (train_size, "all")
-    )
-    train, validation = chosen["train"][1], chosen["validation"][1]
-    assert not np.intersect1d(train, validation).size
-    assert validation.tolist() == other["validation"][1].tolist()
-    assert train.tolist() == other["train"][1][:train_size].tolist()
-    assert len(other["train"][1]) == 100 - validation_size
+def sampled(project):
+    folder = project / "data" / "sample"
+    assert {path.name for path in folder.iterdir()} == {
+        "train.arrow", "validation.arrow", "test.arrow",
+    }  # fmt: skip
+    return {path.stem: arrow.read(path) for path in folder.iterdir()}
 
 
-def test_sizes_larger_than_the_data_are_told():
-    labels = np.arange(50) % 5
-    with pytest.raises(UserError, match=r"sample.train_size is 45, but only 40 rows are left"):
-        draw(labels, labels, params(train_size=45))
-    with pytest.raises(UserError, match=r"sample.test_size is 51, but only 50 rows"):
-        draw(labels, labels, params(test_size=51))
-    with pytest.raises(UserError, match="no row is left to train on"):
-        draw(labels, labels, params(train_size="all", validation_size=50))
+def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
+    edit(tokenized_project, "sample", train_size=3000, test_size="all", test_seed=7)
+    main(*(tokenized_project / path for path in PATHS))
+    tables = sampled(tokenized_project)
+    sizes = {name: len(table) for name, table in tables.items()}
+    assert sizes == {"train": 3000, "validation": 20, "test": 1200}
+    expected = permutation(np.arange(1200) % 5, 7, stratify=True)
+    assert arrow.column(tables["test"], "row").tolist() == expected.tolist()
+    for table in tables.values():
+        assert arrow.label_names(table.schema) == list("abcde")
+        assert arrow.max_length(table.schema) == 32
+        rows = arrow.column(table, "row")
+        assert arrow.column(table, "label").tolist() == (rows % 5).tolist()
+        ids = arrow.ListColumn(table["input_ids"])
+        assert [ids[row].tolist() for row in range(len(table))] == [
+            [number] * (number % 4) for number in rows.tolist()
+        ]
+        assert table["input_ids"].type == pa.list_(pa.uint16())
+    drawn = [set(arrow.column(tables[name], "row").tolist()) for name in ("train", "validation")]
+    assert not drawn[0] & drawn[1]
 
 
-def test_an_overlap_is_refused_unless_asked_for():
-    labels = np.arange(30) % 5
-    values = {"validation_from": "test", "validation_size": 20, "test_size": 20}
-    with pytest.raises(UserError, match=r"1\d rows would be in validation and in test; set"):
-        draw(labels, labels, params(**values))
-    chosen = draw(labels, labels, params(**values, allow_overlap=True))
-    assert chosen["validation"][0] == "test"
+def test_a_second_run_writes_the_same_bytes(tokenized_project):
+    contents = []
+    for _ in range(2):
+        main(*(tokenized_project / path for path in PATHS))
+        folder = tokenized_project / "data" / "sample"
+        contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
+    assert contents[0] == contents[1]
+
+
+def test_a_stage_started_by_dvc_prints_sizes_splits_and_label_counts(tokenized_project):
+    edit(tokenized_project, "sample", validation_from="test", allow_overlap=True)
+    output = run("python", "-m", "stages.sample", *PATHS, cwd=tokenized_project)
+    assert output.splitlines() == [
+        "train: 60 rows from train, by label [12, 12, 12, 12, 12]",
+        "validation: 20 rows from test, by label [4, 4, 4, 4, 4]",
+        "test: 30 rows from test, by label [6, 6, 6, 6, 6]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train_size": 5481}, "sample.train_size is 5481, but only 5480 rows are left to draw"),
+        ({"test_size": 1201}, "sample.test_size is 1201, but only 1200 rows are left"),
+        ({"validation_from": "test", "validation_size": 1200}, "30 rows would be in validation an"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_one_line_and_leave_nothing(tokenized_project, values, message):
+    edit(tokenized_project, "sample", **values)
+    assert fails_here(main, *PATHS).startswith(message)
+    assert not (tokenized_project / "data" / "sample").exists()
+
+
+def test_missing_or_damaged_token_ids_are_one_line_and_leave_nothing(tokenized_project):
+    file = tokenized_project / "data" / "tokenized" / "test.arrow"
+    file.write_bytes(file.read_bytes()[:5000])
+    assert fails_here(main, *PATHS).startswith("'data/tokenized/test.arrow' is damaged; run `chmod")
+    file.unlink()
+    message = fails_here(main, *PATHS)
+    assert message == "no file 'data/tokenized/test.arrow'; run `dvc repro` or `dvc pull`"
+    assert not (tokenized_project / "data" / "sample").exists()

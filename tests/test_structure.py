@@ -1,21 +1,56 @@
-"""dvc.yaml, params and scripts agree with each other, both ways."""
+"""dvc.yaml, params.yaml, code, tests and files agree with each other, both ways."""
 
 import ast
+import dataclasses
 import importlib
 import inspect
+import re
 import subprocess
 import sys
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
-from pydantic import BaseModel
+from helpers import ROOT, run
 
-from stars.params import check, read_yaml, stage_models
+from yelp_stars.pipeline.params import check, stage_models, variants
+from yelp_stars.pipeline.yaml_file import read_yaml
 
 PIPELINE = read_yaml(ROOT / "dvc.yaml")
 STAGES = PIPELINE["stages"]
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+MODELS = stage_models()
+SCRIPTS = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name != "__init__.py")
+LIBRARY = sorted(path for path in (ROOT / "yelp_stars").rglob("*.py") if path.name != "__init__.py")
+TESTS = sorted((ROOT / "tests").glob("*.py"))
+# Tests of no module: of what several of them promise together.
+CROSS_CUTTING = {"structure", "pipeline", "resume", "docs"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def tracked() -> list[str]:
+    return run("git", "ls-files", cwd=ROOT).splitlines()
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def imported(path: Path) -> list[str]:
+    """The names of all modules that a file imports, and of what it imports from them."""
+    names = []
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module or ""]
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
 
 
 def own_imports(script: Path) -> set[Path]:
@@ -31,15 +66,16 @@ def own_imports(script: Path) -> set[Path]:
     return found
 
 
-def imported(path: Path) -> list[str]:
-    names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names += [node.module or ""]
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+def is_code(dep: str) -> bool:
+    return dep.startswith(("stages/", "yelp_stars/"))
+
+
+def code(dep: str) -> set[Path]:
+    """The modules of a dependency: those below a folder, or the file itself."""
+    path = ROOT / dep
+    if not path.is_dir():
+        return {path}
+    return {module for module in path.rglob("*.py") if module.name != "__init__.py"}
 
 
 def out_paths(stage: dict, *keys: str) -> list[str]:
@@ -47,83 +83,115 @@ def out_paths(stage: dict, *keys: str) -> list[str]:
     return [next(iter(out)) if isinstance(out, dict) else out for out in outs]
 
 
-def models_of(params: type[BaseModel]) -> list[type[BaseModel]]:
-    root = params.model_fields.get("root")
-    return list(root.annotation.__args__) if root else [params]
+# --- dvc.yaml and stages --------------------------------------------------------------------------
 
 
 def test_every_stage_is_one_script_and_every_script_one_stage():
-    scripts = {path.stem for path in (ROOT / "stages").glob("*.py")} - {"__init__"}
-    assert set(STAGES) == scripts
-    assert (ROOT / "stages" / "__init__.py").read_text() == ""
-    assert (ROOT / "stars" / "__init__.py").read_text() == ""
+    assert set(STAGES) == {path.stem for path in SCRIPTS}
+
+
+def test_every_init_file_is_empty():
+    files = [name for name in tracked() if name.endswith("__init__.py")]
+    assert {"stages/__init__.py", "yelp_stars/__init__.py"} <= set(files)
+    assert not [name for name in files if (ROOT / name).read_bytes()]
+    folders = {path.parent for path in LIBRARY}
+    assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_code_deps_are_exactly_the_imports(name):
     script = ROOT / "stages" / f"{name}.py"
-    declared = {ROOT / dep for dep in STAGES[name]["deps"] if dep.endswith(".py")}
-    assert declared == {script} | own_imports(script)
+    code_deps = filter(is_code, STAGES[name]["deps"])
+    assert set().union(*map(code, code_deps)) == {script} | own_imports(script)
 
 
 @pytest.mark.parametrize("name", STAGES)
 def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
     stage = STAGES[name]
-    data = [dep for dep in stage["deps"] if not dep.endswith(".py")]
+    data = [dep for dep in stage["deps"] if not is_code(dep)]
     words = stage["cmd"].split()
-    launch = "${train.launch}" if name == "train" else "python"
-    assert words[:3] == [launch, "-m", f"stages.{name}"]
-    given = words[3:]
+    launcher = "${train.launcher}" if name == "train" else "python"
+    assert words[:3] == [launcher, "-m", f"stages.{name}"]
+    paths = words[3:]
     outs = out_paths(stage, "outs", "metrics", "plots")
-    assert given[: len(data)] == data
-    assert sorted(given[len(data) :]) == sorted(outs)
-    kept = [out for out in given[len(data) :] if out in out_paths(stage, "outs")]
-    assert kept == out_paths(stage, "outs")
+    assert paths[: len(data)] == data
+    assert sorted(paths[len(data) :]) == sorted(outs)
+    without_metrics = [path for path in paths[len(data) :] if path in out_paths(stage, "outs")]
+    assert without_metrics == out_paths(stage, "outs")
     main = importlib.import_module(f"stages.{name}").main
-    assert len(inspect.signature(main).parameters) == len(given)
+    assert len(inspect.signature(main).parameters) == len(paths)
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_declares_its_own_params_section_and_a_description(name):
+def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_description(name):
     assert STAGES[name]["params"] == [name]
-    assert STAGES[name]["desc"] == importlib.import_module(f"stages.{name}").__doc__.strip(" .\n")
+    documentation = importlib.import_module(f"stages.{name}").__doc__
+    assert documentation.splitlines()[0] == f"{STAGES[name]['desc']}."
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_imports_no_stage_and_a_module_no_stage(name):
-    modules = [ROOT / "stages" / f"{name}.py", *own_imports(ROOT / "stages" / f"{name}.py")]
-    assert not [m for path in modules for m in imported(path) if m.startswith("stages")]
+def test_the_documentation_of_a_stage_has_its_command(name):
+    documentation = importlib.import_module(f"stages.{name}").__doc__
+    command = " ".join(documentation.split("\n", 1)[1].replace("\\\n", "").split())
+    assert command == STAGES[name]["cmd"].replace("${train.launcher}", "python")
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_no_parameter_is_declared_that_nothing_reads(name):
-    source = (ROOT / "stages" / f"{name}.py").read_text("utf-8")
-    models = models_of(importlib.import_module(f"stages.{name}").Params)
-    chooses = {"source"} if len(models) > 1 else set()  # pydantic reads it to choose the model
-    for model in models:
-        for field in set(model.model_fields) - chooses:
-            passed_on = name == "train" and field in {"launch", *training_argument_names()}
-            assert f"params.{field}" in source or passed_on, field
+def test_every_parameter_is_read(name):
+    tree = parse(ROOT / "stages" / f"{name}.py")
+    read = {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "params"
+    }
+    read |= set(re.findall(rf"\${{{name}\.(\w+)}}", STAGES[name]["cmd"]))
+    stage = importlib.import_module(f"stages.{name}")
+    if name == "train":  # under the names of TrainingArguments, which the next test checks
+        read |= set(stage.TrainerParams.model_fields)
+    discriminator, models = variants(stage.Params)  # pydantic reads it to choose the model
+    for model in models.values():
+        assert set(model.model_fields) - {discriminator} <= read
 
 
-def training_argument_names() -> set[str]:
+@pytest.mark.slow
+def test_the_parameters_that_train_passes_on_are_fields_of_training_arguments():
     from transformers import TrainingArguments
 
-    return set(inspect.signature(TrainingArguments).parameters)
+    passed_on = importlib.import_module("stages.train").TrainerParams.model_fields
+    assert set(passed_on) <= {field.name for field in dataclasses.fields(TrainingArguments)}
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_parameter_is_documented(name):
+    _, models = variants(MODELS[name])
+    for model in models.values():
+        assert model.__doc__
+        assert not [key for key, field in model.model_fields.items() if not field.description]
+
+
+# --- Presets --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_every_preset_fits_the_stages(preset):
+def test_every_preset_fits_the_stages_and_begins_with_its_description(preset):
     tree = read_yaml(preset)
-    check(tree, stage_models(), preset.name)
+    check(tree, MODELS, preset.name)
     assert list(tree) == list(STAGES)
+    assert preset.read_text("utf-8").startswith("# ")
+
+
+def test_params_are_shipped_as_the_quickstart():
+    quickstart = (ROOT / "presets" / "quickstart.yaml").read_bytes()
+    assert (ROOT / "params.yaml").read_bytes() == quickstart
 
 
 def test_the_notebook_preset_is_the_notebook():
     notebook = read_yaml(ROOT / "presets" / "notebook.yaml")
     assert notebook["download"]["repo"] == "Yelp/yelp_review_full"
     assert notebook["download"]["revision"] == "c1f9ee939b7d05667af864ee1cb066393154bf85"
-    assert notebook["download"]["escapes"] == "keep"
+    assert notebook["download"]["unescape"] is False
     assert notebook["pretrained"]["repo"] == "google-bert/bert-base-cased"
     assert notebook["tokenize"] == {"max_length": 512, "truncation": "head"}
     assert notebook["sample"] == {
@@ -143,26 +211,192 @@ def test_the_notebook_preset_is_the_notebook():
     assert (train["padding"], train["precision"]) == ("max_length", "fp32")
     assert (train["train_sampling_strategy"], train["seed"]) == ("random", 42)
     assert (train["lr_scheduler_type"], train["warmup_steps"]) == ("linear", 0)
+    assert (train["freeze_embeddings"], train["intermediate_size"]) == (False, 0)
+    assert train["head_learning_rate"] == train["learning_rate"]
     assert train["logging_steps"] == 30
 
 
-@pytest.mark.parametrize("name", STAGES)
-def test_importing_a_stage_imports_neither_torch_nor_datasets(name):
-    heavy = "{'torch', 'transformers', 'datasets'}"
-    code = f"import sys, stages.{name}; print({heavy} & {{*sys.modules}})"
+# --- Imports and code -----------------------------------------------------------------------------
+
+
+def test_importing_the_stages_imports_neither_torch_nor_datasets():
+    heavy = "{'torch', 'transformers', 'datasets', 'dvc', 'evaluate', 'matplotlib', 'sklearn'}"
+    imports = ", ".join(f"stages.{name}" for name in STAGES)
+    script = f"import sys, {imports}; print({heavy} & {{*sys.modules}})"
     loaded = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert loaded.stdout.strip() == "set()"
 
 
+def test_neither_a_stage_nor_the_library_imports_a_stage():
+    importing = {named(path): imported(path) for path in SCRIPTS + LIBRARY}
+    assert not [path for path, names in importing.items() if any(map(is_stage, names))]
+
+
+def is_stage(module: str) -> bool:
+    return module.split(".")[0] == "stages"
+
+
+def names_used_of_stages(path: Path) -> Iterator[str]:
+    """What a file uses of stages: the names it imports from one, the attributes of one."""
+    tree = parse(path)
+    modules = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and is_stage(node.module or ""):
+            names = {alias.asname or alias.name for alias in node.names}
+            if node.module == "stages":
+                modules |= names
+            else:
+                yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if is_stage(alias.name))
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    yield from (node.attr for node in attributes if ast.unparse(node.value) in modules)
+
+
+def test_tests_and_benchmarks_use_only_main_and_params_of_a_stage():
+    files = [*TESTS, *(ROOT / "benchmarks").glob("*.py")]
+    used = {(named(path), name) for path in files for name in names_used_of_stages(path)}
+    assert used
+    assert not [entry for entry in used if entry[1] not in ("main", "Params")]
+
+
+def nodes_in_functions(path: Path, *wanted: type[ast.AST]) -> list[ast.AST]:
+    """The nodes of these types anywhere inside a function, each once."""
+    functions = [node for node in ast.walk(parse(path)) if isinstance(node, FUNCTIONS)]
+    inside = {id(node): node for function in functions for node in ast.walk(function)}
+    return [node for node in inside.values() if isinstance(node, wanted)]
+
+
+def test_imports_inside_functions_are_rare():
+    late = [
+        f"{named(path)} line {node.lineno}"
+        for path in SCRIPTS + LIBRARY
+        for node in nodes_in_functions(path, ast.Import, ast.ImportFrom)
+    ]
+    assert len(late) <= 12, late
+
+
+def test_no_class_is_inside_a_function():
+    paths = SCRIPTS + LIBRARY
+    assert not [named(path) for path in paths if nodes_in_functions(path, ast.ClassDef)]
+
+
+def annotations(path: Path) -> Iterator[ast.AST]:
+    for node in ast.walk(parse(path)):
+        for field in ("annotation", "returns"):
+            if getattr(node, field, None) is not None:
+                yield getattr(node, field)
+
+
+def quoted_types(annotation: ast.AST) -> Iterator[str]:
+    """The strings in an annotation that are types: not those of Literal or of a call."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        yield annotation.value
+    is_literal = (
+        isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal"
+    )
+    if not is_literal and not isinstance(annotation, ast.Call):
+        for child in ast.iter_child_nodes(annotation):
+            yield from quoted_types(child)
+
+
+def test_no_type_is_quoted_and_no_import_is_for_type_checking_only():
+    for path in SCRIPTS + LIBRARY:
+        assert not [name for node in annotations(path) for name in quoted_types(node)], path
+        assert "typing.TYPE_CHECKING" not in imported(path)
+
+
+def test_a_stage_is_about_a_page():
+    lengths = {path.name: len(path.read_text("utf-8").splitlines()) for path in SCRIPTS}
+    assert not {name: length for name, length in lengths.items() if length > 200}
+
+
+def test_yaml_is_read_by_one_library():
+    # test_yaml_file compares with DVC, which reads with ruamel.yaml.
+    files = [ROOT / name for name in tracked() if name.endswith(".py")]
+    files = [path for path in files if path.is_file() and path.name != "test_yaml_file.py"]
+    assert not [named(path) for path in files if any(map(is_ruamel, imported(path)))]
+
+
+def is_ruamel(module: str) -> bool:
+    return module.split(".")[0] == "ruamel"
+
+
+# --- Tests ----------------------------------------------------------------------------------------
+
+
+def test_every_test_file_is_of_a_module_or_of_a_stage():
+    modules = [path.stem for path in LIBRARY]
+    assert len(modules) == len(set(modules))
+    # A stage that has the name of a module: test_pretrained_stage.
+    stages = {f"{name}_stage" if name in modules else name for name in STAGES}
+    tested = {path.stem.removeprefix("test_") for path in TESTS if path.stem.startswith("test_")}
+    assert tested == {*modules, *stages, *CROSS_CUTTING}
+
+
+def test_no_test_imports_a_test():
+    imports = {named(path): [name for name in imported(path) if is_test(name)] for path in TESTS}
+    assert not [path for path, names in imports.items() if names]
+
+
+def is_test(module: str) -> bool:
+    return module.startswith(("test_", "conftest"))
+
+
+# --- Files ----------------------------------------------------------------------------------------
+
+
+def test_git_has_the_folders_of_data_and_models_but_none_of_their_content():
+    files = [name for name in tracked() if name.startswith(("data/", "models/"))]
+    assert not [
+        name
+        for name in files
+        if not name.endswith(("/.gitignore", ".dvc")) and not name.startswith("data/synthetic/")
+    ]
+    folders = {name.rpartition("/")[0] for name in files}
+    assert {"data/external", "data/predictions", "data/synthetic", "models/external"} <= folders
+
+
+def test_dvc_ignores_bytecode():
+    assert "__pycache__/" in (ROOT / ".dvcignore").read_text().splitlines()
+
+
+def canonical(requirement: str) -> str:
+    name = re.match(r"[\w.-]+", requirement)
+    assert name, requirement
+    return re.sub(r"[-_.]+", "-", name[0]).lower()
+
+
 def test_the_lock_file_has_every_dependency_and_no_address():
     lines = (ROOT / "requirements.lock").read_text().splitlines()
-    names = {line.split("==")[0].lower().replace("_", "-") for line in lines if "==" in line}
     assert not [line for line in lines if "/" in line or "@" in line]
-    import tomllib
-
+    locked = {canonical(line) for line in lines if "==" in line}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    bare = {w.split(">")[0].split("=")[0].strip().lower().replace("_", "-") for w in wanted}
-    assert bare <= names
+    extras = project["optional-dependencies"]
+    assert {"dev", "cluster"} <= set(extras)
+    required = [*project["dependencies"], *(name for extra in extras.values() for name in extra)]
+    assert set(map(canonical, required)) <= locked
+
+
+# Each in two pieces, so that this file does not contain what it looks for.
+DIALECT = [
+    r"\bto" r"ld\b",
+    r"goes " r"on\b",
+    r"going " r"on\b",
+    r"\bis " r"no [a-z]",
+    r"[Ee]mbedded " r"review",
+    r"type " r"`",
+]
+ENGLISH = r"there is no |is no (faster|longer|more|less) "
+
+
+@pytest.mark.parametrize("pattern", DIALECT)
+def test_the_house_style_is_kept(pattern):
+    found = subprocess.run(
+        ["git", "grep", "-nIE", "-e", pattern, "--", ".", ":!LICENSE", ":!data/synthetic"],
+        cwd=ROOT, capture_output=True, text=True,
+    )  # fmt: skip
+    assert found.returncode <= 1, found.stderr
+    assert not [line for line in found.stdout.splitlines() if not re.search(ENGLISH, line)]

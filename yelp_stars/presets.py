@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -60,7 +61,9 @@ def use_preset(name: str, force: bool) -> None:
         )
     PARAMS.write_text(presets[name].read_text(encoding="utf-8"), encoding="utf-8")
     print(f"params.yaml is now {presets[name]}")
-    status = subprocess.run(["dvc", "status", "--json"], capture_output=True, text=True)
+    # Not `dvc`: the environment need not be active.
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    status = subprocess.run(command, capture_output=True, text=True)
     if status.returncode != 0:
         raise UserError(f"dvc status: {status.stderr.strip()}")
     stages = affected(set(json.loads(status.stdout)))

@@ -105,9 +105,11 @@ def _user_errors(path: Path) -> Iterator[None]:
     except (ValueError, OSError) as error:  # pyarrow's and mmap's are among these
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        # Not `dvc checkout --force`: an out is a hard link into the cache, so both are damaged,
-        # and DVC would record the damage as the current state.
-        raise UserError(f"{str(path)!r} is damaged; run `dvc repro`") from None
+        # An out is a hard link into DVC's cache, so both are damaged. DVC trusts a cached file that
+        # is read-only; one that is writable it hashes again, and replaces.
+        raise UserError(
+            f"{str(path)!r} is damaged; run `chmod u+w {path}`, then `dvc repro`"
+        ) from None
 
 
 def column(table: pa.Table, name: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import UserError, quoted
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100
@@ -160,12 +160,6 @@ def read_yaml(path: Path) -> Any:
 def dump_yaml(tree: Any) -> str:
     """Mappings, lists and scalars as text that `read_yaml` and DVC read back unchanged."""
     return str(yaml.dump(tree, Dumper=_Dumper, sort_keys=False))
-
-
-def quoted(value: Any) -> str:
-    """A value as Python writes it, cut at 80 characters."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def _fault(problem: str, mark: yaml.Mark) -> yaml.MarkedYAMLError:

@@ -53,8 +53,10 @@ class ConsoleProgress(TrainerCallback):
             return
         self._bar.update(self._step - self._bar.n)
         if self._from_step == self._step:
-            self._bar.initial, self._bar.start_t = self._step, time.time()
-        if self._step - self._from_step == ESTIMATE_AFTER < state.max_steps:
+            self._bar.initial = self._step
+            # tqdm ends the line of a bar only if it was printed after its start.
+            self._bar.start_t = self._bar.last_print_t = time.time()
+        if self._step - self._from_step == ESTIMATE_AFTER and self._step < state.max_steps:
             total = int(train_dataloader.dataset.lengths.sum()) * args.num_train_epochs
             rate = self.rates()["tokens_per_second"]
             left = datetime.timedelta(seconds=round((total - self._tokens) / rate))

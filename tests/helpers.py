@@ -1,0 +1,303 @@
+"""What several tests use: commands, edits of a project, real data if it is there."""
+
+import contextlib
+import csv
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from yelp_stars import cli
+from yelp_stars.data import arrow
+from yelp_stars.pipeline import entrypoint
+from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+SENTENCES = ROOT / "data" / "synthetic" / "sentences.tsv"
+
+needs_sample = pytest.mark.skipif(
+    not (SHARED / "yelp_review_full_sample.jsonl").is_file(), reason="no real reviews here"
+)
+needs_bert = pytest.mark.skipif(
+    not (SHARED / "bert-base-cased" / "tokenizer.json").is_file(), reason="no real tokenizer here"
+)
+
+TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
+# Stages as dvc.yaml runs them, with outs in the project's root.
+DOWNLOAD = (
+    "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "m"
+)  # fmt: skip
+PRETRAINED = ("python", "-m", "stages.pretrained", "models/external", "pretrained")
+TOKENIZE = (
+    "python", "-m", "stages.tokenize", "raw",
+    *[f"models/external/tiny/{name}" for name in TOKENIZER_FILES], "tokens",
+)  # fmt: skip
+TRAIN = (
+    "python", "-m", "stages.train", "data/synthetic/sentences.tsv", "data/sample",
+    "models/pretrained",
+)  # fmt: skip
+TRAIN_OUTS = ("ft", "dvclive", "plots/training", "validation.json")
+EVALUATE = (
+    "python", "-m", "stages.evaluate", "data/sample", "ft", "p.arrow", "s.json", "plots/test"
+)  # fmt: skip
+
+DEADLINE = 120  # seconds, for anything that a test waits for
+
+# A valid section `download` for a file of the user's.
+FILES = {
+    "source": "files",
+    "train_file": "a.csv",
+    "test_file": None,
+    "test_size": 5,
+    "seed": 0,
+    "text_column": "text",
+    "label_column": "label",
+    "labels": {"0": "bad", "1": "good"},
+    "unescape": False,
+    "drop_empty": False,
+}
+
+
+def run(*command: str, cwd: Path, ok: bool = True, **env: str) -> str:
+    """Run a command and return its output; it must succeed, or fail, as `ok` says."""
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True
+    )
+    output = done.stdout + done.stderr
+    assert (done.returncode == 0) == ok, output
+    return output
+
+
+def fails(*command: str, cwd: Path, **env: str) -> str:
+    """Run a command that a user's mistake must stop: exit 1, one error line, no traceback."""
+    done = subprocess.run(
+        command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True
+    )
+    assert done.returncode == 1, (done.returncode, done.stdout + done.stderr)
+    lines = [line for line in done.stderr.splitlines() if "\r" not in line and line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(cwd.rglob("*.partial"))
+    return errors[0].removeprefix("error: ")
+
+
+def fails_here(main: Callable[..., None], *paths: Path | str) -> str:
+    """Run a stage's `main` in this process, as `python -m` does; a user's mistake must stop it.
+
+    Returns the error, which is one line without its prefix; nothing half-written remains.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        script = f"{main.__module__.replace('.', '/')}.py"
+        patch.setattr(sys, "argv", [script, *map(str, paths)])
+        handler = signal.getsignal(signal.SIGTERM)
+        try:
+            with pytest.raises(SystemExit) as caught:
+                entrypoint.run(main)
+        finally:
+            signal.signal(signal.SIGTERM, handler)
+    error = caught.value.code  # Python prints a string to stderr and exits with 1
+    assert isinstance(error, str)
+    assert error.startswith("error: ")
+    assert "\n" not in error
+    assert not list(Path.cwd().rglob("*.partial"))
+    return error.removeprefix("error: ")
+
+
+def stars(*arguments: str) -> Any:
+    """Run the command `stars` in this process; returns its exit code, or a user error's line."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["stars", *arguments])
+        patch.setattr(sys, "path", [*sys.path])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+    return caught.value.code
+
+
+def edit(project: Path, section: str, **values: Any) -> None:
+    """Change keys of a section of a project's params.yaml."""
+    tree = read_yaml(project / "params.yaml")
+    tree[section].update(values)
+    (project / "params.yaml").write_text(dump_yaml(tree), encoding="utf-8")
+
+
+def replace(project: Path, section: str, values: dict[str, Any]) -> None:
+    """Replace a complete section of a project's params.yaml."""
+    tree = read_yaml(project / "params.yaml")
+    tree[section] = values
+    (project / "params.yaml").write_text(dump_yaml(tree), encoding="utf-8")
+
+
+def put(project: Path, name: str, content: bytes | str) -> Path:
+    """Write a file of the user's into data/external."""
+    path = project / "data" / "external" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def as_csv(
+    rows: Iterable[tuple[Any, str]],
+    delimiter: str = ",",
+    header: tuple[str, str] | None = ("label", "text"),
+) -> str:
+    """(label, text) rows as CSV."""
+    lines = io.StringIO()
+    writer = csv.writer(lines, delimiter=delimiter)
+    writer.writerows([header, *rows] if header else rows)
+    return lines.getvalue()
+
+
+def read_reviews(path: Path) -> list[tuple[int, str]]:
+    """The (label, text) rows of an Arrow file."""
+    return [(row["label"], row["text"]) for row in arrow.read(path).to_pylist()]
+
+
+def lay_out(target: Path, checkpoint: Path | None) -> Path:
+    """Copy the project's own files to a new folder, with small parameters."""
+    target.mkdir()
+    ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local")
+    for name in ("stages", "yelp_stars", "data/synthetic", "presets", ".dvc"):
+        shutil.copytree(ROOT / name, target / name, ignore=ignore)
+    for name in (
+        "dvc.yaml", ".dvcignore", ".gitignore", ".gitattributes", "data/.gitignore",
+        "models/.gitignore", "data/predictions/.gitignore", "data/external/.gitignore",
+        "models/external/.gitignore",
+    ):  # fmt: skip
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target / name)
+    shutil.copy(ROOT / "presets" / "quickstart.yaml", target / "params.yaml")
+    if checkpoint is not None:
+        shutil.copytree(checkpoint, target / "models" / "external" / "tiny")
+    edit(target, "download", train_size=200, test_size=100, median_words=10)
+    replace(target, "pretrained", {"source": "folder", "folder": "tiny"})
+    edit(target, "tokenize", max_length=32)
+    edit(target, "sample", train_size=60, validation_size=20, test_size=30)
+    edit(target, "train", num_train_epochs=1, logging_steps=2)
+    edit(target, "train", freeze_embeddings=False, frozen_layers=0)
+    edit(target, "train", learning_rate=1e-3, head_learning_rate=1e-3)
+    return target
+
+
+def commit(project: Path, message: str = "start") -> None:
+    """Make `project` a git repository, if it is none yet, and commit everything."""
+    if not (project / ".git").exists():
+        run("git", "init", "-q", "-b", "main", cwd=project)
+    run("git", "add", "-A", cwd=project)
+    run("git", "commit", "-qm", message, cwd=project)
+
+
+def train(project: Path, name: str = "ft", **values: Any) -> dict[str, Any]:
+    """Run the stage `train` in this process, in the working folder; returns the weights."""
+    from safetensors.torch import load_file  # imports torch, which most tests do not need
+
+    from stages.train import main
+
+    edit(project, "train", **values)
+    finetuned = project / name
+    main(
+        project / "data" / "synthetic" / "sentences.tsv",
+        project / "data" / "sample",
+        project / "models" / "pretrained",
+        finetuned,
+        project / "dvclive",
+        project / "plots" / "training",
+        project / "validation.json",
+    )
+    return load_file(finetuned / "model.safetensors")
+
+
+def train_losses(project: Path) -> np.ndarray:
+    """The curve of the training loss: (points, 2), step and loss."""
+    lines = (project / "plots" / "training" / "train_loss.tsv").read_text().splitlines()
+    return np.loadtxt(lines[1:])
+
+
+def max_difference(first: dict[str, Any], second: dict[str, Any]) -> float:
+    """The largest difference between two sets of weights."""
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+def make_trainer(params: Any) -> Any:
+    """The trainer of the stage `train` for a section of params.yaml, in the working folder."""
+    import dataclasses
+
+    from transformers import TrainingArguments
+
+    from yelp_stars.modeling import batching, compute
+    from yelp_stars.training import arguments, checkpoints, classifier
+    from yelp_stars.training.trainer import ResumableTrainer
+
+    resolved = compute.resolve(params.precision, "train")
+    sample = Path("data", "sample")
+    rows = batching.ReviewDataset.read(sample / "train.arrow")
+    run_dir = checkpoints.run_directory(params.model_dump(exclude={"launcher"}), resolved)
+    fields = {field.name for field in dataclasses.fields(TrainingArguments)}
+    model = classifier.load_classifier(
+        Path("models", "pretrained"),
+        rows.label_names,
+        seed=params.seed,
+        attention_dropout=params.attention_dropout,
+        attention=resolved.attention,
+    )
+    classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
+    rates = (params.learning_rate, params.head_learning_rate, params.weight_decay)
+    return ResumableTrainer(
+        model,
+        arguments.training_arguments(params.model_dump(include=fields), run_dir, resolved),
+        rows,
+        batching.ReviewDataset.read_sorted(sample / "validation.arrow"),
+        optimizer=classifier.make_optimizer(model, *rates),
+        width=rows.max_length if params.padding == "max_length" else None,
+    )
+
+
+@contextlib.contextmanager
+def start_training(project: Path, *launcher: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start the stage `train`, as DVC does, without its outs; kill it when the block ends."""
+    for out in TRAIN_OUTS:
+        path = project / out
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    command = [*(launcher or (sys.executable, "-m")), *TRAIN[2:], *TRAIN_OUTS]
+    with subprocess.Popen(
+        command,
+        cwd=project,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    ) as stage:
+        try:
+            yield stage
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(stage.pid, signal.SIGKILL)
+
+
+def finish(stage: subprocess.Popen[bytes]) -> str:
+    """Wait until a stage has ended; returns what the terminal would have received."""
+    return stage.communicate(timeout=DEADLINE)[0].decode()
+
+
+def wait_for_step(project: Path, stage: subprocess.Popen[bytes], step: int) -> None:
+    """Wait until a training has done so many steps."""
+    metrics = project / "dvclive" / "metrics.json"
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline:
+        assert stage.poll() is None, finish(stage)
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            if json.loads(metrics.read_text())["step"] >= step:
+                return
+        time.sleep(0.002)
+    raise AssertionError(f"no step {step} within {DEADLINE} seconds")

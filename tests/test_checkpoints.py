@@ -1,0 +1,286 @@
+"""Checkpoints of a run: whose they are, which one counts, when they are written."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers import train
+from safetensors import SafetensorError
+from transformers import TrainerControl, TrainerState
+
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.training import checkpoints
+
+FP32 = Compute("fp32", "as requested", None)
+
+
+def params_of(project: Path) -> dict:
+    section = read_yaml(project / "params.yaml")["train"]
+    del section["launcher"]  # as in stages/train.py
+    return section
+
+
+def directory(project: Path, resolved: Compute = FP32, **values) -> Path:
+    return checkpoints.run_directory({**params_of(project), **values}, resolved)
+
+
+def code_and_data(project: Path) -> list[Path]:
+    """Every file that the stage `train` depends on."""
+    deps = [project / dep for dep in read_yaml(project / "dvc.yaml")["stages"]["train"]["deps"]]
+    files = [file for dep in deps for file in (dep.rglob("*") if dep.is_dir() else [dep])]
+    return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
+
+
+def test_a_run_has_a_folder_of_its_own_below_models_checkpoints(train_project):
+    assert directory(train_project).parent == Path("models/checkpoints")
+    assert directory(train_project) == directory(train_project)
+
+
+def test_the_run_id_changes_with_every_parameter(train_project):
+    params = params_of(train_project)
+    others = [directory(train_project, **{name: "another"}) for name in params]
+    assert len({directory(train_project), *others}) == 1 + len(params)
+
+
+def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
+    before = directory(train_project)
+    files = code_and_data(train_project)
+    names = {str(file.relative_to(train_project)) for file in files}
+    assert names >= {
+        "stages/train.py",
+        "yelp_stars/training/trainer.py",
+        "yelp_stars/modeling/batching.py",
+        "data/synthetic/sentences.tsv",
+        "data/sample/train.arrow",
+        "models/pretrained/model.safetensors",
+    }
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content + b"\n")
+        assert directory(train_project) != before, file
+        file.write_bytes(content)
+    assert directory(train_project) == before
+
+
+def test_the_run_id_changes_with_a_file_that_is_new_in_a_folder_or_has_another_name(train_project):
+    before = directory(train_project)
+    new = train_project / "yelp_stars" / "training" / "new.py"
+    new.write_text("")
+    added = directory(train_project)
+    new.rename(new.with_name("newer.py"))
+    assert len({before, added, directory(train_project)}) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yelp_stars/cli.py",
+        "yelp_stars/data/readers.py",
+        "yelp_stars/training/__pycache__/trainer.cpython-311.pyc",
+        "stages/evaluate.py",
+        "params.yaml",
+        "README.md",
+    ],
+)
+def test_the_run_id_does_not_change_with_a_file_that_training_does_not_see(train_project, name):
+    before = directory(train_project)
+    file = train_project / name
+    file.parent.mkdir(exist_ok=True)
+    with file.open("ab") as opened:
+        opened.write(b"\n# an edit\n")
+    assert directory(train_project) == before
+
+
+def test_the_run_id_does_not_change_with_the_location(train_project, tmp_path, monkeypatch):
+    before = directory(train_project)
+    shutil.copytree(train_project, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert directory(tmp_path / "elsewhere") == before
+
+
+def test_the_run_id_changes_with_what_computes(train_project, monkeypatch):
+    found = [directory(train_project)]
+    found.append(directory(train_project, Compute("bf16", "as requested", "eager")))
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(n_threads + 1)
+    found.append(directory(train_project))
+    torch.set_num_threads(n_threads)
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        found.append(directory(train_project))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.accelerator, "device_count", lambda: 3)
+        found.append(directory(train_project))
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda name: "0.0")
+        found.append(directory(train_project))
+    assert len(set(found)) == 6
+    assert directory(train_project) == found[0]
+
+
+def test_the_run_id_does_not_change_with_why_a_precision_was_chosen(train_project):
+    assert directory(train_project, Compute("fp32", "auto: a CPU", None)) == directory(
+        train_project
+    )
+
+
+def write_checkpoint(run: Path, step: int, best: Path | None = None) -> Path:
+    checkpoint = run / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    state = {"best_model_checkpoint": best and str(best)}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    return checkpoint
+
+
+def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_path):
+    run = tmp_path / "checkpoints"
+    best = run / "checkpoint-10"
+    for step, best_so_far in ((5, None), (10, best), (20, best), (30, best)):
+        checkpoint = write_checkpoint(run, step, best_so_far)
+        if step < 30:  # the last one has not been finished
+            checkpoints.write_manifest(checkpoint)
+    assert checkpoints.latest_complete(run) == (run / "checkpoint-20", [run / "checkpoint-30"])
+    (best / "model.safetensors").write_bytes(b"wei")  # without it, the end would be another
+    latest, damaged = checkpoints.latest_complete(run)
+    assert latest == run / "checkpoint-5"
+    assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
+    assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "manifest"])
+def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
+    checkpoint = write_checkpoint(tmp_path, 5)
+    checkpoints.write_manifest(checkpoint)
+    assert checkpoints.is_complete(checkpoint)
+    if damage == "truncated":
+        os.truncate(checkpoint / "model.safetensors", 3)
+    elif damage == "missing":
+        (checkpoint / "model.safetensors").unlink()
+    else:
+        os.truncate(checkpoint / checkpoints.MANIFEST, 10)
+    assert not checkpoints.is_complete(checkpoint)
+
+
+def test_damaged_checkpoints_are_deleted_with_a_message(tmp_path, capsys):
+    damaged, kept = write_checkpoint(tmp_path, 5), write_checkpoint(tmp_path, 10)
+    checkpoints.remove_damaged([damaged])
+    assert f"{damaged} is damaged or incomplete" in capsys.readouterr().out
+    assert [*tmp_path.iterdir()] == [kept]
+
+
+def test_a_finished_run_deletes_its_own_checkpoints_only(tmp_path):
+    runs = tmp_path / "checkpoints"
+    for name in ("mine", "another"):
+        write_checkpoint(runs / name, 5)
+    checkpoints.remove_run(runs / "mine")
+    assert [path.name for path in runs.iterdir()] == ["another"]
+    checkpoints.remove_run(runs / "another")
+    assert not runs.exists()
+
+
+def test_a_checkpoint_is_complete_once_every_process_has_written(tmp_path):
+    checkpoint = tmp_path / "checkpoint-5"
+
+    def wait_for_everyone() -> None:
+        assert not checkpoints.is_complete(checkpoint)
+        (checkpoint / "rng_state_1.pth").write_bytes(b"of another process")
+
+    with checkpoints.complete_or_removed(checkpoint, True, wait_for_everyone):
+        write_checkpoint(tmp_path, 5)
+    assert checkpoints.is_complete(checkpoint)
+    (checkpoint / "rng_state_1.pth").unlink()
+    assert not checkpoints.is_complete(checkpoint)
+
+
+FULL = [
+    RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"),
+    RuntimeError("basic_ios::clear: iostream error"),
+    SafetensorError("Error while serializing: I/O error: No space left on device"),
+]
+
+
+def fail_to_save(run: Path, error: BaseException) -> None:
+    with checkpoints.complete_or_removed(run / "checkpoint-5", True, lambda: None):
+        write_checkpoint(run, 5)
+        raise error
+
+
+@pytest.mark.parametrize("error", FULL, ids=["torch", "torch, closing", "safetensors"])
+def test_a_full_disk_is_reported_and_leaves_no_checkpoint(tmp_path, error):
+    with pytest.raises(
+        UserError, match="could not be written; free some space and run `dvc repro`"
+    ):
+        fail_to_save(tmp_path, error)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory")])
+def test_any_other_error_is_raised_and_leaves_no_checkpoint(tmp_path, error):
+    with pytest.raises(type(error)):
+        fail_to_save(tmp_path, error)
+    assert not [*tmp_path.iterdir()]
+
+
+ONE_PROCESS = SimpleNamespace(world_size=1)
+
+
+def saves(saver: checkpoints.SaveOnSignal, step: int, epoch: float) -> bool:
+    """Whether a step of a training of 20 is saved before the epoch ends."""
+    state = TrainerState(global_step=step, max_steps=20, epoch=epoch)
+    control = TrainerControl()
+    saver.on_step_end(ONE_PROCESS, state, control)
+    return control.should_save
+
+
+def test_every_so_many_steps_are_saved_but_not_the_last_of_an_epoch():
+    saver = checkpoints.SaveOnSignal(save_steps=5)
+    # 10 steps an epoch: Trainer saves steps 10 and 20 itself, after their validation.
+    assert [step for step in range(1, 21) if saves(saver, step, step / 10)] == [5, 15]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_saves_and_stops_and_the_second_exits_at_once(number):
+    saver = checkpoints.SaveOnSignal(save_steps=100)
+    before = signal.getsignal(number)
+    with saver.stop_on_signal():
+        assert signal.getsignal(number) != before
+        assert not saves(saver, 2, 0.2)
+        os.kill(os.getpid(), number)
+        assert signal.getsignal(number) == before
+        assert saves(saver, 3, 0.3)
+    state = TrainerState(global_step=3, max_steps=20, epoch=0.3)
+    expected = f"stopped by {number.name} after step 3 of 20, which is saved; run `dvc repro`"
+    with pytest.raises(UserError, match=expected):
+        saver.on_save(ONE_PROCESS, state, TrainerControl())
+
+
+def test_a_signal_after_the_last_step_does_not_stop_the_training():
+    saver = checkpoints.SaveOnSignal(save_steps=100)
+    with saver.stop_on_signal():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert not saves(saver, 20, 2.0)
+    state = TrainerState(global_step=20, max_steps=20, epoch=2.0)
+    saver.on_save(ONE_PROCESS, state, TrainerControl())
+
+
+def test_without_a_signal_the_handlers_are_restored():
+    before = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
+    with checkpoints.SaveOnSignal(save_steps=5).stop_on_signal():
+        pass
+    assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == before
+
+
+@pytest.mark.slow
+def test_a_finished_training_leaves_no_checkpoint(train_project):
+    train(train_project, save_steps=1)
+    assert not (train_project / "models" / "checkpoints").exists()
+    assert not [*train_project.rglob("checkpoint-*")]

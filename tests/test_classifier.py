@@ -1,0 +1,149 @@
+"""The classifier: a checkpoint in fp32 with a new head, frozen layers, groups of the optimizer."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    BertConfig,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+)
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.training.classifier import freeze, load_classifier, make_optimizer
+
+
+def load(pretrained: Path, names: list[str], seed: int = 0, **values) -> PreTrainedModel:
+    values = {"attention_dropout": 0.0, "attention": None, **values}
+    return load_classifier(pretrained, names, seed=seed, **values)
+
+
+@pytest.fixture
+def pretrained(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of the checkpoint, to change at will."""
+    return shutil.copytree(tiny_checkpoint, tmp_path / "pretrained")
+
+
+@pytest.fixture
+def deep_model() -> PreTrainedModel:
+    """A classifier with three encoder layers."""
+    config = BertConfig(
+        vocab_size=50,
+        hidden_size=8,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=8,
+        num_labels=5,
+    )
+    return AutoModelForSequenceClassification.from_config(config)
+
+
+def test_a_checkpoint_in_half_precision_is_loaded_in_fp32(pretrained):
+    AutoModel.from_pretrained(pretrained, dtype=torch.bfloat16).save_pretrained(pretrained)
+    assert AutoModel.from_pretrained(pretrained, dtype="auto").dtype == torch.bfloat16
+    assert load(pretrained, ["a", "b"]).dtype == torch.float32
+
+
+def test_the_config_names_the_labels(pretrained):
+    config = load(pretrained, ["bad", "good"]).config
+    assert config.id2label == {0: "bad", 1: "good"}
+    assert config.label2id == {"bad": 0, "good": 1}
+
+
+def test_the_seed_draws_the_head_and_the_checkpoint_gives_the_rest(pretrained):
+    first, again, other = (load(pretrained, list("abcde"), seed) for seed in (1, 1, 2))
+    theirs = AutoModel.from_pretrained(pretrained).state_dict()
+    for name, weights in first.state_dict().items():
+        assert torch.equal(weights, again.state_dict()[name])
+        if name.startswith("bert."):
+            assert torch.equal(weights, theirs[name.removeprefix("bert.")])
+    assert not torch.allclose(first.classifier.weight, other.classifier.weight)
+
+
+def test_attention_dropout_is_that_of_the_params(pretrained):
+    model = load(pretrained, ["a", "b"], attention_dropout=0.25)
+    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
+
+
+@pytest.mark.parametrize(
+    ("architecture", "expected"),
+    [
+        (
+            "t5",
+            "the config of this t5 has none of attention_probs_dropout_prob, attention_dropout; "
+            "choose an encoder, such as BERT",
+        ),
+        ("gpt2", "this checkpoint has no padding token; choose an encoder, such as BERT"),
+    ],
+)
+def test_an_unsupported_architecture_is_reported(pretrained, architecture, expected):
+    (pretrained / "config.json").write_text(json.dumps({"model_type": architecture}))
+    with pytest.raises(UserError, match=expected):
+        load(pretrained, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "layers", "prefixes"),
+    [
+        (False, 0, ()),
+        (True, 0, ("bert.embeddings.",)),
+        (True, 1, ("bert.embeddings.", "bert.encoder.layer.0.")),
+        (True, 3, ("bert.embeddings.", "bert.encoder.layer.")),
+        (False, 1, ("bert.encoder.layer.0.",)),
+    ],
+)
+def test_the_embeddings_and_the_lowest_layers_are_frozen(deep_model, embeddings, layers, prefixes):
+    freeze(deep_model, embeddings=embeddings, layers=layers)
+    frozen = {name for name, weights in deep_model.named_parameters() if not weights.requires_grad}
+    every = {name for name, _ in deep_model.named_parameters()}
+    assert frozen == {name for name in every if name.startswith(prefixes)}
+
+
+def test_more_frozen_layers_than_the_checkpoint_has_are_reported(deep_model):
+    expected = "frozen_layers is 4, but this checkpoint has 3 layers; set it to 3 or less"
+    with pytest.raises(UserError, match=expected):
+        freeze(deep_model, embeddings=True, layers=4)
+    freeze(deep_model, embeddings=True, layers=3)
+
+
+def settings(model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> dict[str, tuple]:
+    """The learning rate and the weight decay of each parameter, by name."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        names[parameter]: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def test_the_head_learns_at_its_own_rate(deep_model):
+    found = settings(deep_model, make_optimizer(deep_model, 1e-3, 5e-3, 0.01))
+    assert len(found) == len(list(deep_model.parameters()))
+    for name, parameter in deep_model.named_parameters():
+        rate = 5e-3 if name.startswith("classifier.") else 1e-3
+        assert found[name] == (rate, 0.01 if parameter.ndim > 1 else 0.0), name
+
+
+def test_frozen_parameters_are_not_optimized(deep_model):
+    freeze(deep_model, embeddings=True, layers=2)
+    found = settings(deep_model, make_optimizer(deep_model, 1e-3, 5e-3, 0.01))
+    trained = {name for name, weights in deep_model.named_parameters() if weights.requires_grad}
+    assert set(found) == trained
+
+
+def test_at_one_rate_the_optimizer_is_trainers_own(deep_model, tmp_path):
+    args = TrainingArguments(
+        output_dir=str(tmp_path), learning_rate=1e-3, weight_decay=0.01, use_cpu=True
+    )
+    theirs = Trainer(model=deep_model, args=args).create_optimizer()
+    ours = make_optimizer(deep_model, 1e-3, 1e-3, 0.01)
+    assert settings(deep_model, ours) == settings(deep_model, theirs)
+    assert type(ours) is type(theirs)
+    for name in ("betas", "eps", "amsgrad", "fused"):
+        assert ours.defaults[name] == theirs.defaults[name]

@@ -1,0 +1,88 @@
+"""Precision: the fastest that the hardware has, or the one that was requested, or an error."""
+
+import pytest
+import torch
+
+from yelp_stars.modeling import compute
+from yelp_stars.pipeline.errors import UserError
+
+CPU = {"amx": False, "avx512": False, "gpu": None}
+AMX = {**CPU, "amx": True}
+AVX512 = {**CPU, "avx512": True}
+NEW_GPU = {**CPU, "gpu": "NVIDIA H100", "bf16": True}
+OLD_GPU = {**CPU, "gpu": "Tesla T4", "bf16": False}
+
+
+def pretend(monkeypatch: pytest.MonkeyPatch, machine: dict) -> None:
+    """Let torch report this hardware."""
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: machine["amx"])
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: machine["avx512"])
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: bool(machine["gpu"]))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: machine["gpu"])
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: machine["bf16"])
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: bool(machine["gpu"]))
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision", "reason", "attention"),
+    [
+        (CPU, "fp32", "auto: this CPU has neither AVX512_BF16 nor AMX", None),
+        (AVX512, "bf16", "auto: this CPU has AVX512_BF16", "eager"),
+        (AMX, "bf16", "auto: this CPU has AMX", "eager"),
+        (NEW_GPU, "bf16", "auto: NVIDIA H100 has bf16", None),
+        (OLD_GPU, "fp16", "auto: Tesla T4 has no bf16", None),
+    ],
+)
+def test_auto_is_the_fastest_precision_of_the_hardware(
+    monkeypatch, machine, precision, reason, attention
+):
+    pretend(monkeypatch, machine)
+    assert compute.resolve("auto", "train") == (precision, reason, attention)
+
+
+@pytest.mark.parametrize("machine", [CPU, AMX, NEW_GPU])
+def test_a_supported_precision_is_used_as_requested(monkeypatch, machine):
+    pretend(monkeypatch, machine)
+    assert compute.resolve("fp32", "train") == ("fp32", "as requested", None)
+    if machine is not CPU:
+        assert compute.resolve("bf16", "train")[:2] == ("bf16", "as requested")
+    if machine is NEW_GPU:
+        assert compute.resolve("fp16", "train") == ("fp16", "as requested", None)
+
+
+@pytest.mark.parametrize(
+    ("machine", "precision"), [(CPU, "bf16"), (CPU, "fp16"), (AMX, "fp16"), (OLD_GPU, "bf16")]
+)
+@pytest.mark.parametrize("section", ["train", "evaluate"])
+def test_an_unsupported_precision_is_reported_and_the_advice_works(
+    monkeypatch, machine, precision, section
+):
+    pretend(monkeypatch, machine)
+    expected = (
+        f"{section}.precision is '{precision}', but this machine has no hardware for it; "
+        f"set it to 'fp32' or 'auto'"
+    )
+    with pytest.raises(UserError, match=expected):
+        compute.resolve(precision, section)
+    compute.resolve("fp32", section)
+    compute.resolve("auto", section)
+
+
+def test_this_machine_gives_a_reason():
+    assert compute.resolve("auto", "train").reason.startswith("auto: this CPU has")
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_a_precision_has_the_dtype_of_its_matrix_products(precision, dtype):
+    assert compute.Compute(precision, "as requested", None).dtype == dtype
+
+
+def test_the_device_is_the_cpu_unless_there_is_an_accelerator(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
+    assert compute.device() == torch.device("cpu")
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: gpu)
+    assert compute.device() == gpu

@@ -1,0 +1,94 @@
+"""Outputs are complete or absent."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from yelp_stars.pipeline.files import remove, remove_on_error, replacing, sha256_of, write_json
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_a_failure_leaves_neither_the_new_nor_a_partial_output(tmp_path, error):
+    with pytest.raises(error), replacing(tmp_path / "out") as partial:  # noqa: PT012
+        partial.mkdir()
+        (partial / "half").write_text("half")
+        raise error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_keeps_the_output_of_an_earlier_run(tmp_path):
+    (tmp_path / "out").write_text("old")
+    with pytest.raises(RuntimeError), replacing(tmp_path / "out") as partial:  # noqa: PT012
+        partial.write_text("half")
+        raise RuntimeError
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
+
+
+def test_a_folder_is_replaced_completely(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("old")
+    with replacing(tmp_path / "out") as partial:
+        partial.mkdir()
+        (partial / "new").write_text("new")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
+
+
+def test_the_partial_output_of_a_killed_run_is_removed(tmp_path):
+    with replacing(tmp_path / "out") as partial:
+        partial.mkdir()
+        (partial / "new").write_text("new")
+        killed = partial
+    killed.mkdir()
+    (killed / "half").write_text("half")
+    with replacing(tmp_path / "out") as partial:
+        partial.write_text("a file this time")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["a file this time"]
+
+
+def test_missing_parents_of_an_output_are_created(tmp_path):
+    with replacing(tmp_path / "a" / "b" / "out") as partial:
+        partial.write_text("new")
+    assert (tmp_path / "a" / "b" / "out").read_text() == "new"
+
+
+def test_removing_a_link_keeps_what_it_leads_to(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "folder")
+    for path in (tmp_path / "link", tmp_path / "missing"):
+        remove(path)
+    assert (tmp_path / "folder" / "file").read_text() == "kept"
+    assert not (tmp_path / "link").is_symlink()
+
+
+def test_a_folder_is_removed_only_on_an_error(tmp_path):
+    with remove_on_error(tmp_path / "curves"):
+        (tmp_path / "curves").mkdir()
+    assert (tmp_path / "curves").is_dir()
+    with pytest.raises(SystemExit), remove_on_error(tmp_path / "curves"):
+        raise SystemExit(143)
+    assert not (tmp_path / "curves").exists()
+
+
+def test_json_is_indented_utf8_that_ends_in_a_newline(tmp_path):
+    value = {"name": "caf\u00e9", "n": 3, "none": None, "share": 0.1}
+    write_json(tmp_path / "x.json", value)
+    content = (tmp_path / "x.json").read_bytes()
+    assert json.loads(content) == value
+    assert "caf\u00e9".encode() in content
+    assert content.endswith(b"\n}\n")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_json_holds_no_number_that_json_does_not_know(tmp_path, number):
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "x.json", {"loss": number})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_hash_is_that_of_the_content(tmp_path):
+    content = bytes(range(256)) * 5000
+    Path(tmp_path / "file").write_bytes(content)
+    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()

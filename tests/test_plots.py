@@ -1,0 +1,34 @@
+"""Pictures: the same bytes for the same numbers, no markup from names."""
+
+import numpy as np
+
+from yelp_stars.scoring import plots
+
+
+def test_a_confusion_matrix_has_the_same_bytes_and_escapes_names(tmp_path):
+    names = ["<script>alert(1)</script>", "$x^2$ & co"]
+    for name in ("a.svg", "b.svg"):
+        plots.draw_confusion_matrix(np.array([[3, 1], [0, 2]]), names, "title", tmp_path / name)
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert text == (tmp_path / "b.svg").read_text("utf-8")
+    assert "<script" not in text
+    assert "<dc:date>" not in text
+
+
+def test_training_curves_have_the_same_bytes_and_no_date(tmp_path):
+    curves = {
+        "train/loss": [(2, 1.5), (4, 1.2)],
+        "validation/loss": [(4, 1.3)],
+        "validation/accuracy": [(4, 0.4)],
+    }
+    for name in ("a.svg", "b.svg"):
+        plots.draw_training_curves(curves, tmp_path / name)
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert text == (tmp_path / "b.svg").read_text("utf-8")
+    assert "<dc:date>" not in text
+
+
+def test_curves_without_a_point_are_drawn(tmp_path):
+    empty = {"train/loss": [], "validation/loss": [], "validation/accuracy": []}
+    plots.draw_training_curves(empty, tmp_path / "empty.svg")
+    assert (tmp_path / "empty.svg").read_text("utf-8").rstrip().endswith("</svg>")

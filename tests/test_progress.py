@@ -1,0 +1,225 @@
+"""What the terminal shows: a bar, an estimate, a row for each epoch, a result on its own line."""
+
+import contextlib
+import math
+import re
+import signal
+from collections.abc import Iterator
+from io import StringIO
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from helpers import TRAIN_OUTS, edit, finish, start_training, wait_for_step
+from transformers import TrainerControl, TrainerState
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.training.progress import ConsoleProgress
+
+HEADER = "Epoch  Training Loss  Validation Loss  Accuracy"
+CONTROL = TrainerControl()
+
+
+class Training:
+    """Drives the callback as Trainer does: `epochs` of `per_epoch` steps."""
+
+    def __init__(self, *, epochs: int = 2, per_epoch: int = 10, done: int = 0, main: bool = True):
+        self.progress = ConsoleProgress()
+        self.per_epoch = per_epoch
+        self.args = SimpleNamespace(num_train_epochs=epochs)
+        # Trainer hands its DataLoader on: here of an epoch of 100 tokens a step.
+        dataset = SimpleNamespace(lengths=np.full(per_epoch, 100))
+        self.loader = SimpleNamespace(dataset=dataset)
+        self.state = TrainerState(
+            global_step=done, max_steps=epochs * per_epoch, is_world_process_zero=main
+        )
+        self.progress.on_train_begin(self.args, self.state, CONTROL)
+
+    def step(self, tokens: int = 100) -> None:
+        self.state.global_step += 1
+        self.state.epoch = self.state.global_step / self.per_epoch
+        self.state.num_input_tokens_seen += tokens
+        self.progress.on_step_end(self.args, self.state, CONTROL, train_dataloader=self.loader)
+
+    def log(self, **logs: float) -> None:
+        self.progress.on_log(self.args, self.state, CONTROL, logs=logs)
+
+    def evaluate(self, loss: float, accuracy: float) -> None:
+        metrics = {"eval_loss": loss, "eval_accuracy": accuracy}
+        self.progress.on_evaluate(self.args, self.state, CONTROL, metrics=metrics)
+
+    def run(self) -> None:
+        while self.state.global_step < self.state.max_steps:
+            self.step()
+            if self.state.global_step % 5 == 0:
+                self.log(loss=2 / self.state.global_step, learning_rate=1e-4)
+            if self.state.epoch.is_integer():
+                self.evaluate(1.5 / self.state.epoch, self.state.epoch / 4)
+        self.progress.on_train_end(self.args, self.state, CONTROL)
+
+
+@contextlib.contextmanager
+def terminal() -> Iterator[StringIO]:
+    """Standard output and standard error in one, as a terminal receives them."""
+    received = StringIO()
+    with contextlib.redirect_stdout(received), contextlib.redirect_stderr(received):
+        yield received
+
+
+def lines_of(received: str) -> list[str]:
+    """The lines that stay on the screen: a carriage return begins a line anew."""
+    return [line.rsplit("\r", 1)[-1].rstrip() for line in received.split("\n")]
+
+
+def test_the_table_has_a_header_and_a_row_for_each_epoch():
+    with terminal() as received:
+        Training(epochs=2).run()
+        found = [line for line in lines_of(received.getvalue()) if line.startswith(("Epoch", " "))]
+        assert found == [
+            "Epoch  Training Loss  Validation Loss  Accuracy",
+            "    1         0.2000           1.5000    0.2500",
+            "    2         0.1000           0.7500    0.5000",
+        ]
+
+
+def test_an_epoch_without_a_training_loss_says_so():
+    with terminal() as received:
+        training = Training(epochs=1, per_epoch=1)
+        training.step()
+        training.evaluate(1.5, 0.25)
+        training.progress.close()
+        assert "    1         No log           1.5000    0.2500" in lines_of(received.getvalue())
+
+
+def test_the_bar_counts_steps_and_shows_loss_learning_rate_and_tokens():
+    with terminal() as received:
+        Training(epochs=2).run()
+        bar = lines_of(received.getvalue())[-2]
+        assert bar.startswith("train: 100%|")
+        assert "| 20/20 [" in bar
+        assert re.search(r"step/s|s/step", bar)
+        assert re.search(r"loss=0\.100, lr=1\.0e-04, tokens/s=[\d,]+\]$", bar)
+
+
+def test_the_time_left_is_estimated_once_after_the_warm_up():
+    with terminal() as received:
+        Training(epochs=2).run()
+        found = [line for line in lines_of(received.getvalue()) if " left" in line]
+        assert len(found) == 1
+        assert re.fullmatch(
+            r"about \d+:\d\d:\d\d left, estimated from the tokens of 10 steps", found[0]
+        )
+
+
+@pytest.mark.parametrize("steps", [1, 10, 13])
+def test_a_training_too_short_for_it_has_no_estimate(steps):
+    with terminal() as received:
+        Training(epochs=1, per_epoch=steps).run()
+        assert " left, estimated" not in received.getvalue()
+
+
+@pytest.mark.parametrize("steps", [1, 3, 4, 20])
+def test_the_bar_is_closed_before_anything_else_is_printed(steps):
+    with terminal() as received:
+        Training(epochs=1, per_epoch=steps).run()
+        assert received.getvalue().endswith("\n")
+        print("trained in 1 s")
+        assert lines_of(received.getvalue())[-2] == "trained in 1 s"
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3, 4])
+def test_after_an_error_close_ends_the_bar(steps):
+    with terminal() as received:
+        training = Training()
+        for _ in range(steps):
+            training.step()
+        assert not received.getvalue().endswith("\n")
+        training.progress.close()
+        assert received.getvalue().endswith("\n")
+        before = received.getvalue()
+        training.progress.close()  # of a training that ended by itself
+        assert received.getvalue() == before
+
+
+def test_without_a_training_there_is_nothing_to_close():
+    with terminal() as received:
+        ConsoleProgress().close()
+        assert received.getvalue() == ""
+
+
+def test_other_processes_than_the_main_one_print_nothing():
+    with terminal() as received:
+        training = Training(main=False)
+        training.run()
+        assert received.getvalue() == ""
+        assert training.progress.rates()["steps_per_second"] > 0
+
+
+def test_a_resumed_training_begins_its_bar_where_it_stopped():
+    with terminal() as received:
+        training = Training(done=7)
+        assert "| 7/20 [" in received.getvalue()
+        training.run()
+        assert "| 20/20 [" in lines_of(received.getvalue())[-2]
+
+
+def test_rates_leave_out_the_warm_up():
+    with terminal():
+        training = Training(done=5)
+        for _ in range(3):
+            training.step(tokens=10_000)
+        for _ in range(8):
+            training.step(tokens=100)
+        rates = training.progress.rates()
+        assert all(math.isfinite(rate) and rate > 0 for rate in rates.values())
+        # Whatever the clock says, this is the number of tokens a step.
+        assert rates["tokens_per_second"] / rates["steps_per_second"] == pytest.approx(100)
+        training.progress.close()
+
+
+def test_a_training_without_a_step_has_no_rate_but_no_error():
+    with terminal():
+        training = Training(done=20)
+        training.run()
+        assert training.progress.rates() == {"steps_per_second": 0, "tokens_per_second": 0}
+
+
+def test_a_loss_that_is_not_finite_is_reported_with_what_to_lower():
+    with terminal():
+        training = Training()
+        training.step()
+        expected = r"NaN or infinite by step 1; lower train\.learning_rate, or set train\.precision"
+        with pytest.raises(UserError, match=expected):
+            training.log(loss=float("nan"), learning_rate=1.0)
+        training.progress.close()
+
+
+@pytest.mark.slow
+def test_a_real_training_prints_its_table_and_its_result_on_lines_of_their_own(train_project):
+    edit(train_project, "train", num_train_epochs=10, logging_steps=1, save_steps=1)
+    with start_training(train_project) as stage:
+        wait_for_step(train_project, stage, 6)
+        stage.send_signal(signal.SIGINT)
+        output = finish(stage)
+    assert stage.returncode == 1
+    step = re.search(r"stopped by SIGINT after step (\d+) of 40, which is saved", output)[1]
+    assert [line for line in lines_of(output) if line.startswith("error: stopped by SIGINT")]
+
+    with start_training(train_project) as stage:
+        output = finish(stage)
+    assert stage.returncode == 0, output
+    lines = [line for line in lines_of(output) if line]
+    found = re.compile(rf"resuming from models/checkpoints/\w+/checkpoint-{step}")
+    assert [line for line in lines if found.fullmatch(line)]
+    start = lines.index(HEADER)
+    rows = [line for line in lines[start:] if re.fullmatch(r"[\d. ]+", line)]
+    assert {len(row) for row in rows} == {len(HEADER)}
+    epochs = [int(row.split()[0]) for row in rows]
+    assert epochs == list(range(int(step) // 4 + 1, 11))
+    assert lines[-2].startswith("train: 100%|")
+    assert re.fullmatch(
+        r"trained in \d+ s, [\d,]+ tokens/s; "
+        r"validation accuracy 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] on 20 rows",
+        lines[-1],
+    )
+    assert all((train_project / out).exists() for out in TRAIN_OUTS)

@@ -1,0 +1,180 @@
+"""Samples: seeded prefixes of one permutation, disjoint where promised."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yelp_stars.data import arrow
+from yelp_stars.data.labels import write_reviews
+from yelp_stars.data.sampling import (
+    draw_subsets,
+    permutation,
+    read_labels,
+    stratified_positions,
+    take,
+)
+from yelp_stars.pipeline.errors import UserError
+
+LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
+FIFTY = np.arange(50) % 5
+
+
+def draw(train, test, **changes):
+    values = {
+        "train_size": 20,
+        "train_seed": 1,
+        "validation_size": 10,
+        "validation_seed": 2,
+        "validation_from": "train",
+        "test_size": 10,
+        "test_seed": 3,
+        "stratify": False,
+        "allow_overlap": False,
+        **changes,
+    }
+    return draw_subsets(train, test, **values)
+
+
+@given(labels=LABELS, seed=st.integers(0, 2**32), stratify=st.booleans())
+def test_a_sample_is_a_prefix_of_one_permutation(labels, seed, stratify):
+    order = permutation(labels, seed, stratify)
+    assert sorted(order) == list(range(len(labels)))
+    for size in (1, len(labels) // 2, len(labels)):
+        if size:
+            assert take(order, size, "train").tolist() == order[:size].tolist()
+    assert take(order, "all", "train").tolist() == order.tolist()
+
+
+@given(labels=LABELS, seed=st.integers(0, 99))
+def test_every_prefix_of_a_stratified_order_has_the_labels_in_proportion(labels, seed):
+    order = permutation(labels, seed, stratify=True)
+    share = np.bincount(labels, minlength=5) / len(labels)
+    for size in range(1, len(labels) + 1):
+        counts = np.bincount(labels[order[:size]], minlength=5)
+        assert abs(counts - share * size).max() <= 2.5
+
+
+@given(counts=st.lists(st.integers(0, 60), min_size=1, max_size=6))
+def test_stratified_positions_are_those_of_an_argsort_of_the_ranks(counts):
+    # Numerators over a common denominator: floats would round equal ranks apart.
+    common = np.lcm.reduce([2 * count for count in counts if count] or [1]).item()
+    ranks = [(2 * k + 1) * (common // (2 * n)) for n in counts for k in range(n)]
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    expected = [order.index(row) for row in range(len(ranks))]
+    positions = [
+        position
+        for label, n in enumerate(counts)
+        for position in stratified_positions(np.arange(n), label, counts).tolist()
+    ]
+    assert positions == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "size"), [(42, 1000), (64, 100)])
+def test_the_notebooks_rows_are_those_of_datasets(seed, size):
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"row": list(range(5000))}).shuffle(seed=seed).select(range(size))
+    ours = take(permutation(np.arange(5000) % 5, seed, stratify=False), size, "train")
+    assert ours.tolist() == rows["row"][:]
+
+
+@given(
+    train_size=st.integers(1, 60), validation_size=st.integers(1, 40),
+    seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)), stratify=st.booleans(),
+)  # fmt: skip
+def test_validation_is_disjoint_from_train_and_the_same_for_any_size(
+    train_size, validation_size, seeds, stratify
+):
+    labels = np.arange(100) % 5
+    chosen, other = (
+        draw(
+            labels,
+            labels,
+            train_size=size,
+            validation_size=validation_size,
+            train_seed=seeds[0],
+            validation_seed=seeds[1],
+            stratify=stratify,
+        )
+        for size in (train_size, "all")
+    )
+    train, validation = chosen["train"].rows, chosen["validation"].rows
+    assert not np.intersect1d(train, validation).size
+    assert validation.tolist() == other["validation"].rows.tolist()
+    assert train.tolist() == other["train"].rows[:train_size].tolist()
+    assert len(other["train"].rows) == 100 - validation_size
+
+
+def test_each_subset_names_its_split():
+    subsets = draw(FIFTY, FIFTY)
+    assert {name: subset.split for name, subset in subsets.items()} == {
+        "train": "train", "validation": "train", "test": "test",
+    }  # fmt: skip
+    assert [len(subset.rows) for subset in subsets.values()] == [20, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            {"train_size": 45},
+            "sample.train_size is 45, but only 40 rows are left to draw from; set at most 40",
+        ),
+        (
+            {"test_size": 51},
+            "sample.test_size is 51, but only 50 rows are left to draw from; set at most 50",
+        ),
+        (
+            {"validation_size": 51},
+            "sample.validation_size is 51, but only 50 rows are left to draw from; set at most 50",
+        ),
+        (
+            {"train_size": "all", "validation_size": 50},
+            "no row is left to train on; lower sample.validation_size",
+        ),
+    ],
+)
+def test_sizes_larger_than_the_data_are_reported(values, message):
+    with pytest.raises(UserError) as caught:
+        draw(FIFTY, FIFTY, **values)
+    assert str(caught.value) == message
+
+
+def test_the_advised_sizes_can_be_drawn():
+    for values in ({"train_size": 40}, {"test_size": 50}, {"validation_size": 49, "train_size": 1}):
+        draw(FIFTY, FIFTY, **values)
+
+
+def test_an_overlap_is_an_error_unless_it_is_allowed():
+    labels = np.arange(30) % 5
+    values = {"validation_from": "test", "validation_size": 20, "test_size": 20}
+    message = (
+        r"1\d rows would be in validation and in test; "
+        r"set sample\.validation_from to 'train', or sample\.allow_overlap to true"
+    )
+    with pytest.raises(UserError) as caught:
+        draw(labels, labels, **values)
+    assert re.fullmatch(message, str(caught.value))
+    chosen = draw(labels, labels, **values, allow_overlap=True)
+    assert chosen["validation"].split == "test"
+    draw(labels, labels, **{**values, "train_size": 5, "validation_from": "train"})
+
+
+def test_two_parts_of_the_test_split_that_do_not_overlap_are_allowed():
+    values = {"validation_from": "test", "validation_size": 1, "test_size": 1}
+    chosen = draw(FIFTY, FIFTY, **values)
+    assert not np.intersect1d(chosen["validation"].rows, chosen["test"].rows).size
+
+
+def test_labels_are_read_in_the_narrowest_dtype(tmp_path):
+    labels = [row % 3 for row in range(2500)]
+    write_reviews(tmp_path / "a.arrow", [(label, "x") for label in labels], ["a", "b", "c"])
+    read = read_labels(tmp_path / "a.arrow")
+    assert read.tolist() == labels
+    assert read.dtype == np.uint8
+    arrow.write(tmp_path / "empty.arrow", arrow.read_schema(tmp_path / "a.arrow"), [])
+    assert read_labels(tmp_path / "empty.arrow").tolist() == []

@@ -1,0 +1,76 @@
+"""Synthetic reviews: balanced, seeded, as long and as mixed as Yelp's, split without a leak."""
+
+import re
+from collections import Counter
+
+import pytest
+from helpers import SENTENCES
+
+from yelp_stars.data import synthetic
+
+
+def reviews(rows, split="train", **changes):
+    options = {"median_words": 40, "label_noise": 0.1, "seed": 0, **changes}
+    bank = synthetic.read_bank(SENTENCES, split)
+    return list(synthetic.reviews(bank, rows, split=split, **options))
+
+
+def test_the_bank_has_several_hundred_sentences_for_each_split_and_shares_none():
+    lines = [line.split("\t") for line in SENTENCES.read_text("utf-8").splitlines()]
+    train = {text for split, _, _, text in lines if split == "train"}
+    test = {text for split, _, _, text in lines if split == "test"}
+    assert len(train) > 800
+    assert len(test) > 400
+    assert not train & test
+    slots = set(re.findall(r"{\w*}", " ".join(train | test)))
+    assert slots == set(synthetic.SLOTS)
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_every_business_has_sentences_of_every_grade(split):
+    bank = synthetic.read_bank(SENTENCES, split)
+    businesses = {business for business, _ in bank}
+    assert set(bank) == {(business, grade) for business in businesses for grade in range(6)}
+    assert all(bank.values())
+
+
+def test_a_test_review_has_no_sentence_of_the_train_split():
+    train = synthetic.read_bank(SENTENCES, "train")
+    shown = [s for sentences in train.values() for s in sentences if "{" not in s]
+    texts = " ".join(text for _, text in reviews(500, "test")).lower()
+    assert not [sentence for sentence in shown if sentence.lower() in texts]
+
+
+def test_reviews_are_balanced_and_a_prefix_of_more():
+    few, many = reviews(1005), reviews(2500)
+    assert many[:1005] == few
+    assert set(Counter(label for label, _ in few).values()) == {201}
+    for start in range(0, 1005, 5):
+        assert {label for label, _ in few[start : start + 5]} == set(range(5))
+    assert len(synthetic.LABEL_NAMES) == 5
+
+
+def test_reviews_follow_their_seed_and_leave_no_slot_open():
+    assert reviews(300) == reviews(300)
+    assert reviews(300) != reviews(300, seed=1)
+    assert not [text for _, text in reviews(1000) if "{" in text or "}" in text]
+
+
+@pytest.mark.parametrize("median", [20, 97])
+def test_the_median_length_is_the_parameter(median):
+    words = sorted(len(text.split()) for _, text in reviews(3000, median_words=median))
+    assert words[1500] == pytest.approx(median, rel=0.15)
+
+
+def test_lengths_are_distributed_as_yelps():
+    words = sorted(len(text.split()) for _, text in reviews(3000, median_words=97))
+    # Yelp Review Full: a mean of 134 words at a median of 97.
+    assert sum(words) / 3000 / words[1500] == pytest.approx(134 / 97, abs=0.12)
+    assert words[2850] / words[1500] == pytest.approx(3.7, abs=0.6)  # exp(1.645 * 0.8)
+
+
+def test_label_noise_is_the_share_of_texts_of_a_neighbouring_label():
+    clean, noisy = reviews(2000, label_noise=0.0), reviews(2000, label_noise=0.2)
+    moved = sum(a[1] != b[1] for a, b in zip(clean, noisy, strict=True))
+    assert [label for label, _ in clean] == [label for label, _ in noisy]
+    assert moved > 300
