@@ -18,7 +18,8 @@ from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
 from benchmarks.tokenization import MINILM, corpora
 from benchmarks.workspace import ROOT
 from yelp_stars.data import arrow
-from yelp_stars.data.tokenization import load_tokenizer, start_workers, tokenize_file
+from yelp_stars.data.tokenization import start_workers, tokenize_file
+from yelp_stars.data.tokenizer import load_tokenizer
 from yelp_stars.inference import load_finetuned, predict_logits
 from yelp_stars.malloc import reuse_freed_memory
 from yelp_stars.modeling import batching, compute

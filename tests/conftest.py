@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import SENTENCES, TOKENIZER_FILES, commit, lay_out, run
+from helpers import SENTENCES, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
+
+from benchmarks.workspace import commit
 
 # Before torch is imported. More threads only spin on models this small.
 os.environ["OMP_NUM_THREADS"] = "1"

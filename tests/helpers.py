@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks import workspace
+from benchmarks.workspace import ROOT
 from yelp_stars import cli
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
-ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared" / "data"
 SENTENCES = ROOT / "data" / "synthetic" / "sentences.tsv"
 
@@ -166,18 +167,7 @@ def read_reviews(path: Path) -> list[tuple[int, str]]:
 
 def lay_out(target: Path, checkpoint: Path | None) -> Path:
     """Copy the project's own files to a new folder, with small parameters."""
-    target.mkdir()
-    ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local")
-    for name in ("stages", "yelp_stars", "data/synthetic", "presets", ".dvc"):
-        shutil.copytree(ROOT / name, target / name, ignore=ignore)
-    for name in (
-        "dvc.yaml", ".dvcignore", ".gitignore", ".gitattributes", "data/.gitignore",
-        "models/.gitignore", "data/predictions/.gitignore", "data/external/.gitignore",
-        "models/external/.gitignore",
-    ):  # fmt: skip
-        (target / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, target / name)
-    shutil.copy(ROOT / "presets" / "quickstart.yaml", target / "params.yaml")
+    workspace.lay_out(target, read_yaml(ROOT / "presets" / "quickstart.yaml"))
     if checkpoint is not None:
         shutil.copytree(checkpoint, target / "models" / "external" / "tiny")
     edit(target, "download", train_size=200, test_size=100, median_words=10)
@@ -188,14 +178,6 @@ def lay_out(target: Path, checkpoint: Path | None) -> Path:
     edit(target, "train", freeze_embeddings=False, frozen_layers=0)
     edit(target, "train", learning_rate=1e-3, head_learning_rate=1e-3)
     return target
-
-
-def commit(project: Path, message: str = "start") -> None:
-    """Make `project` a git repository, if it is none yet, and commit everything."""
-    if not (project / ".git").exists():
-        run("git", "init", "-q", "-b", "main", cwd=project)
-    run("git", "add", "-A", cwd=project)
-    run("git", "commit", "-qm", message, cwd=project)
 
 
 def train(project: Path, name: str = "ft", **values: Any) -> dict[str, Any]:

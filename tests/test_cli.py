@@ -124,3 +124,11 @@ def test_a_finished_run_shows_what_it_made_and_three_commands(finished_repo):
     assert len(commands) == 3
     assert [line for line in commands if line.startswith("dvc exp run -S train.learning_rate=5e-5")]
     assert [line for line in commands if line.startswith("stars params  ")]
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n{}", "3", "[]", '{"n": 5}'])
+def test_scores_that_cannot_be_read_are_one_line(scored_project, content):
+    (scored_project / "metrics" / "test.json").write_text(content)
+    error = stars("show")
+    assert error.startswith("error: 'metrics/test.json' has no ")
+    assert error.endswith("; run `dvc repro evaluate`")

@@ -7,8 +7,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import EVALUATE, ROOT, commit, edit, fails, lay_out, run
+from helpers import EVALUATE, ROOT, edit, fails, lay_out, run
 
+from benchmarks.workspace import commit
 from yelp_stars import cli
 from yelp_stars.pipeline.yaml_file import read_yaml
 

@@ -5,8 +5,9 @@ import re
 import shutil
 
 import pytest
-from helpers import FILES, ROOT, commit, edit, replace, run, stars
+from helpers import FILES, ROOT, edit, replace, run, stars
 
+from benchmarks.workspace import commit
 from yelp_stars.pipeline.params import stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.presets import affected, closest_preset, describe, find_presets

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import DEADLINE, commit, run
+from helpers import DEADLINE, run
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -18,6 +18,7 @@ from transformers import (
     TrainingArguments,
 )
 
+from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.training import record
 

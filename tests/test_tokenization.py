@@ -16,14 +16,12 @@ from yelp_stars.data.labels import write_reviews
 from yelp_stars.data.tokenization import (
     Workers,
     encode,
-    head_tail_budget,
     id_dtype,
-    load_tokenizer,
-    special_tokens,
     start_workers,
     tokenize,
     tokenize_file,
 )
+from yelp_stars.data.tokenizer import load_tokenizer, special_tokens
 from yelp_stars.pipeline.errors import UserError
 
 NOTEBOOK = (
@@ -116,17 +114,6 @@ def test_truncation_keeps_the_ends_that_it_promises(tokenizer_files, words, max_
         assert inner == complete[:head] + complete[len(complete) - (room - head) :]
 
 
-def test_head_tail_is_that_of_the_paper():
-    assert head_tail_budget(510, "head_tail") == (128, 382)
-
-
-@given(room=st.integers(0, 1000))
-def test_a_budget_spends_all_of_the_room(room):
-    assert head_tail_budget(room, "head") == (room, 0)
-    assert head_tail_budget(room, "tail") == (0, room)
-    assert sum(head_tail_budget(room, "head_tail")) == room
-
-
 @pytest.mark.parametrize(
     ("template", "expected"),
     [("[CLS] $A [SEP]", (1, 1)), ("[CLS] [MASK] $A", (2, 0)), ("$A", (0, 0))],
@@ -144,51 +131,6 @@ def test_special_tokens_are_kept_wherever_they_are(tokenizer_files, template, ex
     before, after = expected
     assert len(found) == 8
     assert found[before : 8 - after] == complete[-(8 - before - after) :]
-
-
-def test_a_tokenizer_files_own_truncation_and_padding_do_not_count(tokenizer_files, tmp_path):
-    from tokenizers import Tokenizer
-
-    own = Tokenizer.from_file(str(tokenizer_files / "tokenizer.json"))
-    own.enable_truncation(4)
-    own.enable_padding(length=4)
-    own.save(str(tmp_path / "tokenizer.json"))
-    others = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
-    tokenizer, _ = load_tokenizer(tmp_path / "tokenizer.json", *others)
-    lengths = encode_list(["good", "the food was very good"], tokenizer, 32, "head").lengths
-    assert lengths[0] < lengths[1]
-    assert lengths[1] > 4
-
-
-@pytest.mark.parametrize(
-    ("config", "tokenizer_config", "expected"),
-    [
-        ({"max_position_embeddings": 512}, {"model_max_length": 128}, 128),
-        ({"max_position_embeddings": 512}, {"model_max_length": int(1e30)}, 512),
-        ({"max_position_embeddings": 512}, {}, 512),
-        ({}, {"model_max_length": 256}, 256),
-        ({}, {}, 2**31 - 1),
-    ],
-)  # fmt: skip
-def test_the_models_length_is_the_smaller_of_both_limits(
-    tokenizer_files, tmp_path, config, tokenizer_config, expected
-):
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
-    paths = (tmp_path / name for name in TOKENIZER_FILES[1:])
-    assert load_tokenizer(tokenizer_files / "tokenizer.json", *paths)[1] == expected
-
-
-@pytest.mark.parametrize("content", ["{}", "[]", "not JSON", b"\xff"])
-def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_files, tmp_path, content):
-    path = tmp_path / "tokenizer.json"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    paths = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
-    with pytest.raises(UserError) as caught:
-        load_tokenizer(path, *paths)
-    assert str(caught.value) == (
-        f"'{path}' is not a fast-tokenizer file; choose another checkpoint"
-    )
 
 
 def test_ids_are_stored_in_the_narrowest_dtype():

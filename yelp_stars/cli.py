@@ -65,7 +65,15 @@ def show() -> None:
     path = Path("metrics/test.json")
     if not path.is_file():
         raise UserError(f"no {str(path)!r} yet; run `make repro`")
-    scores = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        missing = [
+            key for key in ("n", "accuracy_low", "accuracy_high", *SCORES) if key not in scores
+        ]
+    except (ValueError, TypeError):  # with the marks of a merge conflict
+        missing = ["scores"]
+    if missing:
+        raise UserError(f"{str(path)!r} has no {', '.join(missing)}; run `dvc repro evaluate`")
     print(f"\nTest scores, {scores['n']:,} reviews")
     for key, name in SCORES.items():
         value = scores[key]

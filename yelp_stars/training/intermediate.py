@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import torch
 from tqdm import tqdm
 from transformers import (
@@ -16,7 +15,7 @@ from transformers import (
 )
 
 from yelp_stars.data import synthetic
-from yelp_stars.data.tokenization import encode, load_tokenizer
+from yelp_stars.data.tokenizer import load_tokenizer, special_tokens, truncate
 from yelp_stars.modeling.batching import length_grouped, pad
 from yelp_stars.pipeline.errors import UserError
 
@@ -35,8 +34,8 @@ def compose_examples(
     names = ("tokenizer.json", "config.json", "tokenizer_config.json")
     tokenizer, _ = load_tokenizer(*(pretrained / name for name in names))
     # Short reviews: how a long one is truncated does not matter.
-    encoded = encode(pa.array(texts, pa.large_string()), tokenizer, max_length, "head")
-    rows = np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])
+    encodings = tokenizer.encode_batch_fast(list(texts))
+    rows, _ = truncate(encodings, special_tokens(tokenizer), max_length, "head")
     return [{"input_ids": ids, "labels": label} for ids, label in zip(rows, labels, strict=True)]
 
 
