@@ -106,7 +106,7 @@ def test_the_embeddings_and_the_lowest_layers_are_frozen(deep_model, embeddings,
 
 
 def test_more_frozen_layers_than_the_checkpoint_has_are_reported(deep_model):
-    expected = "frozen_layers is 4, but this checkpoint has 3 layers; set it to 3 or less"
+    expected = "frozen_layers is 4, but this checkpoint has only 3; set it to 3 or less"
     with pytest.raises(UserError, match=expected):
         freeze(deep_model, embeddings=True, layers=4)
     freeze(deep_model, embeddings=True, layers=3)

@@ -19,6 +19,7 @@ from yelp_stars.pipeline.files import replacing
 @pytest.fixture(autouse=True)
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GOMP_SPINCOUNT", "10")  # so that what `run` sets ends with the test
     handler = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, handler)
@@ -38,6 +39,15 @@ def test_the_paths_of_the_command_line_are_passed_on_in_order(monkeypatch):
     passed = []
     run(lambda tokenized, sampled: passed.extend([tokenized, sampled]))
     assert passed == [Path("data/tokenized"), Path("data/sample")]
+
+
+def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["stages/x.py"])
+    seen = []
+    run(lambda: seen.append(os.environ["GOMP_SPINCOUNT"]))
+    monkeypatch.delenv("GOMP_SPINCOUNT")
+    run(lambda: seen.append(os.environ["GOMP_SPINCOUNT"]))
+    assert seen == ["10", "10000"]
 
 
 @pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c")])

@@ -23,7 +23,7 @@ def test_token_ids_are_those_of_the_checkpoints_own_tokenizer(tiny_checkpoint, m
     tokenizer = AutoTokenizer.from_pretrained(tiny_checkpoint)
     texts = [text for _, text in reviews]
     expected = tokenizer(texts, truncation=True, max_length=max_length)["input_ids"]
-    assert [example["input_ids"].tolist() for example in examples] == expected
+    assert [list(example["input_ids"]) for example in examples] == expected
     assert [example["labels"] for example in examples] == [label for label, _ in reviews]
     lengths = [len(ids) for ids in expected]
     assert max(lengths) == max_length  # some are truncated

@@ -131,7 +131,7 @@ def test_a_long_name_of_a_section_is_cut(tree):
 
 
 def test_frozen_layers_require_frozen_embeddings(tree):
-    tree["train"]["frozen_layers"] = 2
+    tree["train"].update(freeze_embeddings=False, frozen_layers=2)
     assert problems(tree) == (
         "params.yaml: train is inconsistent: frozen_layers above 0 requires freeze_embeddings: true"
     )

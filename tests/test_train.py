@@ -191,7 +191,7 @@ def test_frozen_layers_stay_the_same_to_the_byte(
 
 @pytest.mark.slow
 def test_more_frozen_layers_than_the_checkpoint_has_are_reported(train_project):
-    expected = "train.frozen_layers is 2, but this checkpoint has 1 layers; set it to 1 or less"
+    expected = "train.frozen_layers is 2, but this checkpoint has only 1; set it to 1 or less"
     with pytest.raises(UserError, match=expected):
         train(train_project, freeze_embeddings=True, frozen_layers=2)
     assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]

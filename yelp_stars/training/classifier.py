@@ -78,7 +78,7 @@ def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     n_layers = max(depth.values(), default=-1) + 1
     if layers > n_layers:
         raise UserError(
-            f"train.frozen_layers is {layers}, but this checkpoint has {n_layers} layers; "
+            f"train.frozen_layers is {layers}, but this checkpoint has only {n_layers}; "
             f"set it to {n_layers} or less"
         )
     for name, parameter in model.named_parameters():
