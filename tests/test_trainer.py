@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import os
 import re
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import edit, make_trainer, run
+from helpers import ROOT, edit, make_trainer, run
 from torch.utils.data import RandomSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
@@ -134,7 +135,7 @@ def test_presets_for_gpus_can_be_built_without_one(train_project, gpus):
     as_first = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(gpus)}
     as_first |= {"LOCAL_WORLD_SIZE": str(gpus), "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
     script = str(Path(__file__).with_name("construct.py"))
-    path = str(train_project)
+    path = os.pathsep.join(map(str, (train_project, ROOT)))  # its stages, and the tests' helpers
     output = run(sys.executable, script, str(gpus), cwd=train_project, PYTHONPATH=path, **as_first)
     assert f"full on {gpus}: 2 rows here, LengthGroupedSampler, 2 groups" in output
     assert f"notebook on {gpus}: 2 rows here, RandomSampler, 1 groups" in output
