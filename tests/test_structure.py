@@ -389,7 +389,6 @@ DIALECT = [
     r"[Ee]mbedded " r"review",
     r"type " r"`",
 ]
-ENGLISH = r"there is no |is no (faster|longer|more|less) "
 
 
 @pytest.mark.parametrize("pattern", DIALECT)
@@ -399,4 +398,4 @@ def test_the_house_style_is_kept(pattern):
         cwd=ROOT, capture_output=True, text=True,
     )  # fmt: skip
     assert found.returncode <= 1, found.stderr
-    assert not [line for line in found.stdout.splitlines() if not re.search(ENGLISH, line)]
+    assert found.stdout == ""

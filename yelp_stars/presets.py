@@ -45,7 +45,7 @@ def use_preset(name: str, force: bool) -> None:
     """Copy a preset over params.yaml, and print the stages that this reruns.
 
     Raises:
-        UserError: if there is no such preset, it does not fit the stages, or params.yaml has
+        UserError: if the preset does not exist or does not fit the stages, or params.yaml has
             changes that would be lost.
     """
     presets = find_presets()

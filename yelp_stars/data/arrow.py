@@ -63,7 +63,7 @@ def read(path: Path) -> pa.Table:
     """Map a file into memory; its columns are views, nothing is read yet.
 
     Raises:
-        UserError: if there is no file, or it is not an Arrow stream.
+        UserError: if the file is missing, or not an Arrow stream.
     """
     return read_mapped(path)[0]
 

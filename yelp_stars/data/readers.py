@@ -36,7 +36,7 @@ ARCHIVES = (".tgz", ".tar.gz")
 
 
 def rows(path: Path, text_column: str | int, label_column: str | int) -> Iterator[Row]:
-    """Yield the rows of one file; columns by name, or by number where there is no header.
+    """Yield the rows of one file; columns by name, or by index in a file without a header.
 
     A file inside an archive is named as in a folder: `reviews.tgz/train.csv`.
 

@@ -59,7 +59,7 @@ def device() -> torch.device:
 def _attention(precision: str) -> str | None:
     """Eager attention for bf16 on a CPU.
 
-    There the fused kernel of torch 2.13 (SDPA) is no faster than in fp32, and its backward pass
+    There the fused kernel of torch 2.13 (SDPA) is as slow as in fp32, and its backward pass
     is slower; plain matrix products make training a third faster, at the cost of a matrix of all
     pairs of tokens for each head and trained layer.
     """
