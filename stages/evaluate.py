@@ -20,7 +20,7 @@ class Params(StageParams):
     """How the test rows are computed."""
 
     per_device_eval_batch_size: PositiveInt
-    """Rows in a batch: for each GPU, or for each core of a CPU."""
+    """Rows in a batch: on the GPU, or on each core of a CPU."""
     precision: Precision
     """auto (bf16 where the hardware is fast in it), fp32, bf16 or fp16 (CUDA)."""
 

@@ -18,7 +18,7 @@ from yelp_stars.pipeline.params import StageParams, load_params
 
 
 class Params(StageParams):
-    """How long reviews are cut."""
+    """How many tokens of a review are kept, and which."""
 
     max_length: Annotated[int, Field(ge=8)]
     """Tokens per review at most, special tokens included."""

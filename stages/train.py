@@ -79,7 +79,7 @@ class Params(TrainerParams):
     head_learning_rate: PositiveFloat
     """Peak learning rate of the new classification head."""
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
-    """Dropout of attention weights; 0 lets attention run without a matrix of all token pairs."""
+    """Dropout of attention weights; 0 lets fused attention skip the matrix of all token pairs."""
     padding: Literal["longest", "max_length"]
     """Pad a batch to its longest row, or to tokenize.max_length as the notebook does."""
     precision: Precision

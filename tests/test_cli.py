@@ -84,8 +84,8 @@ def test_a_fresh_clone_shows_the_committed_scores_and_says_so(scored_project, ca
     shown = capsys.readouterr().out
     scores = json.loads((scored_project / "metrics" / "test.json").read_text())
     assert f"Test scores, {scores['n']:,} reviews\n" in shown
-    assert "These are the committed scores: this clone has not run the pipeline." in shown
-    assert "Run `make repro`, or `dvc pull` if a remote is set up." in shown
+    assert "These are committed scores of an earlier run: models/finetuned has no model." in shown
+    assert "Run `make repro` to train one, or `dvc pull` if a remote is set up." in shown
     assert "Made" not in shown
     assert "Next" not in shown
 

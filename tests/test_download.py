@@ -160,7 +160,8 @@ BAD = {
     "not JSON": ("a.jsonl", b"{\n", {"train_file": "a.jsonl"}, "line 1 is not JSON"),
     "no object": ("a.jsonl", b"3\n", {"train_file": "a.jsonl"}, "line 1 is not a JSON object"),
     "no text": (
-        "a.jsonl", b'{"label": 0, "text": null}\n', {"train_file": "a.jsonl"}, "no text but None",
+        "a.jsonl", b'{"label": 0, "text": null}\n', {"train_file": "a.jsonl"},
+        "has None where a text is expected",
     ),
     "half a pair": (
         "a.jsonl", b'{"label": 0, "text": "\\ud800"}\n', {"train_file": "a.jsonl"}, "surrogate",

@@ -60,11 +60,11 @@ def test_a_valid_text_is_unchanged(text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "has no text but None; fix or remove the row"),
-        (3, "has no text but 3; fix or remove the row"),
-        (["x"], "has no text but ['x']; fix or remove the row"),
+        (None, "has None where a text is expected; fix or remove the row"),
+        (3, "has 3 where a text is expected; fix or remove the row"),
+        (["x"], "has ['x'] where a text is expected; fix or remove the row"),
         ("x\0y", "has a NUL byte in its text; remove it"),
-        ("x\ud800", "has half a surrogate pair in its text; fix it"),
+        ("x\ud800", "has an unpaired surrogate in its text; fix it"),
     ],
 )
 def test_an_invalid_text_is_reported_with_its_location(text, message):

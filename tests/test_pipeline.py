@@ -217,7 +217,7 @@ def test_a_fresh_clone_shows_the_metrics_of_the_last_commit(finished_repo, tmp_p
     assert shown[""]["data"]["metrics/test.json"]["data"]["n"] == 30
     output = run("stars", "show", cwd=tmp_path / "clone")
     assert "Test scores, 30 reviews" in output
-    assert "These are the committed scores" in output
+    assert "These are committed scores" in output
 
 
 def test_every_out_is_stored_once(finished_repo):

@@ -211,7 +211,10 @@ def test_a_data_set_is_streamed_from_the_hub_at_its_revision(data_project, tmp_p
         ({"revision": "0" * 40}, "the Hub did not deliver 'Yelp/yelp_review_full'"),
         ({"repo": "Yelp/none"}, "the Hub did not deliver 'Yelp/none'"),
         ({"label_column": "text"}, "'text' is not a ClassLabel; use source: files"),
-        ({"repo": "Yelp/hidden_labels"}, "test row 1 has no label but -1; use source: files"),
+        (
+            {"repo": "Yelp/hidden_labels"},
+            "test row 1 has -1 where a label is expected; use source: files",
+        ),
     ],
 )
 def test_a_data_set_that_the_hub_does_not_have_is_reported(

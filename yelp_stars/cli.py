@@ -83,8 +83,8 @@ def show() -> None:
         print(line)
     if not Path("models/finetuned").exists():
         print(
-            "\nThese are the committed scores: this clone has not run the pipeline.\n"
-            "Run `make repro`, or `dvc pull` if a remote is set up."
+            "\nThese are committed scores of an earlier run: models/finetuned has no model.\n"
+            "Run `make repro` to train one, or `dvc pull` if a remote is set up."
         )
         return
     print("\nMade")
@@ -102,7 +102,7 @@ def use(
 ) -> None:
     """List the presets, or copy one to params.yaml.
 
-    Lists the stages that will run. Changes that are not committed are kept, unless --force.
+    Lists the stages that will run. Refuses to overwrite uncommitted edits, unless --force.
 
     \b
     Examples:
@@ -123,7 +123,7 @@ def params(
 ) -> None:
     """Explain the parameters and show their values.
 
-    A * marks what differs from the preset.
+    A * marks what differs from the closest preset.
 
     \b
     Examples:

@@ -47,14 +47,16 @@ def validate_text(text: Any, location: str) -> str:
         UserError: if it is not.
     """
     if not isinstance(text, str):
-        raise UserError(f"{location} has no text but {quoted(text)}; fix or remove the row")
+        raise UserError(
+            f"{location} has {quoted(text)} where a text is expected; fix or remove the row"
+        )
     if "\0" in text:
         raise UserError(f"{location} has a NUL byte in its text; remove it")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise UserError(f"{location} has half a surrogate pair in its text; fix it") from None
+            raise UserError(f"{location} has an unpaired surrogate in its text; fix it") from None
     return text
 
 

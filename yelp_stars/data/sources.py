@@ -125,7 +125,8 @@ def open_hub(
                 location, label = f"{repo} {split} row {number}", row[label_column]
                 if label is None or not 0 <= label < classes:
                     raise UserError(
-                        f"{location} has no label but {quoted(label)}; use source: files"
+                        f"{location} has {quoted(label)} where a label is expected; "
+                        f"use source: files"
                     )
                 yield label, validate_text(row[text_column], location)
         except OSError as error:

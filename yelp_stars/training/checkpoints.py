@@ -126,7 +126,7 @@ def complete_or_removed(
         if torch_failed or isinstance(error, SafetensorError):
             raise UserError(
                 f"{str(checkpoint)!r} could not be written; free some space and run `dvc repro`: "
-                f"it resumes from the checkpoint before"
+                f"it resumes from the previous checkpoint"
             ) from None
         raise
 
