@@ -5,6 +5,7 @@ import hashlib
 import json
 import tarfile
 
+import helpers
 import pytest
 from helpers import (
     DOWNLOAD,
@@ -25,14 +26,11 @@ from yelp_stars.data.sources import open_files, open_synthetic
 from yelp_stars.pipeline.errors import UserError
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two\nlines"), (1, "caf\u00e9 \U0001f32e")]
+# Those of the section `download` that `open_files` takes.
 FILES = {
-    "train_file": "a.csv",
-    "test_file": None,
-    "test_size": 5,
-    "seed": 0,
-    "text_column": "text",
-    "label_column": "label",
-    "labels": {"0": "bad", "1": "good"},
+    key: value
+    for key, value in helpers.FILES.items()
+    if key not in ("source", "unescape", "drop_empty")
 }
 
 
