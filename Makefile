@@ -58,5 +58,6 @@ lint: setup ## Check style and types
 bench: setup ## Measure speed, memory and disk against the notebook's way
 	python -m benchmarks
 
-soak: setup ## Kill a training twenty times: results must be identical to an uninterrupted one
+soak: setup ## Kill a training twenty times, and try 20,000 hostile inputs
 	KILLS=20 python -m pytest tests/test_resume.py
+	FUZZ_EXAMPLES=5000 python -m pytest -n 2 --timeout 3600 -k "any_ or damaged or hostile"

@@ -52,7 +52,7 @@ def by_map(raw: Path, out: Path, checkpoint: Path, **padding: str) -> Callable[[
     from transformers import AutoTokenizer
 
     datasets.disable_progress_bars()
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     reviews = datasets.Dataset.from_file(str(raw))
 
     def tokenize(batch: dict[str, Any]) -> Any:

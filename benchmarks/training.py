@@ -98,13 +98,17 @@ def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any
     table = arrow.read(folder / "train.arrow")
     rows = np.random.default_rng(0).permutation(len(table))[:size]
     path = part(table, rows, folder / f"peer-{padding}-{size}.arrow")
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint, model_max_length=MAX_LENGTH)
+    tokenizer = AutoTokenizer.from_pretrained(
+        checkpoint, model_max_length=MAX_LENGTH, trust_remote_code=False
+    )
     args = TrainingArguments(
         output_dir=str(folder / "scratch"), per_device_train_batch_size=BATCH, num_train_epochs=1,
         use_cpu=True, save_strategy="no", disable_tqdm=True, dataloader_pin_memory=False,
     )  # fmt: skip
     return Trainer(
-        model=AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=5),
+        model=AutoModelForSequenceClassification.from_pretrained(
+            checkpoint, num_labels=5, trust_remote_code=False
+        ),
         args=args,
         train_dataset=datasets.Dataset.from_file(str(path)).remove_columns("row"),
         data_collator=DataCollatorWithPadding(tokenizer, padding, MAX_LENGTH),

@@ -6,11 +6,21 @@ python -m stages.download data/synthetic/sentences.tsv data/external data/raw me
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, NonNegativeInt, PositiveInt, RootModel, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    RootModel,
+    model_validator,
+)
 
 from yelp_stars.data import sources
-from yelp_stars.data.labels import unescape_texts, write_reviews
-from yelp_stars.data.statistics import SplitStatistics
+from yelp_stars.data.labels import canonical_labels, write_reviews
+from yelp_stars.data.lines import known_encoding
+from yelp_stars.data.readers import Layout
+from yelp_stars.data.statistics import SplitStatistics, describe
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError, quoted
 from yelp_stars.pipeline.files import replacing, write_json
@@ -34,13 +44,26 @@ class Synthetic(StageParams):
     """Seed of the reviews."""
 
 
-class Files(StageParams):
+class Cleaned(StageParams):
+    """What is done to the rows of your own data."""
+
+    ordered: bool = True
+    """Whether the classes have an order, from worst to best; topics or intents have none."""
+    unescape: bool
+    r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
+    drop_empty: bool
+    """Drop empty and missing texts before anything is drawn; false keeps and counts them."""
+    unlabelled: Literal["error", "drop"] = "error"
+    """What to do with a row without a label (-1 on the Hub); dropped rows are counted."""
+
+
+class Files(Cleaned):
     """Your own labelled text in data/external."""
 
     source: Literal["files"]
     """Where the reviews come from."""
     train_file: str
-    """CSV, TSV, JSON lines or Parquet below data/external; also as .gz, or inside a .tgz."""
+    """CSV, TSV, JSON lines or Parquet in data/external; also as .gz, or inside a .tgz."""
     test_file: str | None
     """A second file for the test split, or null to draw test_size rows from train_file."""
     test_size: PositiveInt | None
@@ -51,32 +74,37 @@ class Files(StageParams):
     """Column of the text: a name, or an index from 0 in a file without a header."""
     label_column: str | NonNegativeInt
     """Column of the label, likewise."""
-    labels: dict[str | int, Annotated[str, Field(min_length=1)]]
-    """Value in the file: class name. The order of the names is the order of the classes."""
-    unescape: bool
-    r"""Turn a literal \n into a newline, and \" and "" into a quote."""
-    drop_empty: bool
-    """Drop empty texts; false keeps and counts them."""
+    labels: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
+    ]
+    """Value in the file: class name. 1, 1.0 and '1' are one value, and so are true and 'True'."""
+    encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
+    """Of a CSV, TSV or JSON lines file, such as cp1252; UTF-16 with a byte order mark is seen."""
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
+    """Between the columns of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
+    quoted: bool | None = None
+    """Whether double quotes enclose fields; null is yes in a CSV and no in a TSV."""
+    longest_line_mb: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Megabytes of a line at most: a file without line breaks would fill the memory."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
+        columns, names = (self.text_column, self.label_column), (self.train_file, self.test_file)
         if (self.test_file is None) == (self.test_size is None):
             raise ValueError("set one of test_file and test_size, and the other to null")
-        if isinstance(self.text_column, str) != isinstance(self.label_column, str):
-            raise ValueError("text_column and label_column: two names, or two indices")
+        if self.train_file == self.test_file:
+            raise ValueError("test_file is train_file; set it to null, and test_size to a number")
+        if columns[0] == columns[1] or isinstance(columns[0], str) != isinstance(columns[1], str):
+            raise ValueError("text_column and label_column: two different names, or two indices")
         if len(set(self.labels.values())) < 2:
             raise ValueError("labels must have two different names, or there is nothing to learn")
-        if len(set(map(str, self.labels))) < len(self.labels):
-            raise ValueError("labels has the same value twice, as a number and as a string")
-        for name in (self.train_file, self.test_file or ""):
+        for name in filter(None, names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
-                raise ValueError(
-                    f"{quoted(name)} must be a path inside data/external: DVC tracks it"
-                )
+                raise ValueError(f"{quoted(name)} must be a path inside data/external")
         return self
 
 
-class Hub(StageParams):
+class Hub(Cleaned):
     """A data set of the Hugging Face Hub at a pinned revision."""
 
     source: Literal["hub"]
@@ -93,10 +121,12 @@ class Hub(StageParams):
     """Column of the text."""
     label_column: str
     """Column of the label, a ClassLabel."""
-    unescape: bool
-    r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
-    drop_empty: bool
-    """Drop empty texts; false keeps and counts them."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.text_column == self.label_column:
+            raise ValueError("text_column and label_column: two different names")
+        return self
 
 
 class Params(RootModel[Annotated[Synthetic | Files | Hub, Field(discriminator="source")]]):
@@ -106,7 +136,6 @@ class Params(RootModel[Annotated[Synthetic | Files | Hub, Field(discriminator="s
 def open_source(
     params: Synthetic | Files | Hub, sentences: Path, files: Path
 ) -> sources.ReviewSource:
-    """Open the source that `params` names."""
     if isinstance(params, Synthetic):
         return sources.open_synthetic(
             sentences,
@@ -116,16 +145,22 @@ def open_source(
             label_noise=params.label_noise,
             seed=params.seed,
         )
+    cleaning = sources.Cleaning(
+        params.unescape, params.drop_empty, drop_unlabelled=params.unlabelled == "drop"
+    )
     if isinstance(params, Files):
+        columns, longest = (params.text_column, params.label_column), params.longest_line_mb * 10**6
+        layout = Layout(*columns, params.encoding, params.delimiter, params.quoted, longest)
         return sources.open_files(
             files,
             train_file=params.train_file,
             test_file=params.test_file,
             test_size=params.test_size,
             seed=params.seed,
-            text_column=params.text_column,
-            label_column=params.label_column,
             labels=params.labels,
+            ordered=params.ordered,
+            layout=layout,
+            cleaning=cleaning,
         )
     return sources.open_hub(
         params.repo,
@@ -134,38 +169,31 @@ def open_source(
         test_split=params.test_split,
         text_column=params.text_column,
         label_column=params.label_column,
+        ordered=params.ordered,
+        cleaning=cleaning,
     )
 
 
 def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
     params = load_params(Params, "download").root
     source = open_source(params, sentences, files)
+    names = source.label_names
     with replacing(raw) as partial:
         partial.mkdir()
         statistics = {split: SplitStatistics(partial) for split in ("train", "test")}
         for split, reviews in (("train", source.train), ("test", source.test)):
-            drop_empty = False
-            if not isinstance(params, Synthetic):
-                reviews = unescape_texts(reviews) if params.unescape else reviews
-                drop_empty = params.drop_empty
-            counted = statistics[split].count(reviews, drop_empty)
-            write_reviews(partial / f"{split}.arrow", counted, source.label_names)
+            counted = statistics[split].count(reviews)
+            write_reviews(partial / f"{split}.arrow", counted, names, source.ordered)
             if not statistics[split].rows:
                 raise UserError(f"no review is left for the split {split!r}")
-        write_json(
-            manifest,
-            {
-                "source": params.source,
-                **source.provenance,
-                "splits": {
-                    split: counts.summary(source.label_names)
-                    for split, counts in statistics.items()
-                },
-                "texts_in_train_and_test": statistics["train"].shared_texts(statistics["test"]),
-            },
-        )
-    for split, counts in statistics.items():
-        print(f"{split}: {counts.rows:,} reviews, {len(counts.labels)} labels")
+        summaries = {
+            split: counts.summary(names, source.dropped[split])
+            for split, counts in statistics.items()
+        }
+        shared = statistics["train"].shared_texts(statistics["test"])
+        described = {"source": params.source, **source.provenance, "splits": summaries}
+        write_json(manifest, {**described, "texts_in_train_and_test": shared})
+    print("\n".join(describe(names, statistics, source.dropped, shared)))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def main(
     reviews = batching.ReviewDataset(table)
     logits = inference.predict_logits(model, reviews, params.per_device_eval_batch_size, resolved)
     scores = hf_metric.StarScores(keep_in_memory=True).compute(
-        predictions=logits, references=labels
+        predictions=logits, references=labels, ordered=reviews.ordered
     )
     scores = metrics.rounded(scores)
     with replacing(predictions) as predicted, replacing(plots) as pictures:

@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeInt, RootModel
 
 from yelp_stars import pretrained as checkpoints
+from yelp_stars.copying import copy_checkpoint
+from yelp_stars.data.tokenizer import read_json
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
@@ -73,13 +75,16 @@ def main(local_checkpoints: Path, pretrained: Path) -> None:
             source = checkpoints.find_on_hub(params.repo, params.revision)
         else:
             source = checkpoints.find_folder(local_checkpoints / params.folder)
-        random = isinstance(params, RandomWeights)
-        checkpoints.copy_checkpoint(source, partial, weights=not random)
-        if isinstance(params, RandomWeights):
-            checkpoints.add_random_weights(partial, params.seed)
-        config = checkpoints.read_config(partial)
+        seed = params.seed if isinstance(params, RandomWeights) else None
+        editable = source if isinstance(params, (Folder, RandomWeights)) else None
+        copy_checkpoint(source, partial, weights=seed is None, editable=editable is not None)
+        # Late: imports torch and transformers, and a missing file must not wait for them.
+        from yelp_stars.weights import complete_checkpoint
+
+        lines = complete_checkpoint(partial, editable, seed)
+        architecture = read_json(partial / "config.json")["model_type"]
         size = sum(file.stat().st_size for file in partial.glob("*.safetensors"))
-    print(f"{config.get('model_type', 'unknown')} checkpoint, {size / 1e6:.1f} MB of weights")
+    print(f"{architecture} checkpoint, {size / 1e6:.1f} MB of weights", *lines, sep="\n")
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ python -m stages.sample data/tokenized data/sample
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 from pydantic import NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
-from yelp_stars.data.sampling import draw_subsets, read_labels, write_rows
+from yelp_stars.data.sampling import describe_labels, draw_subsets, read_labels, write_rows
 from yelp_stars.malloc import release_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing
@@ -48,6 +47,7 @@ def main(tokenized: Path, sampled: Path) -> None:
     files = {split: tokenized / f"{split}.arrow" for split in ("train", "test")}
     labels = {split: read_labels(file) for split, file in files.items()}
     mapped = {split: arrow.read_mapped(file) for split, file in files.items()}
+    n_classes = len(arrow.label_names(mapped["train"][0].schema))
     subsets = draw_subsets(
         labels["train"],
         labels["test"],
@@ -65,8 +65,8 @@ def main(tokenized: Path, sampled: Path) -> None:
         partial.mkdir()
         for name, (split, rows) in subsets.items():
             write_rows(*mapped[split], labels[split], rows, partial / f"{name}.arrow")
-            counts = np.bincount(labels[split][rows])
-            print(f"{name}: {len(rows):,} rows from {split}, by label {counts.tolist()}")
+            counts = describe_labels(labels[split][rows], n_classes)
+            print(f"{name}: {len(rows):,} rows from {split}, {counts}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.data.tokenizer import Truncation, load_tokenizer
+from yelp_stars.data.tokenizer import UNLIMITED, Truncation, length_limits, load_tokenizer
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing
@@ -28,11 +28,16 @@ class Params(StageParams):
 
 def main(raw: Path, tokenizer: Path, config: Path, tokenizer_config: Path, tokenized: Path) -> None:
     params = load_params(Params, "tokenize")
-    loaded, model_max_length = load_tokenizer(tokenizer, config, tokenizer_config)
-    if params.max_length > model_max_length:
+    loaded, most = load_tokenizer(tokenizer, config, tokenizer_config)
+    if params.max_length > most:
+        model, declared = length_limits(config, tokenizer_config)
+        advice = f"set it to {most} or less"
+        if declared.tokens < model.tokens:
+            allowed = "any number" if model.tokens == UNLIMITED else str(model.tokens)
+            advice += f", or correct that file in your checkpoint: {config.name!r} allows {allowed}"
         raise UserError(
-            f"tokenize.max_length is {params.max_length}, but the model takes at most "
-            f"{model_max_length} tokens; set it to {model_max_length} or less"
+            f"tokenize.max_length is {params.max_length}, but the model takes at most {most} "
+            f"tokens ({min(model, declared).reason}); {advice}"
         )
     with replacing(tokenized) as partial, start_workers(loaded) as workers:
         partial.mkdir()

@@ -4,12 +4,15 @@ python -m stages.train data/synthetic/sentences.tsv data/sample models/pretraine
     models/finetuned dvclive plots/training metrics/validation.json
 """
 
+import os
+import sys
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -22,10 +25,7 @@ from yelp_stars.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import remove_on_error, replacing, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
-
-# The launcher runs in a shell, so the pattern admits no metacharacters; earlier stages validate it.
-WORD = r" [\w.:=/-]+"
-LAUNCHER = rf"^(python|(srun({WORD})* )?(torchrun|accelerate launch)({WORD})*)$"
+from yelp_stars.training.launcher import check_launcher, launch
 
 
 class TrainerParams(StageParams):
@@ -68,7 +68,7 @@ class TrainerParams(StageParams):
 class Params(TrainerParams):
     """How the checkpoint is fine-tuned."""
 
-    launcher: Annotated[str, Field(pattern=LAUNCHER)]
+    launcher: Annotated[str, AfterValidator(check_launcher)]
     """Command that starts the stage: python, or for several GPUs torchrun --nproc-per-node 8."""
     intermediate_size: NonNegativeInt
     """Short synthetic reviews to train on first (STILTs, Phang et al. 2018); 0 skips it."""
@@ -102,6 +102,7 @@ def main(
     validation_metrics: Path,
 ) -> None:
     params = load_params(Params, "train")
+    launch(params.launcher, sys.argv[1:], os.environ)
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import (

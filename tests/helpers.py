@@ -22,6 +22,7 @@ from benchmarks.workspace import ROOT
 from yelp_stars import cli
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -54,6 +55,7 @@ EVALUATE = (
 )  # fmt: skip
 
 DEADLINE = 120  # seconds, for anything that a test waits for
+FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 250))  # of each fuzz; `make soak` tries 5,000
 
 # A valid section `download` for a file of the user's.
 FILES = {
@@ -68,6 +70,17 @@ FILES = {
     "unescape": False,
     "drop_empty": False,
 }
+
+
+def result_or_line(call: Callable[[], Any]) -> Any:
+    """The result of a call, or its error's message: one short line. Nothing else may be raised."""
+    try:
+        return call()
+    except UserError as error:
+        message = str(error)
+    assert message.isprintable(), message
+    assert 0 < len(message) <= 500
+    return message
 
 
 def run(*command: str, cwd: Path, ok: bool = True, **env: str) -> str:
@@ -138,6 +151,17 @@ def replace(project: Path, section: str, values: dict[str, Any]) -> None:
     tree = read_yaml(project / "params.yaml")
     tree[section] = values
     (project / "params.yaml").write_text(dump_yaml(tree), encoding="utf-8")
+
+
+def ran(output: str) -> list[str]:
+    """The stages that `dvc repro` ran, by its output."""
+    lines = [line for line in output.splitlines() if line.startswith("Running stage '")]
+    return [line.split("'")[1] for line in lines]
+
+
+def would_run(repo: Path) -> set[str]:
+    """The stages that `dvc status` calls changed."""
+    return set(json.loads(run("dvc", "status", "--json", cwd=repo)))
 
 
 def put(project: Path, name: str, content: bytes | str) -> Path:

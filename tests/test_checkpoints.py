@@ -156,6 +156,68 @@ def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_pat
     assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
 
 
+NOT_OURS = [
+    "checkpoint-7.bak", "checkpoint-x", "checkpoint-", "checkpoint-9 copy", "checkpoint--1",
+    "checkpoint-030", "checkpoint-1e9", "old-checkpoint-50", "checkpoint-\u0667",
+]  # fmt: skip
+
+
+def add_what_is_not_ours(run: Path) -> set[str]:
+    """Folders, a file and a link with names like those of checkpoints."""
+    for name in NOT_OURS:
+        (run / name).mkdir()
+        (run / name / "kept").write_text("kept")
+    (run / "checkpoint-99").write_text("a file")
+    (run / "checkpoint-98").symlink_to("nowhere")
+    return {*NOT_OURS, "checkpoint-99", "checkpoint-98"}
+
+
+def test_what_is_not_a_checkpoint_neither_stops_a_resume_nor_is_deleted(tmp_path):
+    run = tmp_path / "run"
+    for step in (5, 10):
+        checkpoints.write_manifest(write_checkpoint(run, step))
+    others = add_what_is_not_ours(run)
+    assert checkpoints.latest_complete(run) == (run / "checkpoint-10", [])
+    checkpoints.SaveOnSignal(1).on_save(
+        one_process(run), TrainerState(global_step=10, max_steps=20), TrainerControl()
+    )
+    assert {path.name for path in run.iterdir()} == {*others, "checkpoint-5", "checkpoint-10"}
+
+
+@pytest.mark.parametrize(
+    ("best_is_kept", "best", "kept"),
+    [
+        (False, None, [20, 30]),
+        (True, None, [10, 20, 30]),
+        (True, 5, [5, 20, 30]),
+        (True, 10, [10, 20, 30]),
+        (True, 30, [10, 20, 30]),
+    ],
+)
+def test_the_last_checkpoints_and_the_best_one_are_kept(tmp_path, best_is_kept, best, kept):
+    for step in (5, 10, 20, 30):
+        write_checkpoint(tmp_path, step)
+    others = add_what_is_not_ours(tmp_path)
+    state = TrainerState(global_step=30, max_steps=40)
+    state.best_model_checkpoint = best and str(tmp_path / f"checkpoint-{best}")
+    saver = checkpoints.SaveOnSignal(1)
+    saver.on_save(one_process(tmp_path, best_is_kept), state, TrainerControl())
+    names = {f"checkpoint-{step}" for step in kept}
+    assert {path.name for path in tmp_path.iterdir()} == {*others, *names}
+
+
+@pytest.mark.parametrize("name", ["complete.json", "trainer_state.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "1", "null", '{"a": 1}', "{", "\0"])
+def test_a_checkpoint_with_another_state_or_manifest_is_damaged(tmp_path, name, content):
+    checkpoint = write_checkpoint(tmp_path, 5)
+    checkpoints.write_manifest(checkpoint)
+    (checkpoint / name).write_text(content)
+    if name == "trainer_state.json":
+        checkpoints.write_manifest(checkpoint)
+    if (name, content) != ("complete.json", "{}"):  # a manifest of no file
+        assert not checkpoints.is_complete(checkpoint)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "missing", "manifest"])
 def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
     checkpoint = write_checkpoint(tmp_path, 5)
@@ -230,14 +292,17 @@ def test_any_other_error_is_raised_and_leaves_no_checkpoint(tmp_path, error):
     assert not [*tmp_path.iterdir()]
 
 
-ONE_PROCESS = SimpleNamespace(world_size=1)
+def one_process(run: Path = Path("nothing"), best: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(
+        world_size=1, should_save=True, output_dir=str(run), load_best_model_at_end=best
+    )
 
 
 def saves(saver: checkpoints.SaveOnSignal, step: int, epoch: float) -> bool:
     """Whether a step of a training of 20 is saved before the epoch ends."""
     state = TrainerState(global_step=step, max_steps=20, epoch=epoch)
     control = TrainerControl()
-    saver.on_step_end(ONE_PROCESS, state, control)
+    saver.on_step_end(one_process(), state, control)
     return control.should_save
 
 
@@ -260,7 +325,7 @@ def test_the_first_signal_saves_and_stops_and_the_second_exits_at_once(number):
     state = TrainerState(global_step=3, max_steps=20, epoch=0.3)
     expected = f"stopped by {number.name} after step 3 of 20, which is saved; run `dvc repro`"
     with pytest.raises(UserError, match=expected):
-        saver.on_save(ONE_PROCESS, state, TrainerControl())
+        saver.on_save(one_process(), state, TrainerControl())
 
 
 def test_a_signal_after_the_last_step_does_not_stop_the_training():
@@ -269,7 +334,7 @@ def test_a_signal_after_the_last_step_does_not_stop_the_training():
         os.kill(os.getpid(), signal.SIGTERM)
     assert not saves(saver, 20, 2.0)
     state = TrainerState(global_step=20, max_steps=20, epoch=2.0)
-    saver.on_save(ONE_PROCESS, state, TrainerControl())
+    saver.on_save(one_process(), state, TrainerControl())
 
 
 def test_without_a_signal_the_handlers_are_restored():

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import run
+from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
@@ -72,20 +74,85 @@ def test_attention_dropout_is_that_of_the_params(pretrained):
 
 
 @pytest.mark.parametrize(
-    ("architecture", "expected"),
+    ("config", "expected"),
     [
         (
-            "t5",
+            {"model_type": "t5"},
             "the config of this t5 has none of attention_probs_dropout_prob, attention_dropout; "
             "choose an encoder, such as BERT",
         ),
-        ("gpt2", "this checkpoint has no padding token; choose an encoder, such as BERT"),
+        (
+            {"model_type": "gpt2"},
+            "this checkpoint has no padding token; choose an encoder, such as BERT",
+        ),
     ],
 )
-def test_an_unsupported_architecture_is_reported(pretrained, architecture, expected):
-    (pretrained / "config.json").write_text(json.dumps({"model_type": architecture}))
+def test_an_unsupported_architecture_is_reported(pretrained, config, expected):
+    (pretrained / "config.json").write_text(json.dumps(config))
     with pytest.raises(UserError, match=expected):
         load(pretrained, ["a", "b"])
+
+
+def test_the_classifier_has_one_label_per_text_whatever_the_checkpoint_had(pretrained):
+    config = json.loads((pretrained / "config.json").read_text())
+    config |= {"problem_type": "regression", "id2label": {"0": "x"}, "label2id": {"x": 0}}
+    (pretrained / "config.json").write_text(json.dumps(config))
+    model = load(pretrained, ["a", "b", "c"])
+    assert model.config.problem_type == "single_label_classification"
+    ids = torch.tensor([[2, 7, 3]])
+    assert model(input_ids=ids, labels=torch.tensor([2])).loss.isfinite()
+
+
+def drop_half(weights):
+    return dict(sorted(weights.items())[::2])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda _: {},
+        drop_half,
+        lambda weights: {f"module.{name}": value for name, value in weights.items()},
+        lambda weights: {name: value[:1].clone() for name, value in weights.items()},
+    ],
+    ids=["none", "half", "renamed", "cut"],
+)
+def test_weights_that_are_not_in_the_file_are_reported_not_drawn(pretrained, change):
+    path = pretrained / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        load(pretrained, ["a", "b"])
+    assert str(caught.value).startswith(f"'{pretrained}' lacks 'bert.")
+    assert str(caught.value).endswith("which the model expects; run `dvc repro`")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"\0" * 100])
+def test_a_damaged_file_of_weights_is_reported(pretrained, content):
+    (pretrained / "model.safetensors").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load(pretrained, ["a", "b"])
+    assert str(caught.value).startswith(f"'{pretrained}' cannot be loaded (")
+    assert str(caught.value).endswith("); run `dvc repro`")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
+def test_a_damaged_tokenizer_is_reported_before_the_training(pretrained, name):
+    (pretrained / name).write_text("[]")
+    with pytest.raises(UserError, match="the checkpoint's tokenizer files are not valid"):
+        load(pretrained, ["a", "b"])
+
+
+@pytest.mark.slow
+def test_what_the_message_names_restores_the_weights(repo):
+    path = repo / "models" / "pretrained" / "model.safetensors"
+    intact = path.read_bytes()
+    path.chmod(0o644)  # a link into DVC's cache
+    path.write_bytes(intact[: len(intact) // 2])
+    with pytest.raises(UserError) as caught:
+        load(path.parent, ["a", "b"])
+    run(*str(caught.value).split("`")[1].split(), cwd=repo)
+    assert path.read_bytes() == intact
+    load(path.parent, ["a", "b"])
 
 
 @pytest.mark.parametrize(

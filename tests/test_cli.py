@@ -107,6 +107,16 @@ def test_a_score_that_is_undefined_is_shown_as_such(scored_project, capsys):
     assert "  quadratic kappa     undefined\n" in capsys.readouterr().out
 
 
+def test_scores_that_need_an_order_are_not_shown_without_one(scored_project, capsys):
+    path = scored_project / "metrics" / "test.json"
+    scores = json.loads(path.read_text())
+    path.write_text(json.dumps({key: scores[key] for key in scores if key not in cli.ORDERED}))
+    assert stars("show") == 0
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown
+    assert "stars" not in shown.split("This")[0].lower().replace("these", "")
+
+
 @pytest.mark.slow
 def test_a_finished_run_shows_what_it_made_and_three_commands(finished_repo):
     output = run("stars", "show", cwd=finished_repo)

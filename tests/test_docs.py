@@ -76,8 +76,9 @@ def anchors(text: str) -> set[str]:
 
 
 def tree(text: str) -> str:
-    """The block with the tree of the project, or nothing."""
-    return next((block.text for block in blocks(text) if "\nstages/ " in block.text), "")
+    """The block with the tree of the project or of its library, or nothing."""
+    starts = ("dvc.yaml ", "yelp_stars/ ")
+    return next((block.text for block in blocks(text) if block.text.startswith(starts)), "")
 
 
 def without_comments(text: str) -> str:
@@ -280,8 +281,8 @@ def test_the_readme_is_short_and_leads_to_every_guide(name):
     assert " → ".join(STAGES) in DOCS[name]
 
 
-@pytest.mark.parametrize("name", BOTH)
-def test_the_tree_has_every_module_with_a_comment(name):
+def paths_of_tree(name: str) -> set[str]:
+    """The paths in the tree of a document; each has a comment and exists."""
     paths, parents = set(), {0: ""}
     for line in tree(DOCS[name]).splitlines():
         indent, names, comment = re.fullmatch(r"( *)(\S+(?:, \S+)*)(?: {2,}(.*))?", line).groups()
@@ -290,12 +291,22 @@ def test_the_tree_has_every_module_with_a_comment(name):
             parents[len(indent) + 2] = parents[len(indent)] + path
             paths.add(parents[len(indent)] + path)
     assert not [path for path in paths if not exists(path)]
-    modules = {
-        f for f in FILES if re.match(r"(stages|yelp_stars)/.*\.py$", f) and "__init__" not in f
-    }
-    folders = {f"{module.rpartition('/')[0]}/" for module in modules}
+    return paths
+
+
+def modules(folder: str) -> set[str]:
+    return {f for f in FILES if re.match(rf"{folder}/.*\.py$", f) and "__init__" not in f}
+
+
+@pytest.mark.parametrize("name", BOTH)
+def test_the_tree_of_the_readme_has_every_stage_and_every_folder_with_a_comment(name):
+    folders = {f"{module.rpartition('/')[0]}/" for module in modules("yelp_stars")}
     top_level = {f"{f.split('/')[0]}/" for f in FILES if "/" in f and not f.startswith(".")}
-    assert modules | folders | top_level <= paths
+    assert modules("stages") | folders | top_level <= paths_of_tree(name)
+
+
+def test_the_tree_of_the_library_has_every_module_with_a_comment():
+    assert modules("yelp_stars") <= paths_of_tree("docs/how-it-is-built.md")
 
 
 def test_both_readmes_have_the_same_code():

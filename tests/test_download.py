@@ -3,6 +3,7 @@
 import json
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from helpers import (
     DEADLINE,
     DOWNLOAD,
     FILES,
+    ROOT,
     SHARED,
     as_csv,
     edit,
@@ -125,6 +127,77 @@ def test_a_review_of_five_megabytes_is_only_a_long_review(data_project):
     assert {len(text) for _, text in train + test} == {5_000_000, 5}
 
 
+def test_classes_without_an_order_are_marked_in_the_data(data_project):
+    put(data_project, "a.csv", as_csv([(number % 2, f"review {number}") for number in range(9)]))
+    for ordered in (True, False):
+        download(data_project, ordered=ordered)
+        for split in ("train", "test"):
+            schema = arrow.read_schema(data_project / "raw" / f"{split}.arrow")
+            assert arrow.ordered(schema) == ordered
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "values"),
+    [
+        ("windows.csv", as_csv([(0, "don\u2019t"), (1, "caf\u00e9")] * 5).encode("cp1252"),
+         {"encoding": "windows-1252"}),
+        ("utf16.csv", as_csv([(0, "don\u2019t"), (1, "caf\u00e9")] * 5).encode("utf-16"), {}),
+        ("european.csv", as_csv([(0, "don\u2019t"), (1, "caf\u00e9")] * 5, delimiter=";").encode(),
+         {"delimiter": ";"}),
+        ("quoted.TSV", as_csv([(0, "don\u2019t"), (1, "caf\u00e9")] * 5, delimiter="\t").encode(),
+         {"quoted": True}),
+        ("long.csv", as_csv([(0, "don\u2019t"), (1, "caf\u00e9")] * 5).encode(),
+         {"longest_line_mb": 1}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)  # fmt: skip
+def test_a_file_is_described_by_parameters(data_project, name, content, values):
+    put(data_project, name, content)
+    train, test, _ = download(data_project, train_file=name, **values)
+    assert sorted(train + test) == [(0, "don\u2019t")] * 5 + [(1, "caf\u00e9")] * 5
+
+
+# --- Files that failed for others -----------------------------------------------------------------
+
+CASES = ROOT.parent / "shared" / "field-cases"
+# Case -> files, train and test rows, further parameters.
+EXPECTED = {
+    "01-float-labels": (("mine.csv",), 100, 20, {}),
+    "02-bool-labels": (("mine.csv", "mine.jsonl", "mine.parquet"), 60, 20, {}),
+    "04-cp1252": (("mine.csv",), None, None, {"encoding": "cp1252"}),
+    "05-utf16": (("mine.csv",), 50, 10, {}),
+    "07-tsv-loose-quotes": (("mine.tsv", "mine2.tsv"), 50, 10, {}),
+    "09-semicolon": (("mine.csv",), None, None, {"delimiter": ";"}),
+    "11-null-text": (("mine.csv", "mine.jsonl", "mine.parquet"), 61, 20, {}),
+    "13-class-missing-in-train": (("train.csv",), 96, None, {}),
+    "15-twenty-classes": (("mine.csv",), None, None, {"ordered": False}),
+    "17-extension": (("REVIEWS.CSV", "reviews.ndjson"), None, None, {}),
+    "20-unlabelled-rows": (("mine.csv", "mine.jsonl", "mine.parquet"), None, None,
+                           {"unlabelled": "drop"}),
+    "21-half-stars": (("mine.csv",), None, None, {}),
+    "22-plain": (("mine.csv",), 100, 20, {}),
+}  # fmt: skip
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="no field cases here")
+@pytest.mark.parametrize("case", EXPECTED)
+def test_a_file_that_failed_for_others_is_read(data_project, case):
+    names, train_rows, test_rows, changes = EXPECTED[case]
+    values = {**json.loads((CASES / case / "download.json").read_text()), **changes}
+    values["unescape"] = values.pop("escapes") != "keep"
+    for file in (CASES / case).iterdir():
+        shutil.copy(file, data_project / "data" / "external")
+    found = []
+    for name in names:
+        replace(data_project, "download", {**values, "train_file": name})
+        train, test, _ = download_again(data_project)
+        found.append((train, test))
+        assert len(train) == (train_rows or len(train))
+        assert len(test) == (test_rows or values["test_size"] or len(test))
+    if case != "07-tsv-loose-quotes":  # two files of other rows
+        assert all(rows == found[0] for rows in found)
+
+
 @needs_sample
 def test_the_real_sample_is_read(data_project):
     target = data_project / "data" / "external" / "yelp.jsonl"
@@ -141,7 +214,28 @@ BAD = {
     "missing file": ("other.csv", b"", {}, "no file 'data/external/a.csv'; 'data/external' holds"),
     "missing second file": (
         "a.csv", b"label,text\n0,x\n", {"test_file": "b.csv", "test_size": None},
-        "no file 'data/external/b.csv'; 'data/external' holds a.csv",
+        "no file 'data/external/b.csv'; 'data/external' holds 'a.csv'",
+    ),
+    "one file for both": (
+        "a.csv", b"", {"test_file": "a.csv", "test_size": None},
+        "test_file is train_file; set it to null",
+    ),
+    "one column for both": (
+        "a.csv", b"", {"text_column": "label"},
+        "text_column and label_column: two different names, or two indices",
+    ),
+    "one index for both": (
+        "a.csv", b"", {"text_column": 1, "label_column": 1},
+        "text_column and label_column: two different names, or two indices",
+    ),
+    "unlabelled": ("a.csv", b"label,text\n0,x\n,y\n", {}, "line 3 has no label; remove the row"),
+    "unknown encoding": ("a.csv", b"", {"encoding": "rot13"}, "should be one of utf-8, utf-16"),
+    "long delimiter": ("a.csv", b"", {"delimiter": ";;"}, "download.delimiter is ';;'"),
+    "label of no value": (
+        "a.csv", b"", {"labels": {None: "x", "1": "y"}}, "the value None is not a label; remove it",
+    ),
+    "label twice": (
+        "a.csv", b"", {"labels": {"1.0": "x", 1: "y"}}, "the value '1' is there twice, also as 1",
     ),
     "unknown format": ("a.xls", b"", {"train_file": "a.xls"}, "must end in .csv"),
     "empty file": ("a.csv", b"", {}, "is empty"),
@@ -151,7 +245,7 @@ BAD = {
     "unknown label": ("a.csv", b"label,text\n0,x\n9,y\n", {}, "line 3 has the label '9'"),
     "late row": (
         "a.csv", b"label,text\n" + b"0,x\n" * 5000 + b"9,y\n",
-        {"test_file": "a.csv", "test_size": None}, "line 5002 has the label '9'",
+        {"test_file": "b.csv", "test_size": None}, "line 5002 has the label '9'",
     ),
     "invalid UTF-8": ("a.csv", b"label,text\n0,x\n0,\xff\n", {}, "line 3 is not UTF-8 (byte 0xff)"),
     "NUL byte": ("a.csv", b"label,text\n0,x\0y\n", {}, "line 2 has a NUL byte"),
@@ -160,20 +254,20 @@ BAD = {
     "not JSON": ("a.jsonl", b"{\n", {"train_file": "a.jsonl"}, "line 1 is not JSON"),
     "no object": ("a.jsonl", b"3\n", {"train_file": "a.jsonl"}, "line 1 is not a JSON object"),
     "no text": (
-        "a.jsonl", b'{"label": 0, "text": null}\n', {"train_file": "a.jsonl"},
-        "has None where a text is expected",
+        "a.jsonl", b'{"label": 0, "text": 3}\n', {"train_file": "a.jsonl"},
+        "has 3 where a text is expected",
     ),
     "half a pair": (
         "a.jsonl", b'{"label": 0, "text": "\\ud800"}\n', {"train_file": "a.jsonl"}, "surrogate",
     ),
-    "not gzip": ("a.csv.gz", b"label", {"train_file": "a.csv.gz"}, "is a damaged archive"),
+    "not gzip": ("a.csv.gz", b"label", {"train_file": "a.csv.gz"}, "is damaged, or not"),
     "not Parquet": ("a.parquet", b"label", {"train_file": "a.parquet"}, "is not valid Parquet"),
-    "deep JSON": ("a.jsonl", b"[" * 100_000, {"train_file": "a.jsonl"}, "line 1 is not JSON"),
-    "not an archive": ("a.tgz", b"x", {"train_file": "a.tgz/t.csv"}, "is a damaged archive"),
+    "deep JSON": ("a.jsonl", b"[" * 100_000, {"train_file": "a.jsonl"}, "nesting that is too"),
+    "not an archive": ("a.tgz", b"x", {"train_file": "a.tgz/t.csv"}, "is damaged, or not"),
     "more tests than rows": ("a.csv", b"label,text\n0,x\n", {}, "download.test_size is 5, but"),
     "nothing left": (
         "a.csv", b"label,text\n0, \n",
-        {"test_file": "a.csv", "test_size": None, "drop_empty": True},
+        {"test_file": "b.csv", "test_size": None, "drop_empty": True},
         "no review is left for the split 'train'",
     ),
 }  # fmt: skip
@@ -182,6 +276,8 @@ BAD = {
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_one_line_and_leaves_nothing(data_project, name):
     file, content, values, message = BAD[name]
+    if values.get("test_file") == "b.csv" and name != "missing second file":
+        put(data_project, "b.csv", b"label,text\n0,x\n")
     put(data_project, file, content)
     replace(data_project, "download", {**FILES, **values})
     assert message in fails_here(main, *PATHS)

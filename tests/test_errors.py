@@ -1,6 +1,8 @@
 """Errors that a user can act on."""
 
-from yelp_stars.pipeline.errors import hub_error, quoted
+import pytest
+
+from yelp_stars.pipeline.errors import MAX_LINE, UserError, hub_error, one_line, quoted
 
 
 def test_an_error_of_the_hub_is_one_short_line_with_what_to_use_instead():
@@ -19,3 +21,29 @@ def test_a_quoted_value_is_cut_at_80_characters():
     assert quoted([1, None]) == "[1, None]"
     assert quoted("x" * 78) == f"'{'x' * 78}'"
     assert quoted("x" * 500) == f"'{'x' * 79}…"
+
+
+@pytest.mark.timeout(10)
+def test_a_quoted_value_is_short_however_large_it_is():
+    nested = ["x" * 100_000] * 9
+    for _ in range(9):
+        nested = [nested] * 9  # 9 to the power of 10 strings
+    for value in (nested, {"a": nested}, ("x" * 10**7, nested), b"x" * 10**7, 10**9000):
+        assert len(quoted(value)) <= 81
+    assert quoted(10**9000) == "a number of 29,898 bits"
+
+
+def test_an_error_is_one_printable_line_that_keeps_its_end():
+    error = UserError(f"line 1\r\n line 2 \x1b[31mred\u202e{'x' * 9999}; run `dvc repro`")
+    assert str(error).startswith(r"line 1 line 2 \x1b[31mred\u202ex")
+    assert str(error).endswith("; run `dvc repro`")
+    assert len(str(error)) <= MAX_LINE
+    assert str(error).isprintable()
+    assert str(UserError("caf\u00e9: it's short")) == "caf\u00e9: it's short"
+    assert len(one_line("x" * 10**7)) <= MAX_LINE
+
+
+def test_problems_are_lines_of_their_own_and_at_most_20():
+    assert str(UserError("2 problems", "a\nb", "c")) == "2 problems\n  - a b\n  - c"
+    lines = str(UserError("25 problems", *map(str, range(25)))).splitlines()
+    assert lines[-2:] == ["  - 19", "  - and 5 more"]

@@ -5,10 +5,11 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import EVALUATE, edit, fails, run, train
+from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails, run, train
 from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
+from yelp_stars import cli
 from yelp_stars.data import arrow
 
 pytestmark = pytest.mark.slow
@@ -41,6 +42,27 @@ def test_predictions_lead_back_to_their_rows(train_project):
     confusion = (train_project / "plots" / "test" / "confusion.csv").read_text().splitlines()
     assert confusion[0] == "actual,predicted"
     assert len(confusion) == 31
+
+
+def test_classes_without_an_order_are_scored_without_distances(train_project):
+    for path in (train_project / "data" / "sample").iterdir():
+        table = arrow.read(path)
+        nominal = table.replace_schema_metadata({**table.schema.metadata, b"ordered": b"false"})
+        arrow.write(train_project / "written", nominal.schema, nominal.to_batches())
+        (train_project / "written").replace(path)
+    edit(train_project, "train", intermediate_size=20)
+    message = fails(*TRAIN, *TRAIN_OUTS, cwd=train_project)
+    assert "synthetic reviews have stars and your labels have no order; set it to 0" in message
+    edit(train_project, "train", intermediate_size=0)
+    run(*TRAIN, *TRAIN_OUTS, cwd=train_project)
+    output = run(*EVALUATE, cwd=train_project)
+    expected = {"n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss"}
+    assert set(json.loads((train_project / "s.json").read_text())) == expected
+    validation = json.loads((train_project / "validation.json").read_text()).keys()
+    assert expected <= validation
+    assert not validation & cli.ORDERED
+    assert "kappa" not in output
+    assert "kappa" not in (train_project / "plots" / "training" / "state.json").read_text()
 
 
 def test_evaluation_computes_in_the_precision_of_the_params(train_project):

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from yelp_stars.pipeline.files import remove, remove_on_error, replacing, sha256_of, write_json
+from yelp_stars.pipeline.files import (
+    remove,
+    remove_on_error,
+    remove_unfinished,
+    replacing,
+    sha256_of,
+    write_json,
+)
 
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
@@ -70,6 +77,22 @@ def test_a_folder_is_removed_only_on_an_error(tmp_path):
     with pytest.raises(SystemExit), remove_on_error(tmp_path / "curves"):
         raise SystemExit(143)
     assert not (tmp_path / "curves").exists()
+
+
+def test_a_process_that_is_stopped_deletes_what_it_was_writing_and_nothing_else(tmp_path):
+    (tmp_path / "kept").write_text("kept")
+    with replacing(tmp_path / "written"):
+        (tmp_path / ".written.partial").write_text("complete")
+    with replacing(tmp_path / "file") as file, replacing(tmp_path / "folder") as folder:
+        file.write_text("half")
+        (folder / "inner").mkdir(parents=True)
+        with remove_on_error(tmp_path / "curves"):
+            (tmp_path / "curves").mkdir()
+            remove_unfinished()
+            left = {path.name for path in tmp_path.iterdir()}
+        file.write_text("again")
+        folder.mkdir()
+    assert left == {"kept", "written"}
 
 
 def test_json_is_indented_utf8_that_ends_in_a_newline(tmp_path):

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from yelp_stars.inference import load_finetuned, predict_logits
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError
 
 FP32 = Compute("fp32", "as requested", None)
 BF16 = Compute("bf16", "as requested", "eager")
@@ -65,6 +67,31 @@ def test_logits_in_bf16_are_those_of_fp32_up_to_rounding(finetuned, reviews):
     )
     assert single.dtype == half.dtype == np.float32
     assert 0 < (single - half).std() < 0.05 * single.std(axis=0).min()
+
+
+@pytest.mark.parametrize("lost", ["classifier.weight", "bert.pooler.dense.bias"])
+@pytest.mark.parametrize("cut", [False, True], ids=["missing", "cut"])
+def test_weights_that_are_not_in_the_file_are_reported_not_drawn(finetuned, lost, cut):
+    path = finetuned / "model.safetensors"
+    weights = load_file(path)
+    weights |= {lost: weights[lost][:1].clone()}
+    if not cut:
+        del weights[lost]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        load_finetuned(finetuned, FP32)
+    message = f"'{finetuned}' lacks '{lost}', which the model expects; run `dvc repro`"
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"garbage"])
+def test_a_damaged_file_is_reported(finetuned, name, content):
+    (finetuned / name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        load_finetuned(finetuned, FP32)
+    assert str(caught.value).startswith(f"'{finetuned}' cannot be loaded (")
+    assert str(caught.value).endswith("); run `dvc repro`")
 
 
 def test_each_core_computes_batches_of_its_own_to_the_same_bytes(model, reviews, three_cores):

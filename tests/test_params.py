@@ -1,14 +1,28 @@
 """params.yaml: every problem in one error, before anything heavy is imported."""
 
 import copy
+import datetime
+import re
 
 import pytest
-from helpers import DOWNLOAD, FILES, ROOT, edit, fails, fails_here, replace
+from helpers import (
+    DOWNLOAD,
+    FILES,
+    FUZZ_EXAMPLES,
+    ROOT,
+    edit,
+    fails,
+    fails_here,
+    replace,
+    stars,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from stages import download
 from stages.sample import Params as SampleParams
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.params import check, load_params, stage_models, variants
+from yelp_stars.pipeline.params import StageParams, check, load_params, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 MODELS = stage_models()
@@ -35,21 +49,26 @@ def tree():
     [
         ("sample", "train_size", "many", "is 'many': "),
         ("sample", "train_size", 0, "is 0: should be greater than 0"),
-        ("sample", "train_size", True, "is True: "),
-        ("sample", "train_size", 1.5, "is 1.5: "),
-        ("sample", "stratify", "yes", "is 'yes': should be a valid boolean"),
-        ("sample", "stratify", None, "is None: should be a valid boolean"),
+        ("sample", "train_size", True, "is true: should be an integer, or 'all'"),
+        ("sample", "train_size", 1.5, "is 1.5: should be an integer, or 'all'"),
+        ("sample", "stratify", "yes", "is 'yes': should be true or false"),
+        ("sample", "stratify", None, "is null: should be true or false"),
         ("sample", "validation_from", "dev", "is 'dev': should be 'train' or 'test'"),
         ("tokenize", "max_length", 7, "is 7: should be greater than or equal to 8"),
         ("tokenize", "truncation", "middle", "is 'middle': should be 'head', 'tail' or"),
-        ("train", "learning_rate", "2e-5", "is '2e-5': should be a valid num"),
+        ("train", "learning_rate", "2e-5", "is '2e-5': should be a number"),
         ("train", "learning_rate", -1.0, "is -1.0: should be greater than 0"),
-        ("train", "learning_rate", float("inf"), "is inf: "),
+        ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
         ("train", "learning_rate", float("nan"), "is nan: "),
         ("train", "seed", 2**32, "is 4294967296: "),
         ("train", "precision", "fp8", "is 'fp8': should be 'auto', 'fp32'"),
         ("train", "launcher", "python; rm -r x", "is 'python; rm -r x': "),
         ("train", "launcher", "torchrun $(reboot)", "is 'torchrun $(reboot)': "),
+        ("train", "activation_checkpointing", 1, "is 1: should be true or false"),
+        ("train", "padding", 3, "is 3: should be 'longest' or 'max_length'"),
+        ("pretrained", "package", 3, "is 3: should be text; quote a number"),
+        ("pretrained", "package", [1, 2], "is [1, 2]: should be text"),
+        ("tokenize", "max_length", "128", "is '128': should be an integer"),
         ("train", "frozen_layers", -1, "is -1: should be greater than or equal to 0"),
         ("download", "source", "web", "is 'web': should be 'synthetic', 'files', 'hub'"),
         ("download", "label_noise", 1.0, "is 1.0: should be less than 1"),
@@ -144,7 +163,7 @@ def test_frozen_layers_require_frozen_embeddings(tree):
     [
         ({"test_size": None}, "set one of test_file and test_size"),
         ({"test_file": "b.csv"}, "set one of test_file and test_size"),
-        ({"text_column": 1}, "two names, or two indices"),
+        ({"text_column": 1}, "two different names, or two indices"),
         ({"train_file": "../secret.csv"}, "must be a path inside data/external"),
         ({"train_file": "a/../../secret.csv"}, "must be a path inside data/external"),
         ({"train_file": "/etc/passwd"}, "must be a path inside data/external"),
@@ -153,7 +172,6 @@ def test_frozen_layers_require_frozen_embeddings(tree):
             "'/etc/passwd' must be a path inside data/external",
         ),
         ({"labels": {"0": "bad", "1": "bad"}}, "two different names"),
-        ({"labels": {"1": "bad", 1: "good"}}, "the same value twice"),
     ],
 )
 def test_parameters_that_do_not_fit_together_are_reported(tree, change, message):
@@ -193,17 +211,133 @@ def test_the_keys_of_a_source_are_checked(tree, section, values, key):
 
 
 @pytest.mark.parametrize(
-    "launcher",
-    [
-        "python",
-        "torchrun --nproc-per-node 8",
-        "accelerate launch --config_file gpus.yaml",
-        "srun -N 2 torchrun --nnodes=2 --rdzv-endpoint=host:29500",
-    ],
+    ("key", "written"),
+    [(1.5, "1.5"), (None, "null"), (True, "true"), (datetime.date(2001, 1, 1), "datetime.date("),
+     ("\x1b[31mred", r"'\x1b[31mred'"), ("x" * 500, f"'{'x' * 79}…")],
+)  # fmt: skip
+def test_a_wrong_key_is_named_once_and_harmless_to_a_terminal(tree, key, written):
+    tree["train"][key] = 1
+    message = problems(tree)
+    assert message.startswith("params.yaml: train.")
+    assert "is not a parameter: remove it or check its spelling" in message
+    assert "\x1b" not in message
+    assert len(message) < 200
+    with pytest.raises(UserError) as caught:
+        check({"s": {"labels": {key: []}}}, {"s": Mapped}, "params.yaml")
+    message = str(caught.value)
+    assert message.count(written) == 1, message
+    assert "\x1b" not in message
+
+
+class Mapped(StageParams):
+    """A section with a mapping."""
+
+    labels: dict[str | int, str]
+
+
+def test_wrong_keys_of_a_mapping_have_a_line_each_and_what_is_allowed():
+    with pytest.raises(UserError) as caught:
+        check({"s": {"labels": {1.0: "a", 2.0: "b"}}}, {"s": Mapped}, "params.yaml")
+    assert str(caught.value).splitlines() == [
+        "params.yaml: 2 problems",
+        "  - s.labels has the key 1.0: should be text; quote a number, or an integer",
+        "  - s.labels has the key 2.0: should be text; quote a number, or an integer",
+    ]
+    check({"s": {"labels": {"1.0": "a", 2: "b"}}}, {"s": Mapped}, "params.yaml")
+
+
+def test_at_most_20_problems_are_listed(tree):
+    for number in range(1000):
+        tree["train"][f"key{number}"] = 1
+    lines = problems(tree).splitlines()
+    assert lines[0] == "params.yaml: 1,000 problems"
+    assert len(lines) == 1 + 20 + 1
+    assert lines[-1] == "  - and 980 more"
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 100_000, ["x" * 10_000] * 10_000, {"a": {"b": ["x" * 10_000] * 1000}}, 10**4000,
+     "\x1b]0;title\x07", "a\nb\rc", "\u202egnp.exe", [[[[[[1]]]]]], b"x" * 9000],
+    ids=list("abcdefghi"),
+)  # fmt: skip
+@pytest.mark.parametrize("section", list(QUICKSTART))
+def test_any_value_is_one_printable_line_of_at_most_500_characters(tree, section, value):
+    for place in (tree[section], tree):
+        for key in [*place]:
+            kept, place[key] = place[key], value
+            lines = problems(tree).split("\n")
+            assert all(line.isprintable() and len(line) <= 504 for line in lines)
+            place[key] = kept
+
+
+def test_a_pattern_comes_with_the_command_that_explains_it(tree, capsys):
+    tree["pretrained"]["sha256"] = "abc"
+    command = re.search("run `stars (.*)` for its meaning", problems(tree))[1]
+    assert stars(*command.split()) == 0
+    assert "SHA-256 of its model.safetensors" in capsys.readouterr().out
+
+
+HOSTILE = [
+    "2001-99-99", "!!int abc", "1" * 5000, "[" * 2000, "1e400", ".nan", "'x", "&a [*a]", "*b",
+    "<<: 1", "\x1b[31m", "\u202e", "'" + "x" * 3000 + "'", "!!python/object:os.system x", "? a",
+    "|", "%", "\t", "0x_", '"\\ud800"', '"\\0"', "18446744073709551616", "{1.5: a, null: b}",
+]  # fmt: skip
+LINES = (ROOT / "presets" / "quickstart.yaml").read_text("utf-8").splitlines()
+
+
+def edited(line: str, change: str, where: int) -> list[str]:
+    """Lines in place of one: another value or key, an indent, a copy, characters in its midst."""
+    key, colon, value = line.partition(":")
+    changed = {
+        "value": [f"{key}: {HOSTILE[where % len(HOSTILE)]}"],
+        "key": [f"{HOSTILE[where % len(HOSTILE)]}{colon}{value}"],
+        "indent": [" " * (where % 6) + line.strip()],
+        "twice": [line, line],
+        "none": [],
+        "cut": [line[: where % (len(line) + 1)]],
+        "inserted": [line[: where % 9] + HOSTILE[where % len(HOSTILE)] + line[where % 9 :]],
+    }
+    return changed[change]
+
+
+CHANGES = st.tuples(
+    st.integers(0, len(LINES) - 1),
+    st.sampled_from(["value", "key", "indent", "twice", "none", "cut", "inserted"]),
+    st.integers(0, 10_000),
 )
-def test_launchers_for_one_and_many_devices_are_allowed(tree, launcher):
-    tree["train"]["launcher"] = launcher
-    assert problems(tree) == ""
+YAML_LIKE = st.text(" \n-:,[]{}#&*!|>'\"%@`?\\aU01\t<=~", max_size=40).map(str.encode)
+
+
+@settings(max_examples=FUZZ_EXAMPLES)
+@given(changes=st.lists(CHANGES, min_size=1, max_size=4), other=st.binary(max_size=60) | YAML_LIKE)
+def test_any_file_is_read_or_reported_in_short_lines(tmp_path_factory, changes, other):
+    path = tmp_path_factory.getbasetemp() / "params.yaml"
+    lines = [[line] for line in LINES]
+    for number, change, where in changes:
+        lines[number] = edited(LINES[number], change, where)
+    mutated = "\n".join(line for group in lines for line in group).encode()
+    for content in (mutated, other):
+        path.write_bytes(content)
+        try:
+            check(read_yaml(path), MODELS, "params.yaml")
+        except UserError as error:
+            shown = str(error).split("\n")
+            assert len(shown) <= 22
+            assert all(line.isprintable() and len(line) <= 504 for line in shown)
+
+
+@pytest.mark.timeout(20)
+def test_nested_aliases_of_long_values_are_reported_at_once(data_project):
+    lines = [f"a0: &a0 ['{'x' * 50_000}']"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 6)}]" for n in range(1, 6)]
+    text = (data_project / "params.yaml").read_text("utf-8")
+    (data_project / "params.yaml").write_text(
+        "\n".join(lines) + "\n" + text.replace("seed: 0", "seed: *a5").replace("head\n", "*a5\n")
+    )
+    with pytest.raises(UserError) as caught:
+        load_params(SampleParams, "sample")
+    assert max(map(len, str(caught.value).splitlines())) <= 504
 
 
 def test_a_section_is_returned_typed_and_frozen(data_project):

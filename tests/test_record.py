@@ -245,6 +245,28 @@ def test_nothing_writes_after_close(folder):
     assert not (folder / "dvc.yaml").exists()
 
 
+@pytest.mark.slow
+def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(folder, monkeypatch):
+    printed: list[type] = []
+    monkeypatch.setattr(threading, "excepthook", lambda error: printed.append(error.exc_type))
+    before = threading.excepthook
+    live = record.DVCLiveCurves(folder / "dvclive")
+    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    metrics = folder / "dvclive" / "plots" / "metrics"
+    metrics.mkdir(parents=True, exist_ok=True)
+    (metrics / "system").write_text("a file: no folder can be made here")
+    deadline = time.monotonic() + DEADLINE
+    while watching():  # until it fails, once a second
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    other = threading.Thread(target=int, args=["x"])
+    other.start()
+    other.join()
+    live.close()
+    assert printed == [ValueError]  # of the other thread
+    assert threading.excepthook is before
+
+
 def test_other_processes_than_the_main_one_log_nothing(folder):
     live = record.DVCLiveCurves(folder / "dvclive")
     state = TrainerState(is_world_process_zero=False, global_step=2)

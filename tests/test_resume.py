@@ -128,7 +128,7 @@ def test_another_run_never_resumes_from_it_but_another_launcher_does(resumable_p
     # The other run has deleted its own.
     assert [*(resumable_project / "models" / "checkpoints").iterdir()] == [kept]
     (resumable_project / "params.yaml").write_text(params, "utf-8")
-    edit(resumable_project, "train", launcher="torchrun")
+    edit(resumable_project, "train", launcher="torchrun --nproc-per-node 1")
     assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
     assert result(resumable_project) == expected
 
@@ -137,6 +137,7 @@ def test_another_run_never_resumes_from_it_but_another_launcher_does(resumable_p
 @pytest.mark.parametrize(
     ("larger_than", "by"),
     [
+        ("complete.json", -1_000_000),  # no file can be written at all, by DVCLive neither
         ("model.safetensors", -1),  # full while the weights are written
         ("model.safetensors", 1000),  # in the midst of the optimizer's state, which is larger
         ("optimizer.pt", -1),  # when its file is closed
@@ -148,7 +149,7 @@ def test_a_full_disk_is_reported_and_the_next_run_resumes(
     with start_training(resumable_project) as stage:
         wait_for_step(resumable_project, stage, 8)
         (file,) = resumable_project.glob(f"models/checkpoints/*/checkpoint-7/{larger_than}")
-        limit = file.stat().st_size + by
+        limit = max(1, file.stat().st_size + by)
         resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (limit, limit))
         output = finish(stage)
     assert stage.returncode == 1, output
@@ -160,6 +161,19 @@ def test_a_full_disk_is_reported_and_the_next_run_resumes(
     )
     assert "resuming from" in complete(resumable_project)
     assert result(resumable_project) == expected
+
+
+def test_another_number_of_threads_does_not_resume(resumable_project, monkeypatch):
+    with start_training(resumable_project) as stage:
+        wait_for_step(resumable_project, stage, 9)
+        stage.terminate()
+        assert "which is saved" in finish(stage)
+    (kept,) = (resumable_project / "models" / "checkpoints").iterdir()
+    (kept / "checkpoint-7.bak").mkdir()
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert "resuming" not in complete(resumable_project)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
 
 
 @pytest.mark.skipif(KILLS < 20, reason="a minute: make soak")

@@ -85,8 +85,8 @@ def test_a_stage_started_by_dvc_prints_sizes_splits_and_label_counts(tokenized_p
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"train_size": 5481}, "sample.train_size is 5481, but only 5480 rows are left to draw"),
-        ({"test_size": 1201}, "sample.test_size is 1201, but only 1200 rows are left"),
+        ({"train_size": 5481}, "data/raw has 5500 train and 1200 test rows; sample asks for train"),
+        ({"test_size": 1201}, "data/raw has 5500 train and 1200 test rows; sample asks for tra"),
         ({"validation_from": "test", "validation_size": 1200}, "30 rows would be in validation an"),
     ],
 )

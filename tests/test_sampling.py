@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from yelp_stars.data import arrow
 from yelp_stars.data.labels import write_reviews
 from yelp_stars.data.sampling import (
+    check_sizes,
+    describe_labels,
     draw_subsets,
     permutation,
     read_labels,
@@ -44,8 +46,8 @@ def test_a_sample_is_a_prefix_of_one_permutation(labels, seed, stratify):
     assert sorted(order) == list(range(len(labels)))
     for size in (1, len(labels) // 2, len(labels)):
         if size:
-            assert take(order, size, "train").tolist() == order[:size].tolist()
-    assert take(order, "all", "train").tolist() == order.tolist()
+            assert take(order, size).tolist() == order[:size].tolist()
+    assert take(order, "all").tolist() == order.tolist()
 
 
 @given(labels=LABELS, seed=st.integers(0, 99))
@@ -78,7 +80,7 @@ def test_the_notebooks_rows_are_those_of_datasets(seed, size):
     from datasets import Dataset
 
     rows = Dataset.from_dict({"row": list(range(5000))}).shuffle(seed=seed).select(range(size))
-    ours = take(permutation(np.arange(5000) % 5, seed, stratify=False), size, "train")
+    ours = take(permutation(np.arange(5000) % 5, seed, stratify=False), size)
     assert ours.tolist() == rows["row"][:]
 
 
@@ -117,36 +119,84 @@ def test_each_subset_names_its_split():
     assert [len(subset.rows) for subset in subsets.values()] == [20, 10, 10]
 
 
+def advised(message: str) -> dict:
+    """The parameters that a message advises."""
+    pairs = (pair.split(": ") for pair in message.rpartition("; set ")[2].split(", "))
+    return {name: int(value) if value.isdigit() else value for name, value in pairs}
+
+
 @pytest.mark.parametrize(
-    ("values", "message"),
+    ("values", "advice"),
     [
+        ({"train_size": 45}, {"train_size": "all"}),
+        ({"train_size": 51}, {"train_size": "all"}),
+        ({"test_size": 51}, {"test_size": "all"}),
+        ({"validation_size": 51}, {"validation_size": 10}),
+        ({"train_size": "all", "validation_size": 50}, {"validation_size": 10}),
         (
-            {"train_size": 45},
-            "sample.train_size is 45, but only 40 rows are left to draw from; set at most 40",
+            {"train_size": 2000, "validation_size": 500, "test_size": 1000},
+            {"validation_size": 10, "train_size": "all", "test_size": "all"},
         ),
         (
-            {"test_size": 51},
-            "sample.test_size is 51, but only 50 rows are left to draw from; set at most 50",
+            {"validation_from": "test", "validation_size": 60},
+            {"validation_from": "train", "validation_size": 10},
         ),
         (
-            {"validation_size": 51},
-            "sample.validation_size is 51, but only 50 rows are left to draw from; set at most 50",
-        ),
-        (
-            {"train_size": "all", "validation_size": 50},
-            "no row is left to train on; lower sample.validation_size",
+            {"validation_from": "test", "validation_size": 60, "allow_overlap": True},
+            {"validation_size": 10},
         ),
     ],
 )
-def test_sizes_larger_than_the_data_are_reported(values, message):
+def test_sizes_larger_than_the_data_are_reported_with_sizes_that_fit(values, advice):
+    values = {"train_size": 20, "validation_size": 10, "test_size": 10, **values}
     with pytest.raises(UserError) as caught:
         draw(FIFTY, FIFTY, **values)
-    assert str(caught.value) == message
+    message = str(caught.value)
+    assert message.startswith(
+        f"data/raw has 50 train and 50 test rows; sample asks for train_size "
+        f"{values['train_size']}, validation_size {values['validation_size']} "
+        f"(from {values.get('validation_from', 'train')}) and "
+        f"test_size {values['test_size']}; set "
+    )
+    assert advised(message) == advice
+    draw(FIFTY, FIFTY, **{**values, **advised(message)})
 
 
-def test_the_advised_sizes_can_be_drawn():
-    for values in ({"train_size": 40}, {"test_size": 50}, {"validation_size": 49, "train_size": 1}):
-        draw(FIFTY, FIFTY, **values)
+SIZES = st.one_of(st.just("all"), st.integers(1, 60))
+
+
+@given(
+    n_train=st.integers(0, 40),
+    n_test=st.integers(0, 40),
+    train_size=SIZES,
+    validation_size=st.integers(1, 60),
+    test_size=SIZES,
+    validation_from=st.sampled_from(["train", "test"]),
+    allow_overlap=st.booleans(),
+)
+def test_the_advised_sizes_can_be_drawn(n_train, n_test, allow_overlap, **values):
+    labels = np.arange(n_train) % 3, np.arange(n_test) % 3
+    try:
+        check_sizes(n_train, n_test, **values, allow_overlap=allow_overlap)
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+    if "get more reviews" in message:
+        assert n_train < 2 or n_test < 1
+        return
+    if message:
+        values |= advised(message)
+    elif values["validation_from"] == "test":
+        allow_overlap = True
+    subsets = draw(*labels, **values, allow_overlap=allow_overlap)
+    assert all(len(subset.rows) for subset in subsets.values())
+
+
+def test_the_rows_of_each_label_are_described():
+    labels = np.array([0, 0, 2])
+    assert describe_labels(labels, 4) == "by label [2, 0, 1, 0]"
+    assert describe_labels(np.arange(2000) % 20, 21) == "0 to 100 for each of 21 labels"
 
 
 def test_an_overlap_is_an_error_unless_it_is_allowed():

@@ -5,7 +5,8 @@ import hashlib
 import json
 import tarfile
 
-import helpers
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers import (
     DOWNLOAD,
@@ -22,16 +23,18 @@ from helpers import (
 from hub import REVISION, online, serving
 
 from yelp_stars.data import arrow
-from yelp_stars.data.sources import open_files, open_synthetic
+from yelp_stars.data.readers import Layout
+from yelp_stars.data.sources import Cleaning, open_files, open_synthetic
 from yelp_stars.pipeline.errors import UserError
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two\nlines"), (1, "caf\u00e9 \U0001f32e")]
-# Those of the section `download` that `open_files` takes.
 FILES = {
-    key: value
-    for key, value in helpers.FILES.items()
-    if key not in ("source", "unescape", "drop_empty")
-}
+    "train_file": "a.csv", "test_file": None, "test_size": 5, "seed": 0,
+    "labels": {"0": "bad", "1": "good"}, "ordered": True,
+    "layout": Layout("text", "label"),
+    "cleaning": Cleaning(unescape=False, drop_empty=False, drop_unlabelled=False),
+}  # fmt: skip
+DROPPING = Cleaning(unescape=True, drop_empty=True, drop_unlabelled=True)
 
 
 def splits(source) -> tuple[list, list]:
@@ -85,7 +88,7 @@ def test_a_test_split_of_all_rows_is_reported(tmp_path):
 
 def test_labels_are_numbered_in_the_order_of_their_names(tmp_path):
     put(tmp_path, "a.csv", as_csv([("bad", "x"), ("awful", "y"), ("good", "z"), ("7", "w")]))
-    labels = {"good": "positive", "bad": "negative", "awful": "negative", 7: "positive"}
+    labels = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}
     source = open_external(tmp_path, test_size=1, labels=labels)
     train, test = splits(source)
     assert sorted(train + test) == [(0, "w"), (0, "z"), (1, "x"), (1, "y")]
@@ -113,8 +116,7 @@ def test_yelps_archive_and_its_folder_are_read(tmp_path, packed):
         train_file=f"{folder}/train.csv",
         test_file=f"{folder}/test.csv",
         test_size=None,
-        text_column=1,
-        label_column=0,
+        layout=Layout(1, 0),
         labels={str(star): f"{star} stars" for star in range(1, 6)},
     )
     train, test = splits(source)
@@ -127,6 +129,87 @@ def test_an_invalid_row_is_reported_before_anything_is_returned(tmp_path):
     put(tmp_path, "a.csv", as_csv([("0", "x"), ("9", "y")]))
     with pytest.raises(UserError, match=r"line 3 has the label .9.; add it to download\.labels"):
         open_external(tmp_path, test_size=1)
+
+
+def content(suffix: str, folder, rows) -> bytes:
+    """Rows of (label, text) in a format; None is a missing value of it."""
+    if suffix == "parquet":
+        columns = {"label": [row[0] for row in rows], "text": [row[1] for row in rows]}
+        pq.write_table(pa.table(columns), folder / "written")
+        return (folder / "written").read_bytes()
+    if suffix == "jsonl":
+        lines = [json.dumps(dict(zip(("label", "text"), row, strict=True))) for row in rows]
+    else:
+        plain = [["" if value is None else str(value) for value in row] for row in rows]
+        lines = [
+            ("\t" if suffix == "tsv" else ",").join(row) for row in (["label", "text"], *plain)
+        ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+FORMATS = ["csv", "tsv", "jsonl", "parquet"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_dropped_is_dropped_before_the_test_rows_are_drawn(tmp_path, suffix):
+    texts = [None, "", " ", r"\n"]
+    rows = [(number % 2, texts[number % 4] if number % 10 < 2 else f"review {number}")
+            for number in range(90)]  # fmt: skip
+    rows += [(None, "unlabelled")] * 7
+    name = f"a.{suffix}"
+    put(tmp_path, name, content(suffix, tmp_path, rows))
+    source = open_external(tmp_path, train_file=name, test_size=20, cleaning=DROPPING)
+    train, test = splits(source)
+    assert (len(train), len(test)) == (72 - 20, 20)
+    assert all(text.startswith("review") for _, text in train + test)
+    assert source.dropped == {"train": {"empty": 18, "unlabelled": 7}, "test": {}}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_dropped_from_two_files_is_counted_by_split(tmp_path, suffix):
+    for name, n in (("a", 3), ("b", 2)):
+        rows = [(0, "x"), (1, "y"), *[(1, None)] * n, *[(None, "z")] * (n + 1)]
+        put(tmp_path, f"{name}.{suffix}", content(suffix, tmp_path, rows))
+    source = open_external(
+        tmp_path, train_file=f"a.{suffix}", test_file=f"b.{suffix}", test_size=None,
+        cleaning=DROPPING,
+    )  # fmt: skip
+    assert splits(source) == ([(0, "x"), (1, "y")], [(0, "x"), (1, "y")])
+    assert source.dropped == {
+        "train": {"empty": 3, "unlabelled": 4}, "test": {"empty": 2, "unlabelled": 3},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_missing_text_is_kept_as_an_empty_one(tmp_path, suffix):
+    rows = [(0, "x"), (1, None), (0, "y")]
+    put(tmp_path, f"a.{suffix}", content(suffix, tmp_path, rows))
+    source = open_external(tmp_path, train_file=f"a.{suffix}", test_size=1)
+    train, test = splits(source)
+    assert sorted(train + test) == [(0, "x"), (0, "y"), (1, "")]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([1, 2], {"1": "one", "2": "two"}),
+        ([1.0, 2.0], {"1": "one", "2": "two"}),
+        ([0.5, 1.0], {"0.5": "one", "1": "two"}),
+        ([True, False], {"true": "one", "false": "two"}),
+        (["b", "a"], {"b": "one", "a": "two"}),
+    ],
+    ids=["integers", "floats", "halves", "booleans", "words"],
+)
+def test_a_label_is_the_same_in_every_format(tmp_path, suffix, values, labels):
+    rows = [(value, f"review {value}") for value in values * 3]
+    put(tmp_path, f"a.{suffix}", content(suffix, tmp_path, rows))
+    train, test = splits(
+        open_external(tmp_path, train_file=f"a.{suffix}", test_size=2, labels=labels)
+    )
+    numbers = {f"review {value}": number for number, value in enumerate(values)}
+    assert len(train + test) == 6
+    assert all(numbers[text] == label for label, text in train + test)
 
 
 @needs_sample
@@ -157,12 +240,12 @@ HUB = {
 }
 
 
-def hub_parquet(folder, rows, label=None) -> bytes:
+def hub_parquet(folder, labels, texts=None) -> bytes:
     from datasets import ClassLabel, Dataset, Features, Value
 
     names = ["1 star", "2 star", "3 stars", "4 stars", "5 stars"]
-    labels = [row % 5 for row in range(rows)] if label is None else [label] * rows
-    table = {"label": labels, "text": [rf"a\n{row}" for row in range(rows)]}
+    texts = texts or [rf"a\n{row}" for row in range(len(labels))]
+    table = {"label": labels, "text": texts}
     features = Features({"label": ClassLabel(names=names), "text": Value("string")})
     Dataset.from_dict(table, features=features).to_parquet(folder / "hub.parquet")
     return (folder / "hub.parquet").read_bytes()
@@ -173,13 +256,22 @@ def hub(tmp_path):
     with serving(REVISION) as hub:
         hub.files["datasets/Yelp/yelp_review_full"] = {
             "README.md": b"",
-            "train-00000-of-00001.parquet": hub_parquet(tmp_path, 30),
-            "test-00000-of-00001.parquet": hub_parquet(tmp_path, 10),
+            "train-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 6),
+            "test-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 2),
         }
         hub.files["datasets/Yelp/hidden_labels"] = {
             "README.md": b"",
-            "train-00000-of-00001.parquet": hub_parquet(tmp_path, 3),
-            "test-00000-of-00001.parquet": hub_parquet(tmp_path, 3, label=-1),
+            "train-00000-of-00001.parquet": hub_parquet(tmp_path, [0, 1, 2]),
+            "test-00000-of-00001.parquet": hub_parquet(tmp_path, [-1] * 3),
+        }
+        some = hub_parquet(
+            tmp_path, [0, -1, 4, None, 1, 2, 3, 0, 1],
+            ["a", "x", "b", "y", None, " ", "", "c", "d"],
+        )  # fmt: skip
+        hub.files["datasets/Yelp/some_labels"] = {
+            "README.md": b"",
+            "train-00000-of-00001.parquet": some,
+            "test-00000-of-00001.parquet": some,
         }
         yield hub
 
@@ -201,6 +293,17 @@ def test_a_data_set_is_streamed_from_the_hub_at_its_revision(data_project, tmp_p
 
 
 @pytest.mark.slow
+def test_the_hubs_unlabelled_and_empty_rows_are_dropped_as_a_files(data_project, tmp_path, hub):
+    repo = {"repo": "Yelp/some_labels", "ordered": False, "drop_empty": True}
+    replace(data_project, "download", {**HUB, **repo, "unlabelled": "drop"})
+    output = run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
+    assert "train: 4 reviews, 3 labels, 3 empty dropped, 2 unlabelled dropped\n" in output
+    rows = read_reviews(data_project / "raw" / "train.arrow")
+    assert rows == [(0, "a"), (4, "b"), (0, "c"), (1, "d")]
+    assert not arrow.ordered(arrow.read_schema(data_project / "raw" / "train.arrow"))
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -208,10 +311,14 @@ def test_a_data_set_is_streamed_from_the_hub_at_its_revision(data_project, tmp_p
         ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
         ({"revision": "0" * 40}, "the Hub did not deliver 'Yelp/yelp_review_full'"),
         ({"repo": "Yelp/none"}, "the Hub did not deliver 'Yelp/none'"),
-        ({"label_column": "text"}, "'text' is not a ClassLabel; use source: files"),
+        (
+            {"label_column": "text", "text_column": "label"},
+            "'text' is not a ClassLabel; use source: files",
+        ),
+        ({"label_column": "text"}, "text_column and label_column: two different names"),
         (
             {"repo": "Yelp/hidden_labels"},
-            "test row 1 has -1 where a label is expected; use source: files",
+            "test row 1 has no label; remove the row, or set download.unlabelled to 'drop'",
         ),
     ],
 )

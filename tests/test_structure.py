@@ -26,6 +26,8 @@ LIBRARY = sorted(path for path in (ROOT / "yelp_stars").rglob("*.py") if path.na
 TESTS = sorted((ROOT / "tests").glob("*.py"))
 # Tests of no module: of what several of them promise together.
 CROSS_CUTTING = {"structure", "pipeline", "resume", "docs"}
+# Hashes of the user's files stand for the folders that hold them.
+HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 
 
@@ -90,10 +92,11 @@ def test_every_stage_is_one_script_and_every_script_one_stage():
     assert set(STAGES) == {path.stem for path in SCRIPTS}
 
 
-def test_every_init_file_is_empty():
+def test_every_init_file_is_empty_but_that_of_the_stages_which_imports_nothing_of_ours():
     files = [name for name in tracked() if name.endswith("__init__.py")]
     assert {"stages/__init__.py", "yelp_stars/__init__.py"} <= set(files)
-    assert not [name for name in files if (ROOT / name).read_bytes()]
+    assert [name for name in files if (ROOT / name).read_bytes()] == ["stages/__init__.py"]
+    assert imported(ROOT / "stages" / "__init__.py") == ["signal", "sys"]
     folders = {path.parent for path in LIBRARY}
     assert not [folder for folder in folders if not (folder / "__init__.py").is_file()]
 
@@ -108,10 +111,10 @@ def test_code_deps_are_exactly_the_imports(name):
 @pytest.mark.parametrize("name", STAGES)
 def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
     stage = STAGES[name]
-    data = [dep for dep in stage["deps"] if not is_code(dep)]
+    data = [HASHES.get(dep, dep) for dep in stage["deps"] if not is_code(dep)]
     words = stage["cmd"].split()
-    launcher = "${train.launcher}" if name == "train" else "python"
-    assert words[:3] == [launcher, "-m", f"stages.{name}"]
+    assert words[:3] == ["python", "-m", f"stages.{name}"]
+    assert "$" not in stage["cmd"]  # a parameter would reach a shell before it is checked
     paths = words[3:]
     outs = out_paths(stage, "outs", "metrics", "plots")
     assert paths[: len(data)] == data
@@ -124,7 +127,8 @@ def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_description(name):
-    assert STAGES[name]["params"] == [name]
+    sections = ["download", "pretrained"] if name == "external" else [name]
+    assert STAGES[name]["params"] == sections
     documentation = importlib.import_module(f"stages.{name}").__doc__
     assert documentation.splitlines()[0] == f"{STAGES[name]['desc']}."
 
@@ -133,10 +137,10 @@ def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_
 def test_the_documentation_of_a_stage_has_its_command(name):
     documentation = importlib.import_module(f"stages.{name}").__doc__
     command = " ".join(documentation.split("\n", 1)[1].replace("\\\n", "").split())
-    assert command == STAGES[name]["cmd"].replace("${train.launcher}", "python")
+    assert command == STAGES[name]["cmd"]
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_is_read(name):
     tree = parse(ROOT / "stages" / f"{name}.py")
     read = {
@@ -146,7 +150,6 @@ def test_every_parameter_is_read(name):
         and isinstance(node.value, ast.Name)
         and node.value.id == "params"
     }
-    read |= set(re.findall(rf"\${{{name}\.(\w+)}}", STAGES[name]["cmd"]))
     stage = importlib.import_module(f"stages.{name}")
     if name == "train":  # under the names of TrainingArguments, which the next test checks
         read |= set(stage.TrainerParams.model_fields)
@@ -163,7 +166,7 @@ def test_the_parameters_that_train_passes_on_are_fields_of_training_arguments():
     assert set(passed_on) <= {field.name for field in dataclasses.fields(TrainingArguments)}
 
 
-@pytest.mark.parametrize("name", STAGES)
+@pytest.mark.parametrize("name", MODELS)
 def test_every_parameter_is_documented(name):
     _, models = variants(MODELS[name])
     for model in models.values():
@@ -178,7 +181,7 @@ def test_every_parameter_is_documented(name):
 def test_every_preset_fits_the_stages_and_begins_with_its_description(preset):
     tree = read_yaml(preset)
     check(tree, MODELS, preset.name)
-    assert list(tree) == list(STAGES)
+    assert list(tree) == [name for name in STAGES if name in MODELS]
     assert preset.read_text("utf-8").startswith("# ")
 
 

@@ -1,5 +1,6 @@
 """The stage `tokenize`: token ids that lead back to their text, or one line and nothing."""
 
+import json
 import shutil
 
 import pytest
@@ -54,13 +55,55 @@ def test_a_second_run_writes_the_same_bytes(tokenizer_project):
     assert tokenized(tokenizer_project) == first
 
 
-def test_more_tokens_than_the_model_takes_are_reported(tokenizer_project):
-    edit(tokenizer_project, "tokenize", max_length=65)
+@pytest.mark.parametrize(
+    ("config", "tokenizer_config", "most", "reason", "otherwise"),
+    [
+        ({}, {}, 64, "'{c}/config.json' has max_position_embeddings 64", ""),
+        (
+            {"max_position_embeddings": 512},
+            {},
+            64,
+            "'{c}/tokenizer_config.json' has model_max_length 64",
+            ", or correct that file in your checkpoint: 'config.json' allows 512",
+        ),
+        (
+            {"max_position_embeddings": 60},
+            {},
+            56,
+            "'{c}/config.json' has max_position_embeddings 60, and batches are padded to a "
+            "multiple of 8",
+            "",
+        ),
+        (
+            {"max_position_embeddings": None},
+            {},
+            64,
+            "'{c}/tokenizer_config.json' has model_max_length 64",
+            ", or correct that file in your checkpoint: 'config.json' allows any number",
+        ),
+        (
+            {"model_type": "roberta", "max_position_embeddings": 40, "pad_token_id": 1},
+            {"model_max_length": 512},
+            38,
+            "'{c}/config.json' has max_position_embeddings 40, of which 2 come before the first "
+            "token",
+            "",
+        ),
+    ],
+)
+def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(
+    tokenizer_project, config, tokenizer_config, most, reason, otherwise
+):
+    for name, values in (("config.json", config), ("tokenizer_config.json", tokenizer_config)):
+        path = tokenizer_project / CHECKPOINT / name
+        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+    edit(tokenizer_project, "tokenize", max_length=most + 1)
     assert fails_here(main, *PATHS) == (
-        "tokenize.max_length is 65, but the model takes at most 64 tokens; set it to 64 or less"
+        f"tokenize.max_length is {most + 1}, but the model takes at most {most} tokens "
+        f"({reason.format(c=CHECKPOINT)}); set it to {most} or less{otherwise}"
     )
     assert not (tokenizer_project / "tokens").exists()
-    edit(tokenizer_project, "tokenize", max_length=64)
+    edit(tokenizer_project, "tokenize", max_length=most)
     main(*(tokenizer_project / path for path in PATHS))
 
 

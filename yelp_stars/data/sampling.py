@@ -61,26 +61,57 @@ def stratified_positions(k: np.ndarray, label: int, counts: list[int]) -> np.nda
     return position
 
 
-def take(
-    order: np.ndarray, size: int | str, name: str, without: np.ndarray | None = None
-) -> np.ndarray:
-    """The first `size` rows of `order` that are not in `without`.
-
-    Raises:
-        UserError: if there are fewer.
-    """
+def take(order: np.ndarray, size: int | str, without: np.ndarray | None = None) -> np.ndarray:
+    """The first `size` rows of `order`, or all, that are not in `without`."""
     if without is not None:
         taken = np.zeros(len(order), bool)
         taken[without] = True
         order = order[~taken[order]]
-    if size == "all":
-        return order
-    if int(size) > len(order):
-        raise UserError(
-            f"sample.{name}_size is {size}, but only {len(order)} rows are left to draw from; "
-            f"set at most {len(order)}"
-        )
-    return order[: int(size)].copy()  # a view would keep the complete order in memory
+    return order if size == "all" else order[: int(size)].copy()  # a view would keep all of it
+
+
+def check_sizes(
+    n_train: int,
+    n_test: int,
+    *,
+    train_size: int | str,
+    validation_size: int,
+    validation_from: Literal["train", "test"],
+    test_size: int | str,
+    allow_overlap: bool,
+) -> None:
+    """Check that two splits of so many rows are large enough.
+
+    Raises:
+        UserError: with every size that does not fit, and sizes that do.
+    """
+    found = f"data/raw has {n_train} train and {n_test} test rows"
+    if n_train < 2 or n_test < 1:
+        raise UserError(f"{found}, too few to train, validate and test on; get more reviews")
+    from_train = validation_from == "train"
+    train = 1 if train_size == "all" else int(train_size)
+    train_fits = train + (validation_size if from_train else 0) <= n_train
+    validation_fits = validation_size <= n_test or from_train
+    test_fits = test_size == "all" or int(test_size) <= n_test
+    if train_fits and validation_fits and test_fits:
+        return
+    fitting: dict[str, int | str] = {}
+    if not from_train and not allow_overlap:  # rows of the test split could be drawn twice
+        fitting["validation_from"], from_train = "train", True
+    validation = min(validation_size, max(1, (n_train if from_train else n_test) // 5))
+    if validation < validation_size and (fitting or not train_fits or not validation_fits):
+        fitting["validation_size"] = validation
+    else:
+        validation = validation_size
+    if train + (validation if from_train else 0) > n_train:
+        fitting["train_size"] = "all"
+    if not test_fits:
+        fitting["test_size"] = "all"
+    advice = ", ".join(f"{name}: {value}" for name, value in fitting.items())
+    raise UserError(
+        f"{found}; sample asks for train_size {train_size}, validation_size {validation_size} "
+        f"(from {validation_from}) and test_size {test_size}; set {advice}"
+    )
 
 
 def draw_subsets(
@@ -106,19 +137,26 @@ def draw_subsets(
     Raises:
         UserError: if sizes exceed the data, or subsets overlap without permission.
     """
+    check_sizes(
+        len(train),
+        len(test),
+        train_size=train_size,
+        validation_size=validation_size,
+        validation_from=validation_from,
+        test_size=test_size,
+        allow_overlap=allow_overlap,
+    )
     source = train if validation_from == "train" else test
-    validation = take(permutation(source, validation_seed, stratify), validation_size, "validation")
+    validation = take(permutation(source, validation_seed, stratify), validation_size)
     held_out = validation if validation_from == "train" else None
     subsets = {
         "train": Subset(
             "train",
-            take(permutation(train, train_seed, stratify), train_size, "train", held_out),
+            take(permutation(train, train_seed, stratify), train_size, held_out),
         ),
         "validation": Subset(validation_from, validation),
-        "test": Subset("test", take(permutation(test, test_seed, stratify), test_size, "test")),
+        "test": Subset("test", take(permutation(test, test_seed, stratify), test_size)),
     }
-    if not len(subsets["train"].rows):
-        raise UserError("no row is left to train on; lower sample.validation_size")
     if validation_from == "test" and not allow_overlap:
         both = np.intersect1d(validation, subsets["test"].rows)
         if len(both):
@@ -127,6 +165,14 @@ def draw_subsets(
                 f"sample.validation_from to 'train', or sample.allow_overlap to true"
             )
     return subsets
+
+
+def describe_labels(labels: np.ndarray, n_classes: int) -> str:
+    """The rows of each class, or the fewest and the most of more than ten classes."""
+    counts = np.bincount(labels, minlength=n_classes).tolist()
+    if n_classes <= 10:
+        return f"by label {counts}"
+    return f"{min(counts):,} to {max(counts):,} for each of {n_classes} labels"
 
 
 def read_labels(file: Path) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Where labelled reviews come from: synthetic, the user's files, the Hugging Face Hub."""
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -7,18 +9,47 @@ import numpy as np
 from tqdm import tqdm
 
 from yelp_stars.data import readers, synthetic
-from yelp_stars.data.labels import Reviews, class_names, map_labels, validate_text
-from yelp_stars.pipeline.errors import UserError, hub_error, quoted
+from yelp_stars.data.labels import (
+    Reviews,
+    canonical_label,
+    class_names,
+    map_labels,
+    unescape_texts,
+    unlabelled,
+    valid_text,
+    without_empty,
+)
+from yelp_stars.data.readers import Layout
+from yelp_stars.data.unpacking import on_disk
+from yelp_stars.pipeline.errors import UserError, hub_error, listed, quoted
 from yelp_stars.pipeline.files import sha256_of
+
+
+class Cleaning(NamedTuple):
+    """What is done to the rows of a source before anything is drawn from them."""
+
+    unescape: bool
+    drop_empty: bool
+    drop_unlabelled: bool
+
+    def clean(self, reviews: Reviews, dropped: Counter[str]) -> Reviews:
+        """Unescape the texts and drop the empty ones, each on request."""
+        reviews = unescape_texts(reviews) if self.unescape else reviews
+        return without_empty(reviews, dropped) if self.drop_empty else reviews
 
 
 class ReviewSource(NamedTuple):
     """The two splits, read once each, in order."""
 
     label_names: list[str]
+    ordered: bool
+    """Whether the classes have an order, from worst to best."""
     train: Reviews
     test: Reviews
-    provenance: dict[str, Any]  # for metrics/data.json: hashes, or repository and revision
+    dropped: dict[str, Counter[str]]
+    """By split, "empty" and "unlabelled" rows; complete when the split has been read."""
+    provenance: dict[str, Any]
+    """For metrics/data.json: hashes, or repository and revision."""
 
 
 def open_synthetic(
@@ -44,8 +75,10 @@ def open_synthetic(
 
     return ReviewSource(
         synthetic.LABEL_NAMES,
+        True,
         compose("train", train_size),
         compose("test", test_size),
+        {"train": Counter(), "test": Counter()},
         {"sha256": sha256_of(sentences)},
     )
 
@@ -57,25 +90,30 @@ def open_files(
     test_file: str | None,
     test_size: int | None,
     seed: int,
-    text_column: str | int,
-    label_column: str | int,
-    labels: dict[str | int, str],
+    labels: Mapping[str, str],
+    ordered: bool,
+    layout: Layout,
+    cleaning: Cleaning,
 ) -> ReviewSource:
     """Read the user's files: one for each split, or one that is split by a seed."""
 
-    def read(name: str) -> Reviews:
-        return map_labels(readers.rows(folder / name, text_column, label_column), labels)
+    def read(name: str, dropped: Counter[str]) -> Reviews:
+        rows = readers.rows(folder / name, layout)
+        mapped = map_labels(rows, labels, drop_unlabelled=cleaning.drop_unlabelled, dropped=dropped)
+        return cleaning.clean(mapped, dropped)
 
+    dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
     if test_file is not None:
-        train, test = read(train_file), read(test_file)
+        train, test = read(train_file, dropped["train"]), read(test_file, dropped["test"])
     else:
         assert test_size is not None  # Params requires one of the two
         # The first pass counts (and checks) the rows, later passes yield them: a file larger than
         # memory needs no more than a few bytes per row.
-        total = sum(1 for _ in tqdm(read(train_file), "count", unit=" rows", delay=1))
+        kept = read(train_file, Counter())
+        total = sum(1 for _ in tqdm(kept, "count", unit=" rows", delay=1))
         if test_size >= total:
             raise UserError(
-                f"download.test_size is {test_size}, but {train_file!r} has {total} rows; "
+                f"download.test_size is {test_size}, but {quoted(train_file)} has {total} rows; "
                 f"leave some for training"
             )
         is_test = np.zeros(total, bool)
@@ -83,14 +121,15 @@ def open_files(
         np.random.default_rng(seed).shuffle(order)
         is_test[order[:test_size]] = True
 
-        def part(wanted: bool) -> Reviews:
-            rows = zip(is_test, read(train_file), strict=True)
+        def part(wanted: bool, counts: Counter[str]) -> Reviews:
+            rows = zip(is_test, read(train_file, counts), strict=True)
             return (row for test, row in rows if test == wanted)
 
-        train, test = part(False), part(True)
+        # A dropped row belongs to neither split; the larger one counts it.
+        train, test = part(False, dropped["train"]), part(True, Counter())
     files = filter(None, (train_file, test_file))
-    hashes = {name: sha256_of(readers.on_disk(folder / name)) for name in files}
-    return ReviewSource(class_names(labels), train, test, {"files": hashes})
+    hashes = {name: sha256_of(on_disk(folder / name)) for name in files}
+    return ReviewSource(class_names(labels), ordered, train, test, dropped, {"files": hashes})
 
 
 def open_hub(
@@ -101,6 +140,8 @@ def open_hub(
     test_split: str,
     text_column: str,
     label_column: str,
+    ordered: bool,
+    cleaning: Cleaning,
 ) -> ReviewSource:
     """Stream a data set from the Hub at a pinned revision.
 
@@ -117,35 +158,46 @@ def open_hub(
         except OSError as error:
             raise hub_error(repo, error, other) from None
         except ValueError as error:  # no such split
-            raise UserError(f"{repo}: {' '.join(str(error).split())}") from None
+            raise UserError(f"{repo}: {quoted(' '.join(str(error).split()), 300)}") from None
 
-    def read(stream: Any, split: str, classes: int) -> Reviews:
+    def read(
+        stream: Any, split: str, classes: int, dropped: Counter[str]
+    ) -> Iterator[tuple[int, str]]:
         try:
             for number, row in enumerate(stream, 1):
                 location, label = f"{repo} {split} row {number}", row[label_column]
-                if label is None or not 0 <= label < classes:
+                if canonical_label(label) in (None, "-1"):  # the Hub's sign of no label
+                    if not cleaning.drop_unlabelled:
+                        raise unlabelled(location)
+                    dropped["unlabelled"] += 1
+                    continue
+                if not 0 <= label < classes:
                     raise UserError(
                         f"{location} has {quoted(label)} where a label is expected; "
                         f"use source: files"
                     )
-                yield label, validate_text(row[text_column], location)
+                yield label, valid_text(row[text_column], location)
         except OSError as error:
             raise hub_error(repo, error, other) from None
 
-    train, test = open_stream(train_split), open_stream(test_split)
-    for stream in (train, test):
+    streams = {"train": open_stream(train_split), "test": open_stream(test_split)}
+    for stream in streams.values():
         features = stream.features or {}
         for name in (text_column, label_column):
             if name not in features:
-                found = ", ".join(map(repr, features))
-                raise UserError(f"{repo} has no column {name!r}; it has {found}")
-    label = train.features[label_column]
+                raise UserError(
+                    f"{repo} has no column {quoted(name)}; it has {listed(list(features))}"
+                )
+    label = streams["train"].features[label_column]
     if not isinstance(label, datasets.ClassLabel):
-        raise UserError(f"{repo}: {label_column!r} is not a ClassLabel; use source: files")
-    classes = len(label.names)
-    return ReviewSource(
-        label.names,
-        read(train, train_split, classes),
-        read(test, test_split, classes),
-        {"repo": repo, "revision": revision},
+        raise UserError(f"{repo}: {quoted(label_column)} is not a ClassLabel; use source: files")
+    dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
+    names = {"train": train_split, "test": test_split}
+    train, test = (
+        cleaning.clean(
+            read(streams[split], names[split], len(label.names), dropped[split]), dropped[split]
+        )
+        for split in ("train", "test")
     )
+    provenance = {"repo": repo, "revision": revision}
+    return ReviewSource(label.names, ordered, train, test, dropped, provenance)

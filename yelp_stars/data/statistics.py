@@ -3,13 +3,14 @@
 import hashlib
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
 from yelp_stars.data.labels import Reviews
+from yelp_stars.pipeline.errors import listed
 
 
 class SplitStatistics:
@@ -25,28 +26,23 @@ class SplitStatistics:
         self.rows = 0
         self.labels: Counter[int] = Counter()
         self.characters: Counter[int] = Counter()
-        self.dropped = 0
         self._digests = [
             tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
             for _ in range(self.PARTS)
         ]
 
-    def count(self, reviews: Reviews, drop_empty: bool) -> Iterator[tuple[int, str]]:
-        """Pass the reviews on and count them; drop the empty ones on request."""
+    def count(self, reviews: Reviews) -> Iterator[tuple[int, str]]:
+        """Pass the reviews on and count them."""
         for label, text in reviews:
-            empty = not text.strip()
-            if empty and drop_empty:
-                self.dropped += 1
-                continue
             self.labels[label] += 1
-            self.characters[0 if empty else len(text)] += 1
+            self.characters[len(text) if text.strip() else 0] += 1
             digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
             self._digests[digest[0] % self.PARTS].write(digest)
             self.rows += 1
             yield label, text
 
-    def summary(self, label_names: list[str]) -> dict[str, Any]:
-        """Rows, label counts, length quantiles (characters), empty and duplicate texts."""
+    def summary(self, label_names: list[str], dropped: Mapping[str, int]) -> dict[str, Any]:
+        """Rows, label counts, length quantiles (characters), empty, duplicate and dropped texts."""
         lengths = sorted(self.characters)
         below = np.cumsum([self.characters[length] for length in lengths])
         shares = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
@@ -59,7 +55,8 @@ class SplitStatistics:
             "characters": {name: lengths[index] for name, index in indices.items()},
             "empty_texts": self.characters[0],
             "duplicate_texts": self.rows - sum(len(np.unique(part)) for part in self._parts()),
-            "dropped_empty": self.dropped,
+            "dropped_empty": dropped["empty"],
+            "dropped_unlabelled": dropped["unlabelled"],
         }
 
     def shared_texts(self, other: Self) -> int:
@@ -71,3 +68,21 @@ class SplitStatistics:
         for file in self._digests:
             file.seek(0)
             yield np.fromfile(file, np.uint64)
+
+
+def describe(
+    label_names: list[str],
+    statistics: Mapping[str, SplitStatistics],
+    dropped: Mapping[str, Mapping[str, int]],
+    shared_texts: int,
+) -> Iterator[str]:
+    """Lines about the splits, and about what flatters or spoils a score on them."""
+    for split, counts in statistics.items():
+        left_out = "".join(f", {n:,} {why} dropped" for why, n in sorted(dropped[split].items()))
+        yield f"{split}: {counts.rows:,} reviews, {len(counts.labels)} labels{left_out}"
+    train = statistics["train"].labels
+    missing = [name for label, name in enumerate(label_names) if not train[label]]
+    if missing:
+        yield f"no training review has the label {listed(missing)}: it cannot be learned"
+    if shared_texts:
+        yield f"{shared_texts:,} texts are in both splits: they flatter the test scores"

@@ -131,8 +131,10 @@ def tokenize_file(
     """Tokenize the Arrow file of one split into another."""
     dtype = pa.from_numpy_dtype(id_dtype(tokenizer.get_vocab_size()))
     columns = {"input_ids": pa.list_(dtype), "label": pa.int64(), "row": pa.int64()}
-    names = arrow.label_names(arrow.read_schema(source))
-    schema = arrow.make_schema(columns, names, max_length=max_length)
+    raw = arrow.read_schema(source)
+    schema = arrow.make_schema(
+        columns, arrow.label_names(raw), ordered=arrow.ordered(raw), max_length=max_length
+    )
     rows = tokens = n_truncated = 0
     labels: deque[pa.Array] = deque()
 

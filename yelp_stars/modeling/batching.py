@@ -27,6 +27,7 @@ class ReviewDataset(Dataset[dict[str, Any]]):
 
     def __init__(self, table: pa.Table, order: np.ndarray | None = None) -> None:
         self.label_names = arrow.label_names(table.schema)
+        self.ordered = arrow.ordered(table.schema)
         self.max_length = arrow.max_length(table.schema)
         self._labels = arrow.column(table, "label")
         self._ids = arrow.ListColumn(table["input_ids"])

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# Outputs that are being written, for `remove_unfinished`.
+_unfinished: set[Path] = set()
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -18,30 +21,41 @@ def replacing(path: Path) -> Iterator[Path]:
     partial = path.with_name(f".{path.name}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     remove(partial)
-    try:
+    with remove_on_error(partial):
         yield partial
         remove(path)
         partial.rename(path)
-    finally:
-        remove(partial)
-
-
-def remove(path: Path) -> None:
-    """Delete a file, a link or a folder, if there is one."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
-def remove_on_error(folder: Path) -> Iterator[None]:
-    """Delete `folder` if the block fails."""
+def remove_on_error(path: Path) -> Iterator[None]:
+    """Delete a file or a folder if the block fails."""
+    _unfinished.add(path)
     try:
         yield
     except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(path, ignore_errors=True)
         raise
+    finally:
+        _unfinished.discard(path)
+
+
+def remove_unfinished() -> None:
+    """Delete what is being written, in a process that ends now."""
+    for path in [*_unfinished]:
+        for _ in range(10):  # another thread may be writing
+            remove(path, ignore_errors=True)
+            if not path.exists():
+                break
+
+
+def remove(path: Path, ignore_errors: bool = False) -> None:
+    """Delete a file, a link or a folder, if there is one."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors)
+    else:
+        with contextlib.suppress(OSError) if ignore_errors else contextlib.nullcontext():
+            path.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:

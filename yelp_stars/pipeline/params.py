@@ -2,7 +2,8 @@
 
 import importlib
 import pkgutil
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -15,6 +16,22 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 HubRepo = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 HubRevision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+# Kinds of errors whose location ends in a key that the file may lack.
+NAMED_LAST = ("missing", "extra_forbidden", "invalid_key")
+# What pydantic says in Python's words.
+EXPECTED = {
+    **dict.fromkeys(("bool_type", "bool_parsing"), "should be true or false"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "should be an integer"),
+    **dict.fromkeys(("float_type", "float_parsing"), "should be a number"),
+    **dict.fromkeys(("dict_type", "model_type"), "should be a mapping of keys to values"),
+    "model_attributes_type": "should be a mapping of keys to values",
+    "finite_number": "should be a finite number",
+    "string_type": "should be text; quote a number",
+    "string_too_short": "should have {min_length} character or more",
+    "string_pattern_mismatch": "should match {pattern}",
+    "union_tag_invalid": "should be {expected_tags}",
+}
 
 
 class StageParams(BaseModel):
@@ -49,12 +66,27 @@ def load_params(model: type[Model], section: str, path: Path = Path("params.yaml
     return model.model_validate(tree[section])
 
 
+def load_all(skip: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
+    """Read all sections as plain values, after they have been checked.
+
+    Raises:
+        UserError: with every problem of the file.
+    """
+    tree: dict[str, Any] = read_yaml(path)
+    check(tree, stage_models(skip), str(path))
+    return tree
+
+
 def stage_models(skip: str = "") -> dict[str, type[BaseModel]]:
-    """The `Params` model of every stage but `skip` (which would be imported a second time)."""
+    """The `Params` model of every stage that has one, by section.
+
+    Without the stage `skip`, which is running and would be imported a second time.
+    """
     # By name at run time, not by import: a stage's result does not depend on another stage's code.
     folder = importlib.import_module("stages").__path__
     names = [module.name for module in pkgutil.iter_modules(folder) if module.name != skip]
-    return {name: importlib.import_module(f"stages.{name}").Params for name in names}
+    modules = {name: importlib.import_module(f"stages.{name}") for name in names}
+    return {name: module.Params for name, module in modules.items() if hasattr(module, "Params")}
 
 
 def check(tree: Any, models: Mapping[str, type[BaseModel]], path: str) -> None:
@@ -77,8 +109,7 @@ def check(tree: Any, models: Mapping[str, type[BaseModel]], path: str) -> None:
     if len(problems) == 1:
         raise UserError(f"{path}: {problems[0]}")
     if problems:
-        lines = "\n".join(f"  - {problem}" for problem in problems)
-        raise UserError(f"{path}: {len(problems)} problems\n{lines}")
+        raise UserError(f"{path}: {len(problems):,} problems", *problems)
 
 
 def variants(model: type[BaseModel]) -> tuple[str | None, dict[str, type[BaseModel]]]:
@@ -99,29 +130,43 @@ def variants(model: type[BaseModel]) -> tuple[str | None, dict[str, type[BaseMod
 
 def _problems(
     section: str, model: type[BaseModel], values: Any, error: ValidationError
-) -> Iterable[str]:
+) -> list[str]:
     """One line for each key that is wrong; the branches of a union share one."""
     discriminator, _ = variants(model)
-    found: dict[str, tuple[str, list[str]]] = {}
+    found: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
-        keys = _keys(values, item["loc"], item["type"], discriminator)
-        key = ".".join([section, *keys])
-        message = item["msg"].removeprefix("Value error, ").replace("Input should", "should")
-        if item["type"] == "missing":
-            value, message = "is missing", "add it"
-        elif item["type"] == "extra_forbidden":
-            value, message = "is not a parameter", "remove it or check its spelling"
-        elif item["type"] == "union_tag_invalid":
-            value = f"is {quoted(item['ctx']['tag'])}"
-            message = f"should be {item['ctx']['expected_tags']}"
-        elif item["type"] == "union_tag_not_found":
-            value, message = "is missing", "add it"
-        elif item["type"] == "value_error" and isinstance(item["input"], dict):
-            value = "is inconsistent"
+        kind, given, where = item["type"], item["input"], item["loc"]
+        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        if kind in EXPECTED:
+            message = EXPECTED[kind].format_map(item.get("ctx", {}))
+        if "[key]" in where:  # of a mapping
+            where = where[: where.index("[key]") - 1]
+            problem = f"has the key {_written(given)}"
+        elif kind == "missing" or kind == "union_tag_not_found":
+            problem, message = "is missing", "add it"
+        elif kind in ("extra_forbidden", "invalid_key"):
+            problem, message = "is not a parameter", "remove it or check its spelling"
+        elif kind == "union_tag_invalid":
+            problem = f"is {_written(item['ctx']['tag'])}"
+        elif kind == "value_error" and isinstance(given, dict):
+            problem = "is inconsistent"
         else:
-            value = f"is {quoted(item['input'])}"
-        found.setdefault(key, (value, []))[1].append(message)
-    return [f"{key} {value}: {', or '.join(messages)}" for key, (value, messages) in found.items()]
+            problem = f"is {_written(given)}"
+        if kind == "string_pattern_mismatch":
+            message += f"; run `stars params {section}` for its meaning"
+        key = ".".join([section, *_keys(values, where, kind, discriminator)])
+        messages = found.setdefault(f"{key} {problem}", [])
+        message = message.removeprefix("should be ") if messages else message
+        if message not in messages:
+            messages.append(message)
+    return [f"{problem}: {', or '.join(messages)}" for problem, messages in found.items()]
+
+
+def _written(value: Any) -> str:
+    """A value as YAML writes it, cut at 80 characters."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return quoted(value)
 
 
 def _keys(
@@ -135,11 +180,12 @@ def _keys(
         location = location[1:]
     keys = []
     for depth, part in enumerate(location):
-        named_last = depth == len(location) - 1 and kind in ("missing", "extra_forbidden")
+        named_last = depth == len(location) - 1 and kind in NAMED_LAST
         in_list = isinstance(values, list) and isinstance(part, int)
         if in_list or (isinstance(values, dict) and part in values):
             values = values[part]
-            keys.append(str(part))
-        elif named_last:
-            keys.append(str(part))
+        elif not named_last:
+            continue
+        plain = isinstance(part, int) or re.fullmatch(r"[\w-]{1,80}", part)
+        keys.append(str(part) if plain else quoted(part))
     return keys

@@ -13,7 +13,8 @@ from yelp_stars.scoring.metrics import scores
 class StarScores(evaluate.Metric):
     """Accuracy with its interval, macro-F1, MAE, kappa and log loss.
 
-    Predictions are logits (rows, classes), references labels (rows,).
+    Predictions are logits (rows, classes), references labels (rows,). `compute(ordered=False)`
+    leaves out what needs an order of the classes.
     """
 
     def _info(self) -> evaluate.MetricInfo:
@@ -29,5 +30,5 @@ class StarScores(evaluate.Metric):
             ),
         )
 
-    def _compute(self, predictions, references):  # type: ignore[no-untyped-def]
-        return scores(np.asarray(predictions, np.float32), np.asarray(references))
+    def _compute(self, predictions, references, ordered=True):  # type: ignore[no-untyped-def]
+        return scores(np.asarray(predictions, np.float32), np.asarray(references), ordered)

@@ -9,24 +9,17 @@ from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
 
-def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1 in order.
+def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict[str, Any]:
+    """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1.
 
-    The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows; `mae` and
-    `within_one` count the distance between two adjacent classes as one star; `quadratic_kappa`
-    (Cohen 1968) is None where it is undefined.
+    The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows. Classes that
+    are `ordered` also have `mae` and `within_one`, which count the distance between two adjacent
+    classes as one star, and `quadratic_kappa` (Cohen 1968), None where it is undefined.
     """
     classes = list(range(logits.shape[1]))
     predicted = logits.argmax(axis=1)
     n_correct = int((predicted == labels).sum())
     interval = binomtest(n_correct, len(labels)).proportion_ci(0.95, method="wilson")
-    kappa = None
-    if len(np.union1d(labels, predicted)) > 1:
-        kappa = float(
-            sklearn_metrics.cohen_kappa_score(
-                labels, predicted, labels=classes, weights="quadratic"
-            )
-        )
     macro_f1 = sklearn_metrics.f1_score(
         labels, predicted, labels=classes, average="macro", zero_division=0
     )
@@ -37,10 +30,24 @@ def scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         "accuracy_low": float(interval.low),
         "accuracy_high": float(interval.high),
         "macro_f1": float(macro_f1),
+        **(_distances(labels, predicted, classes) if ordered else {}),
+        "loss": float(sklearn_metrics.log_loss(labels, probabilities, labels=classes)),
+    }
+
+
+def _distances(labels: np.ndarray, predicted: np.ndarray, classes: list[int]) -> dict[str, Any]:
+    """The scores that count how far a prediction is off."""
+    kappa = None
+    if len(np.union1d(labels, predicted)) > 1:
+        kappa = float(
+            sklearn_metrics.cohen_kappa_score(
+                labels, predicted, labels=classes, weights="quadratic"
+            )
+        )
+    return {
         "mae": float(sklearn_metrics.mean_absolute_error(labels, predicted)),
         "within_one": float((abs(labels - predicted) <= 1).mean()),
         "quadratic_kappa": kappa,
-        "loss": float(sklearn_metrics.log_loss(labels, probabilities, labels=classes)),
     }
 
 

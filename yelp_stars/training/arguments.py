@@ -43,8 +43,7 @@ def training_arguments(
         include_num_input_tokens_seen="non_padding",
         eval_strategy="epoch",
         save_strategy="epoch",  # and in between, see checkpoints.py
-        # One complete checkpoint to fall back to, and the best one.
-        save_total_limit=3 if fields["load_best_model_at_end"] else 2,
+        save_total_limit=None,  # checkpoints.py deletes old ones
         metric_for_best_model="accuracy",
         logging_nan_inf_filter=False,  # otherwise a NaN loss is logged as the running mean
     )

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -71,15 +72,37 @@ def is_complete(checkpoint: Path) -> bool:
         if any(sha256_of(checkpoint / name) != digest for name, digest in manifest.items()):
             return False
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
-    except (FileNotFoundError, ValueError):
+        best = state["best_model_checkpoint"]
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
         return False
-    best = state["best_model_checkpoint"]
     return best is None or Path(best) == checkpoint or is_complete(Path(best))
+
+
+def checkpoints_by_step(run: Path) -> dict[int, Path]:
+    """The checkpoints of a run; not what somebody else left there, such as checkpoint-7.bak."""
+    found = (
+        (re.fullmatch(r"checkpoint-(0|[1-9][0-9]*)", path.name), path) for path in run.glob("*")
+    )
+    return {int(name[1]): path for name, path in found if name and path.is_dir()}
+
+
+def remove_old(run: Path, limit: int, best: str | None) -> None:
+    """Delete the oldest checkpoints but `limit`; never the last or the best one.
+
+    Trainer's own rotation takes checkpoint-7.bak for a checkpoint.
+    """
+    by_step = checkpoints_by_step(run)
+    steps = sorted(by_step)
+    kept = {by_step[step] for step in steps[-1:]} | {Path(best) for best in [best] if best}
+    surplus = len(steps) - max(limit, len(kept))
+    old = [by_step[step] for step in steps if by_step[step] not in kept]
+    for checkpoint in old[: max(surplus, 0)]:
+        shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def latest_complete(run: Path) -> tuple[Path | None, list[Path]]:
     """The latest complete checkpoint of a run, and the damaged ones after it."""
-    by_step = {int(path.name.split("-")[1]): path for path in run.glob("checkpoint-*")}
+    by_step = checkpoints_by_step(run)
     damaged: list[Path] = []
     for step in sorted(by_step, reverse=True):
         if is_complete(by_step[step]):
@@ -172,6 +195,10 @@ class SaveOnSignal(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
+        if args.should_save:  # in the main process
+            # One complete checkpoint to fall back to, and the best one.
+            limit = 3 if args.load_best_model_at_end else 2
+            remove_old(Path(args.output_dir), limit, state.best_model_checkpoint)
         if self._stopping and state.global_step < state.max_steps:
             reason = self._signal or "a signal to another process"
             raise UserError(

@@ -5,19 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import (
-    AutoConfig,
-    AutoModelForSequenceClassification,
-    PreTrainedModel,
-    set_seed,
-)
-from transformers.utils import logging
+from transformers import PreTrainedModel, set_seed
 
+from yelp_stars.modeling import architecture
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
-from yelp_stars.pipeline.errors import UserError
-
-# BERT's name of the parameter, and that of others.
-ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
+from yelp_stars.modeling.refusing import Refusing
+from yelp_stars.pipeline.errors import UserError, listed
 
 
 def load_classifier(
@@ -31,33 +24,29 @@ def load_classifier(
     """Load the checkpoint in fp32, however it is stored, with a new head drawn with `seed`.
 
     Raises:
-        UserError: if its architecture is not supported.
+        UserError: if its architecture is not supported, or a file of it is damaged.
     """
-    # Hide from_pretrained's progress bar, and its report that the head is new.
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    config = AutoConfig.from_pretrained(
-        pretrained,
-        num_labels=len(label_names),
-        id2label=dict(enumerate(label_names)),
-        label2id={name: label for label, name in enumerate(label_names)},
-    )
-    if config.pad_token_id is None:
-        raise UserError("this checkpoint has no padding token; choose an encoder, such as BERT")
-    name = next((name for name in ATTENTION_DROPOUTS if hasattr(config, name)), None)
-    if name is None:
-        raise UserError(
-            f"the config of this {config.model_type} has none of {', '.join(ATTENTION_DROPOUTS)}; "
-            f"choose an encoder, such as BERT"
-        )
-    setattr(config, name, attention_dropout)
+    config = architecture.load_config(pretrained, label_names)
+    for name in architecture.ATTENTION_DROPOUTS:
+        if hasattr(config, name):
+            setattr(config, name, attention_dropout)
+    # It is saved after the training: report a damaged one before.
+    architecture.load_auto_tokenizer(pretrained)
     set_seed(seed)  # before the head is drawn: Trainer seeds only later
-    model: PreTrainedModel = AutoModelForSequenceClassification.from_pretrained(
-        pretrained,
-        config=config,
-        dtype=torch.float32,
-        attn_implementation=attention,
-    )
+    with Refusing(f"{str(pretrained)!r} cannot be loaded", "run `dvc repro`"):
+        model, info = architecture.classifier_class(config).from_pretrained(
+            pretrained,
+            config=config,
+            dtype=torch.float32,
+            attn_implementation=attention,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    if lost := architecture.lost_names(model, info):
+        raise UserError(
+            f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects; run `dvc repro`"
+        )
     use_cls_only_last_layer(model)
     return model
 

@@ -49,7 +49,7 @@ def train(
     seeded anew.
 
     Raises:
-        UserError: if the model does not have five labels.
+        UserError: if the model does not have five labels in an order.
     """
     model, args = trainer.model, trainer.args
     assert isinstance(model, PreTrainedModel)
@@ -58,6 +58,11 @@ def train(
             f"train.intermediate_size is {len(examples)}, but synthetic reviews have "
             f"{len(synthetic.LABEL_NAMES)} labels and yours have {model.config.num_labels}; "
             f"set it to 0"
+        )
+    if not trainer.train_dataset.ordered:  # type: ignore[union-attr]
+        raise UserError(
+            f"train.intermediate_size is {len(examples)}, but synthetic reviews have stars and "
+            f"your labels have no order; set it to 0"
         )
     rows_per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
     lengths = np.array([len(example["input_ids"]) for example in examples])

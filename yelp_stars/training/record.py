@@ -14,13 +14,13 @@ import torch
 from dvclive import Live, monitor_system
 from scmrepo.exceptions import SCMError
 from transformers import (
-    AutoTokenizer,
     PreTrainedModel,
     TrainerCallback,
     TrainerState,
     TrainingArguments,
 )
 
+from yelp_stars.modeling.architecture import load_auto_tokenizer
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
 from yelp_stars.scoring import plots
@@ -35,6 +35,7 @@ CURVES = {
     "eval_accuracy": "validation/accuracy",
 }
 TIMES = ("runtime", "per_second")
+MONITOR = "(_monitoring_loop)"  # end of the name of DVCLive's thread
 
 
 class DVCLiveCurves(TrainerCallback):
@@ -46,12 +47,14 @@ class DVCLiveCurves(TrainerCallback):
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._live: Live | None = None
+        self._print_traceback = threading.excepthook
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         if state.is_world_process_zero:
             if not torch.cuda.is_available():
                 # DVCLive 3.49 asks for a GPU all the same, fails, and records no CPU load either.
                 monitor_system.GPU_AVAILABLE = False
+            threading.excepthook = self._on_thread_error
             try:
                 self._live = Live(
                     str(self._folder), dvcyaml=False, save_dvc_exp=False, monitor_system=True
@@ -75,24 +78,31 @@ class DVCLiveCurves(TrainerCallback):
                 self._live.log_metric(curve, logs[name])
         self._live.make_summary()
 
+    def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
+        """Print no traceback of DVCLive's thread on a full disk: the training reports it."""
+        monitor = error.thread is not None and error.thread.name.endswith(MONITOR)
+        if not (monitor and issubclass(error.exc_type, OSError)):
+            self._print_traceback(error)
+
     def close(self) -> None:
         """Stop watching the machine, also after an error: the thread would outlive the stage."""
-        if self._live is not None:
+        if self._live is None:
+            return
+        try:
             self._live.end()
+        finally:
             # DVCLive 3.49 stops its thread without waiting: it would write once more, into a
             # folder that may be gone.
             for thread in threading.enumerate():
-                if thread.name.endswith("(_monitoring_loop)"):
+                if thread.name.endswith(MONITOR):
                     thread.join()
+            threading.excepthook = self._print_traceback
 
 
 def save_model(model: PreTrainedModel, pretrained: Path, target: Path, max_length: int) -> None:
     """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer."""
     model.save_pretrained(target)
-    tokenizer = AutoTokenizer.from_pretrained(pretrained, model_max_length=max_length)
-    # all-MiniLM's file truncates and pads to 128 whatever its caller asks for.
-    tokenizer.backend_tokenizer.no_truncation()
-    tokenizer.backend_tokenizer.no_padding()
+    tokenizer = load_auto_tokenizer(pretrained, model_max_length=max_length)
     tokenizer.save_pretrained(target)
 
 

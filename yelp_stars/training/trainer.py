@@ -56,7 +56,7 @@ class ResumableTrainer(Trainer):
             args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         )
         self.sampler = LengthGroupedSampler(train.lengths, self.rows_per_step, args.seed)
-        self._metric = StarScores(keep_in_memory=True)
+        self._metric, self._ordered = StarScores(keep_in_memory=True), train.ordered
         super().__init__(
             model=model,
             args=args,
@@ -77,7 +77,9 @@ class ResumableTrainer(Trainer):
         if not np.isfinite(evaluated.predictions).all():
             raise diverged(self.state.global_step)
         scores = self._metric.compute(
-            predictions=evaluated.predictions, references=evaluated.label_ids
+            predictions=evaluated.predictions,
+            references=evaluated.label_ids,
+            ordered=self._ordered,
         )
         return {key: value for key, value in scores.items() if key != "loss"}
 
