@@ -8,6 +8,10 @@ ifeq ($(TORCH),cpu)
 PIP_OPTIONS := --extra-index-url https://download.pytorch.org/whl/cpu
 endif
 
+# Tests that repeat or fuzz; `make soak` does more of both.
+SOAKED := $(addprefix tests/test_,resume.py params.py launcher.py arrow.py yaml_file.py \
+  entrypoint.py readers.py unpacking.py lines.py labels.py weights.py)
+
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak
 
@@ -59,5 +63,4 @@ bench: setup ## Measure speed, memory and disk against the notebook's way
 	python -m benchmarks
 
 soak: setup ## Kill a training twenty times, and try 20,000 hostile inputs
-	KILLS=20 python -m pytest tests/test_resume.py
-	FUZZ_EXAMPLES=5000 python -m pytest -n 2 --timeout 3600 -k "any_ or damaged or hostile"
+	KILLS=20 FUZZ_EXAMPLES=5000 python -m pytest --timeout 7200 $(SOAKED)

@@ -46,7 +46,7 @@ def main(tokenized: Path, sampled: Path) -> None:
     release_freed_memory()
     files = {split: tokenized / f"{split}.arrow" for split in ("train", "test")}
     labels = {split: read_labels(file) for split, file in files.items()}
-    mapped = {split: arrow.read_mapped(file) for split, file in files.items()}
+    mapped = {split: arrow.read_mapped(file, verified=True) for split, file in files.items()}
     n_classes = len(arrow.label_names(mapped["train"][0].schema))
     subsets = draw_subsets(
         labels["train"],

@@ -115,12 +115,15 @@ def fails_here(main: Callable[..., None], *paths: Path | str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         script = f"{main.__module__.replace('.', '/')}.py"
         patch.setattr(sys, "argv", [script, *map(str, paths)])
-        handler = signal.getsignal(signal.SIGTERM)
+        handlers = {
+            number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
+        }
         try:
             with pytest.raises(SystemExit) as caught:
                 entrypoint.run(main)
         finally:
-            signal.signal(signal.SIGTERM, handler)
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     error = caught.value.code  # Python prints a string to stderr and exits with 1
     assert isinstance(error, str)
     assert error.startswith("error: ")

@@ -85,14 +85,15 @@ def test_dropout_drops_a_token_with_its_value_and_bias():
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_training_and_inference_compute_only_cls_in_their_last_layer(
-    tiny_checkpoint, precision, monkeypatch
+    tiny_checkpoint, precision, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     resolved = compute.resolve(precision, "train")
     trained = load_classifier(
         tiny_checkpoint, ["a", "b"], seed=0, attention_dropout=0.0, attention=resolved.attention
     )
-    for model in (trained, load_finetuned(tiny_checkpoint, resolved)):
+    trained.save_pretrained(tmp_path)
+    for model in (trained, load_finetuned(tmp_path, resolved)):
         assert isinstance(model.bert.encoder.layer[-1], ClsOnlyBertLayer)
         on_cpu = not torch.accelerator.is_available()
         eager = precision == "bf16" and on_cpu

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers import DEADLINE, DOWNLOAD, FUZZ_EXAMPLES, TOKENIZE, fails, fails_here
+from helpers import run as run_command
 from safetensors import SafetensorError
 
 from stages import download, sample
@@ -104,6 +105,21 @@ def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
     Path("a.txt").write_text("text")
     main(Path("a.txt"))
     assert passed == [b"text"]
+
+
+@pytest.mark.slow
+def test_a_missing_file_is_reported_and_the_advice_restores_it(repo):
+    missing = repo / "models" / "finetuned" / "model.safetensors"
+    content = missing.read_bytes()
+    missing.unlink()
+    (repo / "data" / "sample" / "test.arrow").unlink()
+    outs = ("p.arrow", "s.json", "plots/x")
+    command = ("python", "-m", "stages.evaluate", "data/sample", "models/finetuned", *outs)
+    message = fails(*command, cwd=repo)
+    assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
+    run_command("dvc", "repro", cwd=repo)
+    assert missing.read_bytes() == content
+    run_command(*command, cwd=repo)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("maximum\ndepth")])

@@ -147,6 +147,43 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
     assert sample.read_bytes() == expected
 
 
+@pytest.mark.parametrize("mode", [0o644, 0o444], ids=["writable", "read-only"])
+@pytest.mark.parametrize("damage", ["cut", "zeroed"])
+def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, mode):
+    before = outs(repo)
+    run("dvc", "checkout", "--relink", cwd=repo)
+    weights = repo / "models" / "finetuned" / "model.safetensors"
+    expected = weights.read_bytes()
+    weights.chmod(0o644)
+    with weights.open("r+b") as file:  # a link into DVC's cache: both are damaged
+        file.truncate(2000) if damage == "cut" else file.write(b"\0" * 5000)
+    weights.chmod(mode)
+    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    assert "models/finetuned" in message
+    for command in re.findall("`([^`]+)`", message):
+        run(*command.split(), cwd=repo)
+    assert weights.read_bytes() == expected
+    assert {**outs(repo), "dvclive": None} == {**before, "dvclive": None}  # durations
+    assert would_run(repo) == set()
+
+
+def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo):
+    (repo / "data" / "sample" / "test.arrow").unlink()
+    shutil.rmtree(repo / ".dvc" / "cache" / "files")
+    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    assert "run `dvc repro` or" in message
+    run("dvc", "repro", cwd=repo)
+    assert (repo / "data" / "sample" / "test.arrow").is_file()
+    scores = repo / "metrics" / "test.json"
+    expected = scores.read_text()
+    scores.write_text("<<<<<<< HEAD\n{}")
+    message = fails("stars", "show", cwd=repo)
+    assert message.endswith("run `dvc repro evaluate`")
+    run("dvc", "repro", "evaluate", cwd=repo)
+    assert scores.read_text() == expected
+    run("stars", "show", cwd=repo)
+
+
 def test_data_outs_are_the_same_bytes_in_another_clone_with_other_threads(
     finished_repo, tmp_path, tiny_checkpoint
 ):

@@ -5,12 +5,17 @@ import random
 import resource
 import shutil
 import signal
+import subprocess
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from helpers import (
     DEADLINE,
+    EVALUATE,
+    TRAIN,
     TRAIN_OUTS,
     edit,
     finish,
@@ -171,7 +176,10 @@ def test_another_number_of_threads_does_not_resume(resumable_project, monkeypatc
     (kept,) = (resumable_project / "models" / "checkpoints").iterdir()
     (kept / "checkpoint-7.bak").mkdir()
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert "resuming" not in complete(resumable_project)
+    with start_training(resumable_project) as stage:
+        wait_for_step(resumable_project, stage, 1)
+        stage.terminate()
+        assert "resuming" not in finish(stage)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
 
@@ -187,3 +195,47 @@ def test_two_processes_stop_together_and_resume_as_two(resumable_project):
         assert "which is saved" in finish(stage)
     assert "resuming from" in complete(resumable_project, *TORCHRUN)
     assert result(resumable_project) == expected
+
+
+@pytest.mark.skipif(KILLS < 20, reason="minutes: make soak")
+@pytest.mark.timeout(KILLS * DEADLINE)
+def test_train_and_evaluate_stopped_at_any_time_are_silent_and_leave_nothing(train_project):
+    rng, stages = random.Random(time.time()), (([*TRAIN, *TRAIN_OUTS], TRAIN_OUTS), EVALUATION)
+    for command, outs in stages:
+        started = time.monotonic()
+        assert stopped(command, train_project, None, signal.SIGTERM)[0] == 0
+        seconds = time.monotonic() - started
+        for _ in range(2 * KILLS):
+            for out in (train_project / out for out in outs):
+                shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+            number = rng.choice([signal.SIGTERM, signal.SIGINT])
+            after = rng.uniform(0.1, seconds)
+            code, output = stopped(command, train_project, after, number)
+            assert code in (0, 1, 128 + number, -number), output
+            assert "Traceback" not in output
+            assert "Exception ignored" not in output
+            assert code != 1 or f"error: stopped by {signal.Signals(number).name}" in output
+            assert not list(train_project.rglob("*.partial"))
+            found = [out for out in outs if (train_project / out).exists()]
+            assert found == (list(outs) if code == 0 else []), (code, found)
+        assert stopped(command, train_project, None, signal.SIGTERM)[0] == 0
+
+
+EVALUATION = (EVALUATE, ("p.arrow", "s.json", "plots/test"))
+
+
+def stopped(
+    command: Sequence[str], project: Path, after: float | None, number: int
+) -> tuple[int, str]:
+    """Run a stage and send it a signal after some seconds; returns its exit code and output."""
+    with subprocess.Popen(
+        [sys.executable, *command[1:]],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as stage:
+        if after is not None:
+            time.sleep(after)
+            stage.send_signal(number)
+        output = stage.communicate(timeout=DEADLINE)[0].decode()
+    return stage.returncode, output

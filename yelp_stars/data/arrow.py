@@ -13,18 +13,18 @@ import functools
 import json
 import mmap
 import shlex
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from xxhash import xxh3_64_intdigest
 
 from yelp_stars.pipeline.errors import UserError
 
 RECORD_BATCH_ROWS = 1000
-CHECKSUM = b"crc32"
+CHECKSUM = b"xxh3"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
 
@@ -93,12 +93,16 @@ def read(path: Path) -> pa.Table:
     return read_mapped(path)[0]
 
 
-def read_mapped(path: Path) -> tuple[pa.Table, mmap.mmap]:
-    """`read`, and the mapping, whose pages a long pass over a large file can release."""
+def read_mapped(path: Path, *, verified: bool = False) -> tuple[pa.Table, mmap.mmap]:
+    """`read`, and the mapping, whose pages a long pass over a large file can release.
+
+    A file that `stream` has just read need not be compared with its checksums again.
+    """
     with _user_errors(path), path.open("rb") as file:
-        with pa.OSFile(str(path)) as source:  # compared without the mapping: no page of it is used
-            for _ in _read_batches(source):
-                pass
+        if not verified:
+            with pa.OSFile(str(path)) as source:  # without the mapping: no page of it is used
+                for _ in _read_batches(source):
+                    pass
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         reader, batches = pa.ipc.open_stream(pa.py_buffer(pages)), []
         for batch in reader:  # reading the batch offsets faults pages in; release them
@@ -154,7 +158,7 @@ def _read_batches(source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
 
 
 def _mark(checksum: int, last: bool) -> bytes:
-    return b"%08x%s" % (checksum, b" last" if last else b"")
+    return b"%016x%s" % (checksum, b" last" if last else b"")
 
 
 def _is_last(mark: bytes | None, checksum: int) -> bool:
@@ -166,7 +170,7 @@ def _is_last(mark: bytes | None, checksum: int) -> bool:
 
 def _schema_checksum(schema: pa.Schema) -> int:
     fields = [f"{field.name!r}: {field.type}, {field.nullable}" for field in schema]
-    return zlib.crc32(repr((fields, sorted(schema.metadata.items()))).encode())
+    return xxh3_64_intdigest(repr((fields, sorted(schema.metadata.items()))).encode())
 
 
 def _batch_checksum(batch: pa.RecordBatch, checksum: int) -> int:
@@ -176,7 +180,7 @@ def _batch_checksum(batch: pa.RecordBatch, checksum: int) -> int:
             raise pa.ArrowInvalid("a value is missing")
         for part in _content(column):
             # With its size: bytes that move from one part to the next change the checksum, too.
-            checksum = zlib.crc32(part.data, zlib.crc32(b"%d" % part.nbytes, checksum))
+            checksum = xxh3_64_intdigest(part.data, xxh3_64_intdigest(b"%d" % part.nbytes, checksum))
     return checksum
 
 
