@@ -101,7 +101,8 @@ def test_without_git_dvcs_reason_is_reported(quickstart_project):
 def test_using_a_preset_names_the_stages_that_will_run(repo):
     finished = (repo / "params.yaml").read_text()
     output = run("stars", "use", "notebook", cwd=repo)
-    assert output == f"params.yaml is now presets/notebook.yaml\n`dvc repro` will run: {ALL}\n"
+    will_run = f"`dvc repro` will run: external, {ALL}\n"
+    assert output == f"params.yaml is now presets/notebook.yaml\n{will_run}"
     notebook = (ROOT / "presets" / "notebook.yaml").read_text()
     assert (repo / "params.yaml").read_text() == notebook
     (repo / "presets" / "mine.yaml").write_text(finished)
@@ -125,7 +126,7 @@ def test_a_preset_can_be_used_without_activating_the_environment(repo):
     folders = os.environ["PATH"].split(os.pathsep)
     path = os.pathsep.join(folder for folder in folders if not shutil.which("dvc", path=folder))
     output = run(command, "use", "notebook", cwd=repo, PATH=path)
-    assert output.endswith(f"`dvc repro` will run: {ALL}\n")
+    assert output.endswith(f"`dvc repro` will run: external, {ALL}\n")
 
 
 @pytest.mark.parametrize(
