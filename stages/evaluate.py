@@ -1,6 +1,6 @@
 r"""Score the fine-tuned model on the test sample, once.
 
-python -m stages.evaluate data/sample models/finetuned data/predictions/test.arrow \
+python -m stages.evaluate data/raw data/sample models/finetuned data/predictions/test.parquet \
     metrics/test.json plots/test
 """
 
@@ -26,7 +26,7 @@ class Params(StageParams):
 
 
 def main(
-    sampled: Path, finetuned: Path, predictions: Path, test_metrics: Path, plots: Path
+    raw: Path, sampled: Path, finetuned: Path, predicted: Path, test_metrics: Path, plots: Path
 ) -> None:
     params = load_params(Params, "evaluate")
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
@@ -50,8 +50,8 @@ def main(
         predictions=logits, references=labels, ordered=reviews.ordered
     )
     scores = metrics.rounded(scores)
-    with replacing(predictions) as predicted, replacing(plots) as pictures:
-        evaluation.write_predictions(table, logits, predicted)
+    with replacing(predicted) as partial, replacing(plots) as pictures:
+        evaluation.write_predictions(raw / "test.arrow", table, logits, partial)
         interval = f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}]"
         title = f"accuracy {scores['accuracy']:.3f} {interval} on {scores['n']:,} rows"
         evaluation.write_plots(logits, labels, names, title, pictures)

@@ -51,7 +51,8 @@ TRAIN = (
 )  # fmt: skip
 TRAIN_OUTS = ("ft", "dvclive", "plots/training", "validation.json")
 EVALUATE = (
-    "python", "-m", "stages.evaluate", "data/sample", "ft", "p.arrow", "s.json", "plots/test"
+    "python", "-m", "stages.evaluate", "data/raw", "data/sample", "ft", "p.parquet", "s.json",
+    "plots/test",
 )  # fmt: skip
 
 DEADLINE = 120  # seconds, for anything that a test waits for
@@ -115,9 +116,7 @@ def fails_here(main: Callable[..., None], *paths: Path | str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         script = f"{main.__module__.replace('.', '/')}.py"
         patch.setattr(sys, "argv", [script, *map(str, paths)])
-        handlers = {
-            number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)
-        }
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             with pytest.raises(SystemExit) as caught:
                 entrypoint.run(main)

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import DEADLINE, DOWNLOAD, FUZZ_EXAMPLES, TOKENIZE, fails, fails_here
+from helpers import DEADLINE, DOWNLOAD, EVALUATE, FUZZ_EXAMPLES, TOKENIZE, fails, fails_here
 from helpers import run as run_command
 from safetensors import SafetensorError
 
@@ -113,8 +113,7 @@ def test_a_missing_file_is_reported_and_the_advice_restores_it(repo):
     content = missing.read_bytes()
     missing.unlink()
     (repo / "data" / "sample" / "test.arrow").unlink()
-    outs = ("p.arrow", "s.json", "plots/x")
-    command = ("python", "-m", "stages.evaluate", "data/sample", "models/finetuned", *outs)
+    command = (*EVALUATE[:5], "models/finetuned", *EVALUATE[6:])
     message = fails(*command, cwd=repo)
     assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
     run_command("dvc", "repro", cwd=repo)

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import torch
-from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails, run, train
+from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails, read_reviews, run, train
 from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
 from yelp_stars import cli
+from yelp_stars.analysis import predictions
 from yelp_stars.data import arrow
 
 pytestmark = pytest.mark.slow
@@ -18,25 +19,28 @@ pytestmark = pytest.mark.slow
 def test_predictions_lead_back_to_their_rows(train_project):
     train(train_project)
     evaluate.main(
+        train_project / "data" / "raw",
         train_project / "data" / "sample",
         train_project / "ft",
-        train_project / "predictions.arrow",
+        train_project / "p.parquet",
         train_project / "test.json",
         train_project / "plots" / "test",
     )
-    predicted = arrow.read(train_project / "predictions.arrow")
+    predicted = predictions.read(train_project / "p.parquet")
     tested = arrow.read(train_project / "data" / "sample" / "test.arrow")
-    assert predicted["row"].to_pylist() == tested["row"].to_pylist()
-    assert predicted["label"].to_pylist() == tested["label"].to_pylist()
+    assert predicted.rows.tolist() == tested["row"].to_pylist()
+    assert predicted.labels.tolist() == tested["label"].to_pylist()
+    texts = read_reviews(train_project / "data" / "raw" / "test.arrow")
+    expected = [predictions.text_hash(texts[row][1]) for row in predicted.rows]
+    assert predicted.texts == expected
     # One row alone gives the logits that it got in its batch.
     model = AutoModelForSequenceClassification.from_pretrained(train_project / "ft").eval()
     for row in (0, 7, 29):
         ids = torch.tensor([tested["input_ids"][row].as_py()])
         alone = model(ids).logits[0].detach().numpy()
-        assert np.allclose(alone, predicted["logits"][row].as_py(), atol=1e-5)
+        assert np.allclose(alone, predicted.logits[row], atol=1e-5)
     scores = json.loads((train_project / "test.json").read_text())
-    logits = np.array(predicted["logits"].to_pylist())
-    correct = logits.argmax(axis=1) == np.array(predicted["label"].to_pylist())
+    correct = predicted.logits.argmax(axis=1) == predicted.labels
     assert (scores["n"], scores["accuracy"]) == (30, round(correct.mean(), 2))
     assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
     confusion = (train_project / "plots" / "test" / "confusion.csv").read_text().splitlines()

@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: exact predictions, tables for `dvc plots`, a picture."""
+"""What an evaluation leaves behind: tables for `dvc plots`, a picture."""
 
 import csv
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import Dataset
 
+from yelp_stars.analysis import predictions
 from yelp_stars.data import arrow
+from yelp_stars.data.labels import write_reviews
 from yelp_stars.evaluation import write_plots, write_predictions
 from yelp_stars.scoring.metrics import per_class
 
@@ -25,25 +26,17 @@ def labels() -> np.ndarray:
     return np.random.default_rng(1).integers(0, 3, 2500)
 
 
-def table_of(labels: np.ndarray) -> pa.Table:
-    schema = arrow.make_schema({"label": pa.int64(), "row": pa.int64()}, NAMES)
-    return pa.table([labels, 7 + np.arange(len(labels))], schema=schema)
-
-
-def test_predictions_have_the_row_the_label_and_the_exact_logits(tmp_path, logits, labels):
-    write_predictions(table_of(labels), logits, tmp_path / "p.arrow")
-    predicted = arrow.read(tmp_path / "p.arrow")
-    assert predicted["row"].to_pylist() == list(range(7, 2507))
-    assert predicted["label"].to_pylist() == labels.tolist()
-    assert np.array(predicted["logits"].to_pylist(), np.float32).tobytes() == logits.tobytes()
-    assert arrow.label_names(predicted.schema) == NAMES
-
-
-def test_predictions_open_as_a_dataset_of_hugging_face(tmp_path, logits, labels):
-    write_predictions(table_of(labels), logits, tmp_path / "p.arrow")
-    opened = Dataset.from_file(str(tmp_path / "p.arrow"))
-    assert opened.features["label"].names == NAMES
-    assert np.allclose(opened[2499]["logits"], logits[2499])
+def test_predictions_lead_back_to_the_rows_of_the_data(tmp_path, logits, labels):
+    write_reviews(tmp_path / "raw.arrow", [(0, f"review {row}") for row in range(2600)], NAMES)
+    schema = arrow.make_schema({"label": pa.int64(), "row": pa.int64()}, NAMES, ordered=False)
+    table = pa.table([labels, 7 + np.arange(len(labels))], schema=schema)
+    write_predictions(tmp_path / "raw.arrow", table, logits, tmp_path / "p.parquet")
+    found = predictions.read(tmp_path / "p.parquet")
+    assert found.rows.tolist() == list(range(7, 2507))
+    assert found.labels.tolist() == labels.tolist()
+    assert found.logits.tobytes() == logits.tobytes()
+    assert found.texts[0] == predictions.text_hash("review 7")
+    assert (found.names, found.ordered) == (NAMES, False)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -1,9 +1,11 @@
 """The complete pipeline under DVC: what runs, what does not, what a user then sees."""
 
+import ast
 import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,8 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
 
+PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
+COMMAND = re.compile(r"\b(?:[Rr]un|then|or) `((?:dvc|git|make|pip|stars|chmod|\{)[^`]*)`")
 DATA = ("data/raw", "data/tokenized", "data/sample")
 
 
@@ -30,7 +34,7 @@ def test_the_pipeline_ends_in_a_model_its_scores_and_its_curves(finished_repo):
     assert (finished_repo / "models" / "finetuned" / "model.safetensors").is_file()
     assert (finished_repo / "plots" / "training" / "training.svg").is_file()
     assert (finished_repo / "plots" / "test" / "confusion.svg").is_file()
-    assert (finished_repo / "data" / "predictions" / "test.arrow").is_file()
+    assert (finished_repo / "data" / "predictions" / "test.parquet").is_file()
 
 
 def test_a_finished_run_leaves_no_checkpoint_and_no_partial_output(finished_repo):
@@ -132,7 +136,7 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
     with sample.open("r+b") as file:
         file.write(b"\0" * 5000)
     sample.chmod(mode)
-    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
     assert message == (
         "'data/sample/test.arrow' is damaged; "
         "run `chmod u+w data/sample/test.arrow`, then `dvc repro`"
@@ -158,7 +162,7 @@ def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, m
     with weights.open("r+b") as file:  # a link into DVC's cache: both are damaged
         file.truncate(2000) if damage == "cut" else file.write(b"\0" * 5000)
     weights.chmod(mode)
-    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
     assert "models/finetuned" in message
     for command in re.findall("`([^`]+)`", message):
         run(*command.split(), cwd=repo)
@@ -170,7 +174,7 @@ def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, m
 def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo):
     (repo / "data" / "sample" / "test.arrow").unlink()
     shutil.rmtree(repo / ".dvc" / "cache" / "files")
-    message = fails(*EVALUATE[:4], "models/finetuned", *EVALUATE[5:], cwd=repo)
+    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
     assert "run `dvc repro` or" in message
     run("dvc", "repro", cwd=repo)
     assert (repo / "data" / "sample" / "test.arrow").is_file()
@@ -208,7 +212,10 @@ def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path):
     # Git ignores the user's own files: the checkpoint is copied by hand.
     tiny = Path("models", "external", "tiny")
     shutil.copytree(repo / tiny, clone / tiny)
+    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=clone)
+    assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
     run("dvc", "pull", cwd=clone)
+    run(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=clone)
     assert would_run(clone) == set()
     assert ran(run("dvc", "repro", cwd=clone)) == []
 
@@ -274,3 +281,70 @@ def test_without_git_make_names_the_command_to_run(tmp_path):
     )
     assert done.returncode == 2
     assert "run: git init && git add -A && git commit" in done.stdout
+
+
+@pytest.fixture
+def repo_with_make(repo):
+    """A copy of the finished repository with the Makefile and this environment."""
+    for name in ("Makefile", "requirements.lock", "pyproject.toml"):
+        shutil.copy(ROOT / name, repo)
+    (repo / ".venv").mkdir()
+    for part in ("bin", "include", "lib", "lib64", "pyvenv.cfg"):
+        (repo / ".venv" / part).symlink_to(Path(sys.prefix) / part)
+    (repo / ".venv" / "installed").touch()
+    return repo
+
+
+def test_make_repro_and_make_use_mend_what_messages_say_they_mend(repo_with_make):
+    (repo_with_make / "metrics" / "test.json").unlink()
+    message = fails("stars", "show", cwd=repo_with_make)
+    assert message == "no 'metrics/test.json' yet; run `make repro`"
+    assert "Test scores, 30 reviews" in run("make", "repro", cwd=repo_with_make)
+    shutil.copy(ROOT / "presets" / "cpu.yaml", repo_with_make / "params.yaml")
+    commit(repo_with_make, "reviews from the Hub")
+    message = fails("python", "-m", "stages.download", *PATHS, cwd=repo_with_make)
+    assert message.endswith("run `make use PRESET=quickstart`: it needs no network")
+    run("make", "use", "PRESET=quickstart", cwd=repo_with_make)
+    run("python", "-m", "stages.download", *PATHS, cwd=repo_with_make)
+
+
+# --- Advice ---------------------------------------------------------------------------------------
+
+# A command in a message -> the test that follows it, or why none can.
+FOLLOWED = {
+    "chmod u+w {}": "test_a_damaged_out_is_healed_by_the_commands_in_the_error",
+    "dvc repro": "test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors",
+    "dvc repro evaluate": "test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors",
+    "dvc pull": "test_a_second_clone_pulls_and_has_nothing_to_do",
+    "dvc add {}": "test_a_file_that_a_temporary_experiment_lacks_is_there_after_the_advice",
+    "git add -A && git commit -m start": (
+        "test_a_git_repository_without_a_commit_is_reported_and_the_advice_works"
+    ),
+    "make repro": "test_make_repro_and_make_use_mend_what_messages_say_they_mend",
+    "make use PRESET=quickstart": "test_make_repro_and_make_use_mend_what_messages_say_they_mend",
+    "pip install {}": "test_a_missing_package_is_installed_by_the_command_in_the_error",
+    "stars": "test_a_fresh_clone_shows_the_metrics_of_the_last_commit",
+    "stars params {}": "test_a_section_is_shown_with_value_allowed_and_meaning_of_every_field",
+    "stars use NAME": "test_a_preset_replaces_another_and_a_missing_params_file",
+    "stars use {} --force": "test_a_broken_params_file_is_replaced_on_request",
+    "{}": "test_an_old_checkpoint_is_reported_with_what_converts_it",
+    "git lfs pull": None,  # needs git-lfs and a server
+    "pip install -e '.[cluster]'": None,  # needs the package index
+}
+
+
+def test_every_command_in_a_message_is_followed_by_a_test():
+    named = set()
+    for path in [*ROOT.glob("stages/*.py"), *ROOT.glob("yelp_stars/**/*.py")]:
+        strings = [
+            ast.unparse(node)
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            if isinstance(node, ast.JoinedStr | ast.Constant)
+        ]
+        for string in strings:
+            if string.count("\\n") < 2:  # no docstring
+                named |= {re.sub(r"\{.*\}", "{}", found) for found in COMMAND.findall(string)}
+    assert named == set(FOLLOWED)
+    tests = "\n".join(path.read_text("utf-8") for path in ROOT.glob("tests/test_*.py"))
+    missing = [name for name in FOLLOWED.values() if name and f"def {name}(" not in tests]
+    assert missing == []

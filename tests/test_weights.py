@@ -1,5 +1,6 @@
 """What `pretrained` accepts can be trained: every weight of the model, and its tokenizer."""
 
+import copy
 import json
 import random
 import shutil
@@ -542,9 +543,9 @@ def mutate(tree: dict[str, Any], draw: random.Random) -> Any:
     for _ in range(draw.choice([1, 1, 1, 2, 3])):
         keys = draw.choice(locations(tree))
         if draw.random() < 0.35:
-            tree[draw.choice(KEYS)] = draw.choice(VALUES)
+            tree[draw.choice(KEYS)] = copy.deepcopy(draw.choice(VALUES))
         elif not keys:
-            return draw.choice([tree, *VALUES])
+            return copy.deepcopy(draw.choice([tree, *VALUES]))
         else:
             inner: Any = tree
             for key in keys[:-1]:
@@ -552,7 +553,7 @@ def mutate(tree: dict[str, Any], draw: random.Random) -> Any:
             if draw.random() < 0.2:
                 del inner[keys[-1]]
             else:
-                inner[keys[-1]] = draw.choice(VALUES)
+                inner[keys[-1]] = copy.deepcopy(draw.choice(VALUES))
     return tree
 
 
@@ -585,19 +586,19 @@ def test_a_hostile_checkpoint_is_one_line_or_can_be_trained(
         tree = json.loads(path.read_text()) if path.is_file() else {"pad_token": "[PAD]"}
         content = json.dumps(mutate(tree, draw)).encode()
         path.write_bytes(damage(content, draw, len(content)) if draw.random() < 0.1 else content)
-    refused, copy = "", checkpoint
+    refused, copied = "", checkpoint
     try:
-        copy, _ = complete(checkpoint)
+        copied, _ = complete(checkpoint)
     except UserError as caught:
         refused = str(caught)
     if refused:
         assert len(refused) <= 500
         assert refused.isprintable()
         return
-    model = classifier(copy)
-    tokenizer, most = load_tokenizer(*(copy / name for name in TOKENIZER_FILES))
+    model = classifier(copied)
+    tokenizer, most = load_tokenizer(*(copied / name for name in TOKENIZER_FILES))
     ids = tokenizer.encode("the food was good").ids[:most]
     computed = model(input_ids=torch.tensor([ids, ids]), labels=torch.tensor([0, 2]))
     assert computed.logits.shape == (2, 3)
     assert computed.loss.isfinite()
-    model.save_pretrained(copy)
+    model.save_pretrained(copied)

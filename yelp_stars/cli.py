@@ -28,7 +28,7 @@ SCORES = {
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
 MADE = {
     "models/finetuned": "the model",
-    "data/predictions/test.arrow": "label and logits of every test review",
+    "data/predictions/test.parquet": "label and logits of every test review",
     "plots/training/training.svg": "picture: loss and validation accuracy",
     "plots/test/confusion.svg": "picture: confusion matrix",
 }

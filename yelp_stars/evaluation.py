@@ -1,32 +1,31 @@
 """What an evaluation leaves behind: predictions, tables for `dvc plots`, a picture."""
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from yelp_stars.analysis import predictions
 from yelp_stars.data import arrow
 from yelp_stars.scoring import metrics, plots
 
-COLUMNS = {"row": pa.int64(), "label": pa.int64(), "logits": pa.list_(pa.float32())}
 
-
-def write_predictions(table: pa.Table, logits: np.ndarray, path: Path) -> None:
-    """Write row (its number in data/raw), label and logits of each test row, unrounded."""
-    schema = arrow.make_schema(COLUMNS, arrow.label_names(table.schema))
-    rows, labels = arrow.column(table, "row"), arrow.column(table, "label")
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        for start, stop in arrow.batch_ranges(len(table)):
-            part = logits[start:stop]
-            widths = np.full(len(part), part.shape[1])
-            lists = arrow.list_array(part.ravel(), widths, pa.float32())
-            yield pa.record_batch([rows[start:stop], labels[start:stop], lists], schema=schema)
-
-    arrow.write(path, schema, batches())
+def write_predictions(raw: Path, table: pa.Table, logits: np.ndarray, path: Path) -> None:
+    """Write what the model says about the rows of a sample that was drawn from `raw`."""
+    rows = arrow.column(table, "row")
+    predictions.write(
+        predictions.Predictions(
+            rows,
+            predictions.text_hashes(raw, rows),
+            arrow.column(table, "label"),
+            logits,
+            arrow.label_names(table.schema),
+            arrow.ordered(table.schema),
+        ),
+        path,
+    )
 
 
 def write_plots(

@@ -180,7 +180,8 @@ def _batch_checksum(batch: pa.RecordBatch, checksum: int) -> int:
             raise pa.ArrowInvalid("a value is missing")
         for part in _content(column):
             # With its size: bytes that move from one part to the next change the checksum, too.
-            checksum = xxh3_64_intdigest(part.data, xxh3_64_intdigest(b"%d" % part.nbytes, checksum))
+            checksum = xxh3_64_intdigest(b"%d" % part.nbytes, checksum)
+            checksum = xxh3_64_intdigest(part.data, checksum)
     return checksum
 
 

@@ -1,0 +1,101 @@
+"""Predictions as Parquet: ids, labels by name and logits, for any tool that reads it."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from scipy.special import log_softmax
+
+from yelp_stars.data import arrow
+from yelp_stars.pipeline.errors import UserError
+
+LOGIT = "logit_"  # before the name of a class
+
+
+class Predictions(NamedTuple):
+    """What a model says about the rows of a split, in any order."""
+
+    rows: np.ndarray
+    """The number of each row in data/raw, of shape (rows,)."""
+    texts: list[str]
+    """A hash of each text, see `text_hash`: two revisions are compared row by row."""
+    labels: np.ndarray
+    """The labels, 0 to k - 1."""
+    logits: np.ndarray
+    """Of shape (rows, k), float32; their softmax are the probabilities."""
+    names: list[str]
+    """The names of the classes."""
+    ordered: bool
+    """Whether the classes have an order."""
+
+    @property
+    def log_probabilities(self) -> np.ndarray:
+        """Of shape (rows, k), float64."""
+        found: np.ndarray = log_softmax(self.logits.astype(np.float64), axis=1)
+        return found
+
+
+def text_hash(text: str) -> str:
+    """The identity of a text: 16 hexadecimal digits."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def text_hashes(raw: Path, rows: np.ndarray) -> list[str]:
+    """The `text_hash` of some rows of a split in data/raw."""
+    return [text_hash(text) for text in arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()]
+
+
+def write(predictions: Predictions, path: Path) -> None:
+    """Write row, text_hash, label, predicted, probability and the logit of each class."""
+    best = predictions.logits.argmax(axis=1)
+    log_probabilities = predictions.log_probabilities[np.arange(len(best)), best]
+    names = pa.array(predictions.names)
+    columns: dict[str, pa.Array] = {
+        "row": pa.array(predictions.rows, pa.int64()),
+        "text_hash": pa.array(predictions.texts, pa.string()),
+        "label": names.take(pa.array(predictions.labels)),
+        "predicted": names.take(pa.array(best)),
+        "probability": pa.array(np.exp(log_probabilities), pa.float32()),
+    }
+    for number, name in enumerate(predictions.names):
+        columns[f"{LOGIT}{name}"] = pa.array(predictions.logits[:, number], pa.float32())
+    metadata = {"label_names": predictions.names, "ordered": predictions.ordered}
+    table = pa.table(columns).replace_schema_metadata({"yelp_stars": json.dumps(metadata)})
+    pq.write_table(table, path, compression="zstd", write_page_checksum=True)
+
+
+def read(path: Path) -> Predictions:
+    """Read predictions.
+
+    Raises:
+        UserError: if the file is missing, damaged, or not one of predictions.
+    """
+    try:
+        table = pq.read_table(path, page_checksum_verification=True)
+        metadata = json.loads((table.schema.metadata or {})[b"yelp_stars"])
+        names, ordered = metadata["label_names"], metadata["ordered"]
+        logits = [table[f"{LOGIT}{name}"].to_numpy() for name in names]
+        numbers = {name: number for number, name in enumerate(names)}
+        labels = [numbers[name] for name in table["label"].to_pylist()]
+        return Predictions(
+            table["row"].to_numpy(),
+            table["text_hash"].to_pylist(),
+            np.array(labels, np.int64),
+            np.stack(logits, axis=1).astype(np.float32),
+            names,
+            bool(ordered),
+        )
+    except FileNotFoundError:
+        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        # An out is a hard link into DVC's cache: see yelp_stars/data/arrow.py.
+        raise UserError(
+            f"{str(path)!r} has no predictions, or is damaged; run `chmod u+w {path}`, then "
+            f"`dvc repro`"
+        ) from None
