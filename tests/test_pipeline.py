@@ -67,6 +67,8 @@ def test_a_second_repro_runs_nothing(repo):
         ("yelp_stars/data/unpacking.py", {"external", "download"}),
         ("yelp_stars/data/synthetic.py", {"download", "train"}),
         ("yelp_stars/scoring/plots.py", {"train", "evaluate"}),
+        ("yelp_stars/scoring/metrics.py", {"baseline", "train", "evaluate"}),
+        ("yelp_stars/analysis/label_errors.py", {"baseline"}),
         ("yelp_stars/training/progress.py", {"train"}),
         ("yelp_stars/inference.py", {"evaluate"}),
         ("yelp_stars/cli.py", set()),
@@ -113,7 +115,8 @@ def test_a_comment_in_sample_runs_sample_alone_as_its_result_is_the_same(repo):
 def test_other_reviews_run_everything_but_the_checkpoint(repo):
     edit(repo, "download", seed=1)
     output = run("dvc", "repro", cwd=repo)
-    assert ran(output) == ["external", "download", "tokenize", "sample", "train", "evaluate"]
+    rerun = ["external", "download", "tokenize", "sample", "baseline", "train", "evaluate"]
+    assert ran(output) == rerun
 
 
 def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):

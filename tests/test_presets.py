@@ -12,7 +12,7 @@ from yelp_stars.pipeline.params import stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.presets import affected, closest_preset, describe, find_presets
 
-ALL = "download, pretrained, tokenize, sample, train, evaluate"
+ALL = "download, pretrained, tokenize, sample, baseline, train, evaluate"
 MODELS = stage_models()
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
@@ -111,7 +111,7 @@ def test_using_a_preset_names_the_stages_that_will_run(repo):
     edit(repo, "sample", train_size=50)
     (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
     output = run("stars", "use", "fewer", cwd=repo)
-    assert output.endswith("`dvc repro` will run: sample, train, evaluate\n")
+    assert output.endswith("`dvc repro` will run: sample, baseline, train, evaluate\n")
 
 
 @pytest.mark.slow
@@ -133,10 +133,10 @@ def test_a_preset_can_be_used_without_activating_the_environment(repo):
     ("changed", "rerun"),
     [
         ({"train"}, ["train", "evaluate"]),
-        ({"sample"}, ["sample", "train", "evaluate"]),
-        ({"download"}, ["download", "tokenize", "sample", "train", "evaluate"]),
-        ({"pretrained"}, ["pretrained", "tokenize", "sample", "train", "evaluate"]),
-        ({"evaluate", "tokenize"}, ["tokenize", "sample", "train", "evaluate"]),
+        ({"sample"}, ["sample", "baseline", "train", "evaluate"]),
+        ({"download"}, ["download", "tokenize", "sample", "baseline", "train", "evaluate"]),
+        ({"pretrained"}, ["pretrained", "tokenize", "sample", "baseline", "train", "evaluate"]),
+        ({"evaluate", "tokenize"}, ["tokenize", "sample", "baseline", "train", "evaluate"]),
         (set(), []),
     ],
 )

@@ -455,6 +455,14 @@ def test_a_weight_that_is_not_finite_is_reported(checkpoint, dtype, value):
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_a_weight_with_a_flipped_exponent_is_reported(checkpoint, dtype):
+    weights = {name: w.to(dtype) for name, w in load_file(checkpoint / WEIGHTS).items()}
+    weights["pooler.dense.weight"][3, 5] = -1e30
+    put_weights(checkpoint, weights)
+    assert error(checkpoint).startswith("the weight 'pooler.dense.weight' has values up to 1.0e+30")
+
+
 def test_quantized_weights_are_reported(checkpoint):
     weights = load_file(checkpoint / WEIGHTS)
     weights["pooler.dense.weight"] = weights["pooler.dense.weight"].to(torch.int8)

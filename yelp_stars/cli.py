@@ -26,6 +26,7 @@ SCORES = {
     "loss": "log loss",
 }
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
+BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "models/finetuned": "the model",
     "data/predictions/test.parquet": "label and logits of every test review",
@@ -83,6 +84,7 @@ def show() -> None:
         if key == "accuracy":
             line += f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"
         print(line)
+    _show_baselines(Path("metrics/baseline.json"))
     if not Path("models/finetuned").exists():
         print(
             "\nThese are committed scores of an earlier run: models/finetuned has no model.\n"
@@ -95,6 +97,22 @@ def show() -> None:
     print("\nNext (first: source .venv/bin/activate)")
     for command, meaning in NEXT.items():
         print(f"  {command:<42}{meaning}")
+
+
+def _show_baselines(path: Path) -> None:
+    """Print the accuracy of the baselines on the same rows, if they have been scored."""
+    try:
+        baselines = json.loads(path.read_text(encoding="utf-8"))
+        lines = [
+            f"  {name:<20}{found['accuracy']:>8.3f}  95 % interval {found['accuracy_low']:.3f} to "
+            f"{found['accuracy_high']:.3f}"
+            for key, name in BASELINES.items()
+            for found in [baselines[key]]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    print("\nAccuracy of baselines, the same reviews")
+    print("\n".join(lines))
 
 
 @app.command()

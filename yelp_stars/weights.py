@@ -27,6 +27,9 @@ MOST_WRAPPERS = 4
 N_LABELS = 1009  # a size that only the weights of the labels have
 PROBE = "The food was good, but we waited 40 minutes. Not again!"
 
+# No trained weight is near it: a flipped bit in an exponent makes such numbers, and they overflow.
+LARGEST = 1e10
+
 
 class Fit(NamedTuple):
     """How named shapes fit the classifier of a config."""
@@ -249,17 +252,21 @@ def check_values(checkpoint: Path) -> None:
     """Read all weights once.
 
     Raises:
-        UserError: if one is NaN or infinite, or not a floating-point number.
+        UserError: if one is NaN, infinite or absurdly large, or not a floating-point number.
     """
     for path in weight_files(checkpoint):
         with damaged(path), safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (not a mapping)
                 values = file.get_tensor(name)
                 if values.is_floating_point():
-                    if values.numel() and not math.isfinite(values.float().abs().max()):
+                    largest = float(values.float().abs().max()) if values.numel() else 0.0
+                    if not largest < LARGEST:  # also NaN
+                        wrong = f"values up to {largest:.1e}"
+                        if not math.isfinite(largest):
+                            wrong = "NaN or infinite values"
                         raise UserError(
-                            f"the weight {quoted(name)} has NaN or infinite values; download the "
-                            f"checkpoint again, or choose another one"
+                            f"the weight {quoted(name)} has {wrong}; download the checkpoint "
+                            f"again, or choose another one"
                         )
                 elif name.endswith(("weight", "bias")):
                     raise UserError(

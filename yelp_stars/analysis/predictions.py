@@ -44,9 +44,15 @@ def text_hash(text: str) -> str:
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
+def read_texts(raw: Path, rows: np.ndarray) -> list[str]:
+    """The texts of some rows of a split in data/raw."""
+    texts: list[str] = arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()
+    return texts
+
+
 def text_hashes(raw: Path, rows: np.ndarray) -> list[str]:
     """The `text_hash` of some rows of a split in data/raw."""
-    return [text_hash(text) for text in arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()]
+    return [text_hash(text) for text in read_texts(raw, rows)]
 
 
 def write(predictions: Predictions, path: Path) -> None:

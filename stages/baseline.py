@@ -1,0 +1,92 @@
+r"""Score the majority class and TF-IDF with logistic regression on the sample.
+
+python -m stages.baseline data/raw data/sample data/predictions/baseline.parquet \
+    data/predictions/suspects.parquet metrics/baseline.json
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from yelp_stars.data import arrow
+from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.params import StageParams, load_params
+
+
+class Params(StageParams):
+    """What a transformer is compared with: fixed, so that nothing is chosen by its scores."""
+
+    max_rows: PositiveInt
+    """Training rows at most: the first of the sample, a matter of memory."""
+    max_features: PositiveInt
+    """Words and pairs of words that are counted, the most frequent ones."""
+    c: PositiveFloat
+    """Inverse strength of the L2 penalty of the logistic regression."""
+    folds: Annotated[int, Field(ge=2, le=20)]
+    """Parts of the training rows; each is predicted by a model fitted on the others."""
+    suspects: NonNegativeInt
+    """Training rows to list whose label those models doubt; 0 skips them."""
+    seed: NonNegativeInt
+    """Seed of the parts."""
+
+
+def main(
+    raw: Path, sampled: Path, predicted: Path, suspected: Path, baseline_metrics: Path
+) -> None:
+    params = load_params(Params, "baseline")
+    # Late: scikit-learn takes a second, and every stage imports this file to check params.yaml.
+    from yelp_stars.analysis import baseline, label_errors, predictions
+    from yelp_stars.scoring import metrics
+
+    tables = {split: arrow.read(sampled / f"{split}.arrow") for split in ("train", "test")}
+    schema = tables["test"].schema
+    names, ordered = arrow.label_names(schema), arrow.ordered(schema)
+    rows = {split: arrow.column(table, "row") for split, table in tables.items()}
+    rows["train"] = rows["train"][: params.max_rows]
+    labels = {split: arrow.column(tables[split], "label")[: len(rows[split])] for split in tables}
+    texts = {split: predictions.read_texts(raw / f"{split}.arrow", rows[split]) for split in tables}
+
+    def fit_predict(train: list[str], train_labels: np.ndarray, others: list[str]) -> np.ndarray:
+        model = baseline.fit(train, train_labels, params.max_features, params.c)
+        return baseline.predict(model, train_labels, others, len(names))
+
+    logits = {
+        "majority": baseline.majority(labels["train"], len(rows["test"]), len(names)),
+        "tfidf": fit_predict(texts["train"], labels["train"], texts["test"]),
+    }
+    scores = {
+        name: metrics.rounded(metrics.scores(found, labels["test"], ordered))
+        for name, found in logits.items()
+    }
+    doubted = label_errors.find(
+        texts["train"],
+        labels["train"],
+        len(names),
+        fit_predict,
+        folds=params.folds,
+        seed=params.seed,
+        most=params.suspects,
+        ordered=ordered,
+    )
+    hashes = [predictions.text_hash(text) for text in texts["test"]]
+    found = predictions.Predictions(
+        rows["test"], hashes, labels["test"], logits["tfidf"], names, ordered
+    )
+    with replacing(predicted) as partial, replacing(suspected) as listed:
+        predictions.write(found, partial)
+        label_errors.write(doubted, rows["train"], labels["train"], names, listed)
+        write_json(baseline_metrics, scores)
+    for name, meaning in (("majority", "majority class"), ("tfidf", "TF-IDF and regression")):
+        low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]
+        print(
+            f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
+            f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
+        )
+    print(f"{len(doubted.places):,} training rows have a label to look at: {suspected}")
+
+
+if __name__ == "__main__":
+    run(main)
