@@ -189,7 +189,13 @@ def test_every_make_command_exists():
 
 
 def test_every_stars_command_exists_with_its_arguments():
-    arguments = {"use": PRESETS, "params": set(MODELS)}
+    revisions = {"main", "slow", "other", "workspace", "HEAD", "HEAD:baseline"}
+    conditions = {"'accuracy", "<", "-0.01'"}
+    arguments = {
+        "use": PRESETS,
+        "params": set(MODELS),
+        "compare": revisions | conditions,
+    }
     for name, (command, rest) in occurrences(r"^ *stars ([a-z]+)((?: \S+)*)"):
         assert command in COMMANDS, (name, command)
         options = {option for param in COMMANDS[command].params for option in param.opts}
@@ -335,8 +341,9 @@ def test_the_output_in_the_readme_is_that_of_stars_show(tmp_path, monkeypatch, c
         pytest.skip("the README shows the quickstart's scores")
     (tmp_path / "models" / "finetuned").mkdir(parents=True)
     (tmp_path / "metrics").mkdir()
-    scores = (ROOT / "metrics" / "test.json").read_text("utf-8")
-    (tmp_path / "metrics" / "test.json").write_text(scores)
+    for name in ("test.json", "baseline.json"):
+        scores = (ROOT / "metrics" / name).read_text("utf-8")
+        (tmp_path / "metrics" / name).write_text(scores)
     monkeypatch.chdir(tmp_path)
     cli.show()
     shown = capsys.readouterr().out.strip()

@@ -50,6 +50,7 @@ def in_project() -> None:
       stars use                   the presets
       stars use cpu               copy presets/cpu.yaml over params.yaml
       stars params train          what the parameters of a section mean
+      stars compare main slow     is the second run better, and how sure is that?
     """  # noqa: D301
     if not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
         raise UserError(
@@ -153,6 +154,46 @@ def params(
     from yelp_stars import presets
 
     presets.print_params(section)
+
+
+@app.command()
+def compare(
+    revisions: Annotated[
+        list[str], typer.Argument(help="Revisions, experiments, or workspace; REV:baseline")
+    ],
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="Accuracies closer than this are equivalent")
+    ] = 0.01,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request")
+    ] = False,
+    fail_if: Annotated[
+        str | None,
+        typer.Option(help="Exit with 3 if this holds for the difference: 'accuracy < -0.01'"),
+    ] = None,
+) -> None:
+    """Compare the test predictions of two or more runs, row by row.
+
+    Is the second better than the first, how sure is that, and what changed? With more than two,
+    also a ranking.
+
+    \b
+    Examples:
+      stars compare main workspace
+      stars compare HEAD:baseline HEAD
+      stars compare main slow --fail-if 'accuracy < -0.01'
+    """  # noqa: D301
+    from yelp_stars import comparison
+
+    if len(revisions) < 2:
+        raise UserError("name two revisions, such as `stars compare main workspace`")
+    failed = comparison.run(
+        revisions, margin=margin, as_json=as_json, as_markdown=as_markdown, fail_if=fail_if
+    )
+    if failed:
+        print(f"{fail_if} holds: exit code 3", file=sys.stderr)
+        raise typer.Exit(3)
 
 
 def main() -> None:
