@@ -104,7 +104,7 @@ def test_the_interval_covers_a_known_difference_in_95_of_100_experiments():
 
 
 @pytest.mark.slow
-def test_two_equal_models_are_told_apart_in_at_most_5_of_100_experiments():
+def test_two_equal_models_are_called_different_in_at_most_5_of_100_experiments():
     covered, rejected, _ = simulate(both=0.5, first=0.1, second=0.1, n=1000, runs=2000)
     assert 0.935 <= covered <= 0.965
     assert rejected <= 0.05

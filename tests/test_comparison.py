@@ -1,6 +1,7 @@
 """`stars compare`: revisions and experiments of a real repository, one line for each mistake."""
 
 import json
+import re
 import shutil
 import subprocess
 
@@ -85,6 +86,7 @@ def test_a_revision_is_compared_with_the_workspace_an_experiment_and_a_baseline(
     )
     commit_of = run("git", "rev-parse", "better", cwd=repo).strip()
     run("git", "update-ref", f"refs/exps/ab/{commit_of}/my-exp", commit_of, cwd=repo)
+    run("dvc", "exp", "list", cwd=repo)  # what the message about an unknown name advises
     assert compare(repo, "base", "my-exp").startswith("my-exp is better than base by ")
     assert compare(repo, "base:baseline", "base").startswith("base is better than base:baseline")
 
@@ -168,12 +170,17 @@ def test_what_cannot_be_compared_is_one_line(repo, names, message):
 
 
 def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(repo, tmp_path):
-    run("git", "clone", "-q", str(repo), str(tmp_path / "clone"), cwd=tmp_path)
-    message = fails("stars", "compare", "base", "better", cwd=tmp_path / "clone")
+    clone, store = tmp_path / "clone", tmp_path / "store"
+    run("git", "clone", "-q", str(repo), str(clone), cwd=tmp_path)
+    run("dvc", "remote", "add", "-q", "--local", "-d", "store", str(store), cwd=clone)
+    message = fails("stars", "compare", "base", "better", cwd=clone).splitlines()[-1]
     assert "'base' has no data/predictions/test.parquet in DVC's cache or remote" in message
-    shutil.copytree(repo / ".dvc" / "cache", tmp_path / "store")  # as `dvc push` fills a remote
-    run("dvc", "remote", "add", "-q", "-d", "s", str(tmp_path / "store"), cwd=tmp_path / "clone")
-    assert compare(tmp_path / "clone", "base", "better").startswith("better is better than base")
+    shutil.copytree(repo / ".dvc" / "cache", store)  # as `dvc push` fills a remote
+    checkout, pull = re.findall("`([^`]+)`", message)[:2]
+    run(*checkout.split(), cwd=clone)
+    run(*pull.split(), cwd=clone)
+    run("git", "checkout", "-q", "-", cwd=clone)
+    assert compare(clone, "base", "better").startswith("better is better than base")  # pulled
 
 
 def test_in_a_shallow_clone_the_advice_brings_the_revision(repo, tmp_path):
@@ -183,7 +190,7 @@ def test_in_a_shallow_clone_the_advice_brings_the_revision(repo, tmp_path):
     assert message == (
         "no revision or experiment 'base'; this clone is shallow: run `git fetch --unshallow`"
     )
-    run("git", "fetch", "-q", "--unshallow", "--tags", cwd=tmp_path / "clone")
+    run("git", "fetch", "--unshallow", cwd=tmp_path / "clone")
     message = fails("stars", "compare", "base", "HEAD", cwd=tmp_path / "clone")
     assert "in DVC's cache or remote" in message
 

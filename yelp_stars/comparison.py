@@ -54,7 +54,7 @@ def read_revision(name: str) -> Revision:
     """Read the predictions and the parameters of a revision.
 
     Raises:
-        UserError: if there is no such revision, or it has no predictions.
+        UserError: if the revision does not exist, or has no predictions.
     """
     revision, _, which = name.partition(":")
     if which not in ("", "baseline"):
