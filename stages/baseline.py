@@ -49,14 +49,15 @@ def main(
     labels = {split: arrow.column(tables[split], "label")[: len(rows[split])] for split in tables}
     texts = {split: predictions.read_texts(raw / f"{split}.arrow", rows[split]) for split in tables}
 
-    def fit_predict(train: list[str], train_labels: np.ndarray, others: list[str]) -> np.ndarray:
+    def fit_predict(
+        train: list[str], train_labels: np.ndarray, others: list[str]
+    ) -> np.ndarray | None:
         model = baseline.fit(train, train_labels, params.max_features, params.c)
-        return baseline.predict(model, train_labels, others, len(names))
+        return None if model is None else baseline.predict(model, others, len(names))
 
-    logits = {
-        "majority": baseline.majority(labels["train"], len(rows["test"]), len(names)),
-        "tfidf": fit_predict(texts["train"], labels["train"], texts["test"]),
-    }
+    majority = baseline.majority(labels["train"], len(rows["test"]), len(names))
+    tfidf = fit_predict(texts["train"], labels["train"], texts["test"])
+    logits = {"majority": majority, "tfidf": majority if tfidf is None else tfidf}
     scores = {
         name: metrics.rounded(metrics.scores(found, labels["test"], ordered))
         for name, found in logits.items()
@@ -79,7 +80,10 @@ def main(
         predictions.write(found, partial)
         label_errors.write(doubted, rows["train"], labels["train"], names, listed)
         write_json(baseline_metrics, scores)
-    for name, meaning in (("majority", "majority class"), ("tfidf", "TF-IDF and regression")):
+    meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
+    if tfidf is None:
+        meanings["tfidf"] += " (nothing to fit, so the majority class)"
+    for name, meaning in meanings.items():
         low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]
         print(
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "

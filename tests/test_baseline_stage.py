@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import edit, fails_here
@@ -53,6 +54,38 @@ def test_only_the_first_training_rows_are_used(train_project, capsys):
     assert len(suspects) <= 3
     assert {row["row"] for row in suspects} <= set(trained["row"].to_pylist()[:40])
     assert "fitted on 40" in capsys.readouterr().out
+
+
+def rewrite(project, split: str, texts: list[str]) -> None:
+    """Give a split of data/raw other texts."""
+    path = project / "data" / "raw" / f"{split}.arrow"
+    table = arrow.read(path)
+    made = pa.array((texts * len(table))[: len(table)], pa.large_string())
+    table = table.set_column(table.schema.get_field_index("text"), table.schema.field("text"), made)
+    arrow.write(project / "written", table.schema, table.to_batches())
+    (project / "written").replace(path)
+
+
+@pytest.mark.parametrize("texts", [[""], ["!", "\U0001f32e"]], ids=["empty", "no word"])
+def test_texts_without_a_word_are_scored_as_the_majority_class_and_the_stage_says_so(
+    train_project, capsys, texts
+):
+    rewrite(train_project, "train", texts)
+    scores, predicted, suspects = baseline(train_project)
+    assert scores["tfidf"] == scores["majority"]
+    assert len(predicted.rows) == 30
+    assert suspects == []
+    output = capsys.readouterr().out.splitlines()
+    assert len(output) == 3
+    assert output[1].startswith("TF-IDF and regression (nothing to fit, so the majority class): ")
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5])
+def test_a_few_training_rows_are_enough(train_project, most):
+    edit(train_project, "baseline", max_rows=most)
+    scores, predicted, suspects = baseline(train_project)
+    assert scores["tfidf"]["n"] == len(predicted.rows) == 30
+    assert len(suspects) <= most
 
 
 def test_no_suspects_are_listed_on_request(train_project):

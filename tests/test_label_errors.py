@@ -15,7 +15,8 @@ from yelp_stars.analysis.label_errors import find, rank, write
 
 
 def fit_predict(train, labels, others):
-    return predict(fit(train, labels, 20_000, 3.0), labels, others, 5)
+    model = fit(train, labels, 20_000, 3.0)
+    return None if model is None else predict(model, others, 5)
 
 
 @given(
@@ -57,6 +58,40 @@ def test_few_rows_or_one_class_are_no_error(labels):
         texts, np.array(labels, np.int64), 5, fit_predict, folds=5, seed=0, most=10, ordered=True
     )
     assert len(found.places) <= len(labels)
+
+
+def test_the_only_row_of_a_class_is_no_suspect():
+    # The models that predict it have never seen its class, so their doubt says nothing.
+    texts = ["good food"] * 10 + ["bad food"] * 10 + ["odd service"]
+    labels = np.array([4] * 10 + [0] * 10 + [2])
+    labels[0] = 0
+    found = find(texts, labels, 5, fit_predict, folds=5, seed=0, most=10, ordered=True)
+    assert found.places.tolist() == [0]
+
+
+@pytest.mark.parametrize("text", ["", " ", "!"])
+def test_where_no_model_can_be_fitted_no_label_is_doubted(text):
+    labels = np.array([0, 1, 1, 1, 0, 2] * 5)
+    found = find(
+        [text] * len(labels), labels, 5, fit_predict, folds=5, seed=0, most=10, ordered=True
+    )
+    assert not len(found.places)
+
+
+@pytest.mark.parametrize("n_classes", [2, 20])
+@pytest.mark.parametrize("folds", [2, 5, 20])
+def test_a_planted_label_comes_first_whatever_the_classes_and_the_parts(n_classes, folds):
+    labels = np.arange(n_classes * 6) % n_classes
+    texts = [f"word{label} and thing{label}" for label in labels]
+    planted = labels.copy()
+    planted[1] = (labels[1] + n_classes // 2) % n_classes
+
+    def fit_predict(train, train_labels, others):
+        return predict(fit(train, train_labels, 1000, 3.0), others, n_classes)
+
+    found = find(texts, planted, n_classes, fit_predict, folds=folds, seed=0, most=3, ordered=True)
+    assert found.places[0] == 1
+    assert found.predicted[0] == labels[1]
 
 
 def test_suspects_are_written_with_their_rows_and_labels_by_name(tmp_path):

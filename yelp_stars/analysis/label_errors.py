@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold
 
-# (texts, their labels, other texts) -> logits of the others
-FitPredict = Callable[[list[str], np.ndarray, list[str]], np.ndarray]
+# (texts, their labels, other texts) -> logits of the others, or None if nothing can be fitted
+FitPredict = Callable[[list[str], np.ndarray, list[str]], np.ndarray | None]
 
 
 class Suspects(NamedTuple):
@@ -44,20 +44,28 @@ def find(
     most: int,
     ordered: bool,
 ) -> Suspects:
-    """The rows whose label a model doubts that was fitted on other rows, at most `most`."""
-    largest = int(np.bincount(labels, minlength=1).max())
-    if not most or largest < 2 or len(np.unique(labels)) < 2:
-        return rank(np.zeros((0, n_classes), np.float32), labels[:0], ordered, 0)
+    """The rows whose label a model doubts that was fitted on other rows, at most `most`.
+
+    A row is not judged if the other rows have none of its class, or no word to learn from.
+    """
     logits = np.zeros((len(labels), n_classes), np.float32)
-    # Not more parts than the largest class has rows.
-    splitter = StratifiedKFold(min(folds, largest), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than parts
-        parts = list(splitter.split(labels, labels))
-    for others, held_out in parts:
-        chosen = [texts[index] for index in others]
-        logits[held_out] = fit_predict(chosen, labels[others], [texts[i] for i in held_out])
-    return rank(logits, labels, ordered, most)
+    judged = np.zeros(len(labels), bool)
+    largest = int(np.bincount(labels, minlength=1).max())
+    if most and largest > 1:
+        # Not more parts than the largest class has rows.
+        splitter = StratifiedKFold(min(folds, largest), shuffle=True, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than parts
+            parts = list(splitter.split(labels, labels))
+        for others, held_out in parts:
+            chosen = [texts[index] for index in others]
+            found = fit_predict(chosen, labels[others], [texts[index] for index in held_out])
+            if found is not None:
+                logits[held_out] = found
+                judged[held_out] = np.isin(labels[held_out], labels[others])
+    places = np.flatnonzero(judged)
+    ranked = rank(logits[places], labels[places], ordered, most)
+    return ranked._replace(places=places[ranked.places])
 
 
 def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, most: int) -> Suspects:
