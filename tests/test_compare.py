@@ -60,6 +60,7 @@ def test_the_scores_are_scikit_learns(seed, n, classes):
             assert found["quadratic_kappa"][side] == pytest.approx(kappa)
 
 
+@pytest.mark.slow
 def test_an_interval_is_that_of_resampled_rows():
     labels, first, second = models(300, seed=1)
     found = compare(labels, first, second, ordered=True, seed=0).scores
@@ -150,6 +151,7 @@ def test_the_verdict_is_one_plain_sentence(counts, margin, start):
     assert "\n" not in sentence
 
 
+@pytest.mark.slow
 def test_the_rows_that_it_takes_show_the_difference_four_times_out_of_five():
     n = rows_needed(changed=0.2, difference=0.04)
     _, rejected, _ = simulate(both=0.5, first=0.08, second=0.12, n=n, runs=300)

@@ -146,6 +146,7 @@ LINES = st.tuples(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=8 * FUZZ_EXAMPLES)
 @example(line=("torchrun ", ["--nproc-per-node", "-m", "evil"], " "))
 @given(line=LINES)

@@ -309,6 +309,7 @@ CHANGES = st.tuples(
 YAML_LIKE = st.text(" \n-:,[]{}#&*!|>'\"%@`?\\aU01\t<=~", max_size=40).map(str.encode)
 
 
+@pytest.mark.slow
 @settings(max_examples=FUZZ_EXAMPLES)
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4), other=st.binary(max_size=60) | YAML_LIKE)
 def test_any_file_is_read_or_reported_in_short_lines(tmp_path_factory, changes, other):
