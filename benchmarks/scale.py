@@ -1,7 +1,7 @@
 """Time and memory of the data stages on 650,000 and on 7,000,000 reviews.
 
-`python -m benchmarks.scale` runs download, tokenize and sample on synthetic reviews in a copy of
-this project, measures what DVC adds, and writes benchmarks/SCALE.md. About fifteen minutes.
+`python -m benchmarks.scale` runs download, audit, tokenize and sample on synthetic reviews in a
+copy of this project, measures what DVC adds, and writes benchmarks/SCALE.md. About fifteen minutes.
 """
 
 import shutil
@@ -14,7 +14,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.workspace import ROOT, commit, lay_out, measure, stage_command
 from yelp_stars.pipeline.yaml_file import read_yaml
 
-STAGES = ("download", "tokenize", "sample")
+STAGES = ("download", "audit", "tokenize", "sample")
+OUTS = dict(zip(STAGES, ("raw", "audit.parquet", "tokenized", "sample")))
 # Yelp's rows at Yelp's lengths, and Amazon's rows, shortened: rows, test rows, median words.
 SIZES = {"Yelp's size": (650_000, 50_000, 97), "Amazon's size": (7_000_000, 50_000, 12)}
 
@@ -29,12 +30,12 @@ def params(rows: int, test_rows: int, words: int) -> dict[str, Any]:
 
 def on_disk(folder: Path) -> int:
     """Bytes on disk, a file with several links counted once."""
-    files = {file.stat().st_ino: file.stat().st_size for file in folder.rglob("*")}
+    files = {file.stat().st_ino: file.stat().st_size for file in [folder, *folder.rglob("*")]}
     return sum(files.values())
 
 
 def dvc_cost(folder: Path) -> list[str]:
-    """What DVC takes to hash, link and compare the outs of the three stages, and its disk."""
+    """What DVC takes to hash, link and compare the outs of these stages, and its disk."""
     alone = on_disk(folder / "data") + on_disk(folder / "models")
     lines = []
     for title, command in {
@@ -77,8 +78,7 @@ def main() -> None:
             measure(stage_command("pretrained"), folder)
             for name in STAGES:
                 seconds, peak = measure(stage_command(name), folder)
-                out = {"download": "raw", "tokenize": "tokenized", "sample": "sample"}[name]
-                size = on_disk(folder / "data" / out)
+                size = on_disk(folder / "data" / OUTS[name])
                 peaks.setdefault(name, {})[title] = peak
                 lines.append(
                     f"| {rows:,} + {test_rows:,} | {words} | {name} | {seconds:,.0f} "

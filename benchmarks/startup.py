@@ -12,7 +12,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 
 ROWS = 100
 RUNS = 5
-STAGES = ("download", "tokenize", "sample")
+STAGES = ("download", "audit", "tokenize", "sample")
 
 
 def params() -> dict[str, Any]:

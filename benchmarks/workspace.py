@@ -23,6 +23,7 @@ FILES = (
     "data/predictions/.gitignore",
     "models/.gitignore",
     "models/external/.gitignore",
+    "reports/.gitignore",
 )
 
 

@@ -177,13 +177,13 @@ def open_source(
 def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
     params = load_params(Params, "download").root
     source = open_source(params, sentences, files)
-    names = source.label_names
+    names, origin = source.label_names, source.provenance.get("repo", params.source)
     with replacing(raw) as partial:
         partial.mkdir()
         statistics = {split: SplitStatistics(partial) for split in ("train", "test")}
         for split, reviews in (("train", source.train), ("test", source.test)):
             counted = statistics[split].count(reviews)
-            write_reviews(partial / f"{split}.arrow", counted, names, source.ordered)
+            write_reviews(partial / f"{split}.arrow", counted, names, source.ordered, origin)
             if not statistics[split].rows:
                 raise UserError(f"no review is left for the split {split!r}")
         summaries = {

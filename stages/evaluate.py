@@ -1,14 +1,16 @@
 r"""Score the fine-tuned model on the test sample, once.
 
-python -m stages.evaluate data/raw data/sample models/finetuned data/predictions/test.parquet \
-    metrics/test.json plots/test
+python -m stages.evaluate data/raw data/sample models/finetuned data/audit.parquet \
+    data/predictions/suspects.parquet data/predictions/test.parquet \
+    data/predictions/errors.parquet metrics/evaluation.json plots/test metrics/test.json
 """
 
-import json
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
+from yelp_stars.analysis.patterns import Patterns, matches
 from yelp_stars.data import arrow
 from yelp_stars.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import run
@@ -17,20 +19,36 @@ from yelp_stars.pipeline.params import Precision, StageParams, load_params
 
 
 class Params(StageParams):
-    """How the test rows are computed."""
+    """How the test rows are computed, and which of them are scored apart."""
 
     per_device_eval_batch_size: PositiveInt
     """Rows in a batch: on the GPU, or on each core of a CPU."""
     precision: Precision
     """auto (bf16 where the hardware is fast in it), fp32, bf16 or fp16 (CUDA)."""
+    slices: Patterns
+    """Slices to score apart: a name and a regular expression that the texts match."""
+    resamples: Annotated[int, Field(ge=200, le=100_000)]
+    """Resamples of the rows from which bootstrap intervals are computed."""
+    seed: NonNegativeInt
+    """Seed of the resamples."""
 
 
 def main(
-    raw: Path, sampled: Path, finetuned: Path, predicted: Path, test_metrics: Path, plots: Path
+    raw: Path,
+    sampled: Path,
+    finetuned: Path,
+    audit: Path,
+    suspected: Path,
+    predicted: Path,
+    mistaken: Path,
+    details: Path,
+    plots: Path,
+    test_metrics: Path,
 ) -> None:
     params = load_params(Params, "evaluate")
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars import evaluation, inference
+    from yelp_stars.analysis import calibration, estimates, mistakes, predictions, slices
     from yelp_stars.modeling import batching, compute
     from yelp_stars.scoring import hf_metric, metrics
 
@@ -39,24 +57,51 @@ def main(
         reuse_freed_memory()
     table = arrow.read(sampled / "test.arrow")
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
-    model = inference.load_finetuned(finetuned, resolved)
+    rows, reviews = arrow.column(table, "row"), batching.ReviewDataset(table)
+    texts = predictions.read_texts(raw / "test.arrow", rows)
+    suspects = mistakes.read_suspects(suspected)
+    flags = mistakes.read_flags(audit, "test", rows)
+    suspects_flags = mistakes.read_flags(audit, "train", suspects["row"].to_numpy())
+    parts = [
+        *slices.by_length(reviews.lengths, reviews.max_length),
+        *slices.by_flag(flags),
+        *slices.by_pattern(params.slices, matches(texts, params.slices)),
+    ]
+    model, fitted = inference.load_finetuned(finetuned, resolved), calibration.read(finetuned)
     print(
         f"{len(table):,} rows in {resolved.precision} ({resolved.reason}) on {model.device}",
         flush=True,
     )
-    reviews = batching.ReviewDataset(table)
     logits = inference.predict_logits(model, reviews, params.per_device_eval_batch_size, resolved)
     scores = hf_metric.StarScores(keep_in_memory=True).compute(
         predictions=logits, references=labels, ordered=reviews.ordered
     )
-    scores = metrics.rounded(scores)
-    with replacing(predicted) as partial, replacing(plots) as pictures:
-        evaluation.write_predictions(raw / "test.arrow", table, logits, partial)
-        interval = f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}]"
-        title = f"accuracy {scores['accuracy']:.3f} {interval} on {scores['n']:,} rows"
-        evaluation.write_plots(logits, labels, names, title, pictures)
-        write_json(test_metrics, scores)
-    print(json.dumps(scores, indent=2))
+    found = {
+        **estimates.details(
+            logits,
+            labels,
+            names,
+            reviews.ordered,
+            fitted,
+            resamples=params.resamples,
+            seed=params.seed,
+        ),
+        "slices": slices.score(logits.argmax(axis=1) == labels, parts),
+    }
+    hashes = [predictions.text_hash(text) for text in texts]
+    tested = predictions.Predictions(rows, hashes, labels, logits, names, reviews.ordered)
+    with (
+        replacing(predicted) as written,
+        replacing(mistaken) as listed,
+        replacing(plots) as pictures,
+    ):
+        predictions.write(tested, written)
+        mistakes.write(tested, suspects, listed, flags=flags, suspects_flags=suspects_flags)
+        evaluation.write_plots(logits, labels, names, found, pictures)
+        write_json(details, found)
+        write_json(test_metrics, metrics.rounded(scores))
+    print(evaluation.summary(found))
+    print(f"mistakes and labels in doubt: {mistaken}")
 
 
 if __name__ == "__main__":

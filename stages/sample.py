@@ -1,6 +1,6 @@
 """Draw the seeded subsets that one training run can afford.
 
-python -m stages.sample data/tokenized data/sample
+python -m stages.sample data/tokenized data/audit.parquet data/sample
 """
 
 from pathlib import Path
@@ -9,7 +9,14 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
-from yelp_stars.data.sampling import describe_labels, draw_subsets, read_labels, write_rows
+from yelp_stars.data.sampling import (
+    Kind,
+    describe_labels,
+    draw_subsets,
+    read_excluded,
+    read_labels,
+    write_rows,
+)
 from yelp_stars.malloc import release_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing
@@ -39,15 +46,21 @@ class Params(StageParams):
     """Keep the label proportions in every subset; false draws as `Dataset.shuffle(seed)`."""
     allow_overlap: bool
     """Let validation and test rows overlap where both come from the test split."""
+    exclude: list[Kind]
+    """Rows of the train split to leave out, by the audit; duplicates are also the near ones."""
 
 
-def main(tokenized: Path, sampled: Path) -> None:
+def main(tokenized: Path, audited: Path, sampled: Path) -> None:
     params = load_params(Params, "sample")
     release_freed_memory()
     files = {split: tokenized / f"{split}.arrow" for split in ("train", "test")}
     labels = {split: read_labels(file) for split, file in files.items()}
     mapped = {split: arrow.read_mapped(file, verified=True) for split, file in files.items()}
     n_classes = len(arrow.label_names(mapped["train"][0].schema))
+    excluded = read_excluded(audited, len(labels["train"]), params.exclude)
+    if excluded is not None:
+        kinds = ", ".join(params.exclude)
+        print(f"excluded: {excluded.sum():,} of {len(excluded):,} rows of train ({kinds})")
     subsets = draw_subsets(
         labels["train"],
         labels["test"],
@@ -60,6 +73,7 @@ def main(tokenized: Path, sampled: Path) -> None:
         test_seed=params.test_seed,
         stratify=params.stratify,
         allow_overlap=params.allow_overlap,
+        excluded=excluded,
     )
     with replacing(sampled) as partial:
         partial.mkdir()

@@ -107,6 +107,7 @@ def main(
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import (
         arguments,
+        card,
         checkpoints,
         classifier,
         intermediate,
@@ -168,21 +169,24 @@ def main(
         seconds = time.monotonic() - started
         # Wait until every process has loaded the best checkpoint.
         trainer.accelerator.wait_for_everyone()
+        validated = trainer.predict(validation)
         if is_main_process:
             scores = record.validation_scores(trainer.state, params.load_best_model_at_end)
             with replacing(finetuned) as saved, replacing(plots) as drawn:
-                record.save_model(trainer.model, pretrained, saved, train.max_length)
+                record.save_model(
+                    trainer.model, pretrained, saved, train.max_length, train.truncation
+                )
+                fitted = record.save_calibration(validated, train.ordered, saved)
+                shown = params.model_dump(include=card.PARAMS)
+                card.write(trainer.model, train, scores, fitted, shown, sentences, saved)
                 record.write_plots(trainer.state, args, drawn)
                 write_json(validation_metrics, scores)
             # Not committed: durations differ on every run.
-            write_json(dvclive / "runtime.json", {"seconds": seconds, **bar.rates()})
-            print(
-                f"trained in {seconds:.0f} s, "
-                f"{bar.rates()['tokens_per_second']:,.0f} tokens/s; "
-                f"validation accuracy {scores['accuracy']:.3f} "
-                f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
-                f"on {scores['n']:,} rows"
+            write_json(
+                dvclive / "runtime.json",
+                {"seconds": seconds, **bar.rates(), "device": compute.device_name()},
             )
+            print(record.describe(seconds, bar.rates(), scores, fitted))
             checkpoints.remove_run(run_dir)
         # An early exit would abort the other processes.
         trainer.accelerator.wait_for_everyone()

@@ -118,7 +118,7 @@ def repo(finished_repo: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def sampled_project(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """A project in miniature up to its sample."""
-    from stages import download, sample, tokenize
+    from stages import audit, baseline, download, sample, tokenize
 
     project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
     commit(project)
@@ -131,7 +131,11 @@ def sampled_project(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: P
             data / "synthetic" / "sentences.tsv", data / "external", data / "raw", project / "m"
         )
         tokenize.main(data / "raw", *files, data / "tokenized")
-        sample.main(data / "tokenized", data / "sample")
+        audited = data / "audit.parquet"
+        audit.main(data / "raw", audited, project / "a")
+        sample.main(data / "tokenized", audited, data / "sample")
+        found = [data / "predictions" / name for name in ("baseline.parquet", "suspects.parquet")]
+        baseline.main(data / "raw", data / "sample", *found, project / "b")
     return project
 
 

@@ -51,8 +51,9 @@ TRAIN = (
 )  # fmt: skip
 TRAIN_OUTS = ("ft", "dvclive", "plots/training", "validation.json")
 EVALUATE = (
-    "python", "-m", "stages.evaluate", "data/raw", "data/sample", "ft", "p.parquet", "s.json",
-    "plots/test",
+    "python", "-m", "stages.evaluate", "data/raw", "data/sample", "ft",
+    "data/audit.parquet", "data/predictions/suspects.parquet", "p.parquet", "e.parquet",
+    "details.json", "plots/test", "s.json",
 )  # fmt: skip
 
 DEADLINE = 120  # seconds, for anything that a test waits for

@@ -85,7 +85,9 @@ def test_the_padding_share_is_that_of_the_padded_batches(lengths, batch_size, wi
 
 def write_sample(path: Path, lengths: list[int]) -> None:
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}
-    schema = arrow.make_schema(columns, ["bad", "good"], max_length=64)
+    schema = arrow.make_schema(
+        columns, ["bad", "good"], max_length=64, truncation="head", source=""
+    )
     ids = arrow.list_array(np.arange(sum(lengths)), np.array(lengths), pa.uint16())
     labels = pa.array(np.arange(len(lengths)) % 2)
     arrow.write(path, schema, [pa.record_batch([ids, labels], schema=schema)])

@@ -189,12 +189,13 @@ def test_every_make_command_exists():
 
 
 def test_every_stars_command_exists_with_its_arguments():
-    revisions = {"main", "slow", "other", "workspace", "HEAD", "HEAD:baseline"}
-    conditions = {"'accuracy", "<", "-0.01'"}
+    revisions = {"main", "slow", "slow2", "other", "workspace", "HEAD", "HEAD:baseline"}
+    conditions = {"'accuracy", "<", "-0.01'", "5"}
     arguments = {
         "use": PRESETS,
         "params": set(MODELS),
         "compare": revisions | conditions,
+        "plots": revisions,
     }
     for name, (command, rest) in occurrences(r"^ *stars ([a-z]+)((?: \S+)*)"):
         assert command in COMMANDS, (name, command)

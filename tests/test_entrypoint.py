@@ -57,10 +57,10 @@ def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
     assert seen == ["10", "10000"]
 
 
-@pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c")])
+@pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c", "d")])
 def test_a_wrong_number_of_paths_is_reported_with_the_usage(paths):
     assert fails_here(sample.main, *paths).startswith(
-        "usage: python -m stages.sample tokenized sampled (`dvc repro` runs it)"
+        "usage: python -m stages.sample tokenized audited sampled (`dvc repro` runs it)"
     )
 
 
@@ -191,7 +191,8 @@ def test_a_stage_that_has_finished_exits_with_0_whatever_arrives_then():
 
 
 KILLS = max(2, FUZZ_EXAMPLES // 125)  # of each stage: 2, and 40 in `make soak`
-SAMPLE = ("python", "-m", "stages.sample", "tokens", "sample")
+AUDIT = ("python", "-m", "stages.audit", "raw", "a.parquet", "a.json")
+SAMPLE = ("python", "-m", "stages.sample", "tokens", "a.parquet", "sample")
 
 
 @pytest.mark.slow
@@ -201,7 +202,13 @@ def test_a_stage_killed_at_any_time_is_silent_and_leaves_its_outs_complete_or_ab
 ):
     shutil.copytree(tokenizer_files, data_project / "models" / "external" / "tiny")
     rng = random.Random(time.time())
-    for command, outs in ((DOWNLOAD, ("raw", "m")), (TOKENIZE, ("tokens",)), (SAMPLE, ("sample",))):
+    commands = {
+        DOWNLOAD: ("raw", "m"),
+        AUDIT: ("a.parquet", "a.json"),
+        TOKENIZE: ("tokens",),
+        SAMPLE: ("sample",),
+    }
+    for command, outs in commands.items():
         started = time.monotonic()
         assert stopped(command, data_project, None, signal.SIGTERM) == 0
         seconds = time.monotonic() - started

@@ -5,7 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.scoring.metrics import confusion_matrix, decimals, per_class, rounded, scores
+from yelp_stars.scoring.metrics import (
+    calibration_bins,
+    confusion_matrix,
+    decimals,
+    per_class,
+    rounded,
+    scores,
+)
 
 ROWS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=60)
 
@@ -83,3 +90,18 @@ def test_per_class_scores_have_the_decimals_of_all_rows():
     for row in per_class(logits_of(predicted), labels, list("abcde")):
         for name in ("precision", "recall", "f1"):
             assert row[name] == round(row[name], decimals(30))
+
+
+def test_the_calibration_error_of_a_case_worked_by_hand():
+    # 0.6 twice, of which one is right, and 0.9, which is right: Guo et al. 2017, equation 3.
+    logits = np.log(np.array([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9]], np.float32))
+    found = scores(logits, np.array([0, 1, 1]))["calibration_error"]
+    assert found == pytest.approx(2 / 3 * 0.1 + 1 / 3 * 0.1)
+
+
+@pytest.mark.parametrize(
+    ("probability", "number"), [(1 / 3, 4), (0.4, 5), (0.41, 6), (1.0, 14), (0.5, 7)]
+)
+def test_a_bin_includes_its_upper_end(probability, number):
+    rest = (1 - probability) / 4
+    assert calibration_bins(np.array([[probability, *[rest] * 4]]))[0] == number

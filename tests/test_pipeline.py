@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
 COMMAND = re.compile(r"(?:[Rr]un|then| or) `((?:dvc|git|make|pip|stars|chmod|\{)[^`]*)`")
-DATA = ("data/raw", "data/tokenized", "data/sample")
+DATA = ("data/raw", "data/audit.parquet", "data/tokenized", "data/sample")
 
 
 def outs(repo: Path) -> dict[str, str]:
@@ -66,10 +66,14 @@ def test_a_second_repro_runs_nothing(repo):
         ("yelp_stars/data/readers.py", {"download"}),
         ("yelp_stars/data/unpacking.py", {"external", "download"}),
         ("yelp_stars/data/synthetic.py", {"download", "train"}),
-        ("yelp_stars/scoring/plots.py", {"train", "evaluate"}),
-        ("yelp_stars/scoring/metrics.py", {"baseline", "train", "evaluate"}),
+        ("yelp_stars/scoring/plots.py", {"train", "evaluate", "report"}),
+        ("yelp_stars/scoring/metrics.py", {"audit", "baseline", "train", "evaluate", "report"}),
+        ("yelp_stars/analysis/near_duplicates.py", {"audit"}),
         ("yelp_stars/analysis/label_errors.py", {"baseline"}),
+        ("yelp_stars/analysis/calibration.py", {"train", "evaluate"}),
+        ("yelp_stars/analysis/slices.py", {"evaluate", "report"}),
         ("yelp_stars/training/progress.py", {"train"}),
+        ("yelp_stars/report/page.html", {"report"}),
         ("yelp_stars/inference.py", {"evaluate"}),
         ("yelp_stars/cli.py", set()),
         ("data/synthetic/sentences.tsv", {"download", "train"}),
@@ -93,10 +97,13 @@ def test_the_bytecode_of_another_interpreter_changes_no_stage(repo, folder):
 @pytest.mark.parametrize(
     ("section", "values", "stages"),
     [
-        ("train", {"learning_rate": 5e-4}, {"train"}),
+        # The report shows all parameters.
+        ("train", {"learning_rate": 5e-4}, {"train", "report"}),
         ("train", {"num_train_epochs": 1.0}, set()),  # 1 and 1.0 are the same
-        ("download", {"seed": 1}, {"external", "download"}),
-        ("pretrained", {"source": "random", "seed": 1}, {"external", "pretrained"}),
+        ("download", {"seed": 1}, {"external", "download", "report"}),
+        ("audit", {"similarity": 0.9}, {"audit", "report"}),
+        ("evaluate", {"seed": 1}, {"evaluate", "report"}),
+        ("pretrained", {"source": "random", "seed": 1}, {"external", "pretrained", "report"}),
     ],
 )
 def test_a_parameter_changes_exactly_the_stages_that_read_it(repo, section, values, stages):
@@ -115,8 +122,8 @@ def test_a_comment_in_sample_runs_sample_alone_as_its_result_is_the_same(repo):
 def test_other_reviews_run_everything_but_the_checkpoint(repo):
     edit(repo, "download", seed=1)
     output = run("dvc", "repro", cwd=repo)
-    rerun = ["external", "download", "tokenize", "sample", "baseline", "train", "evaluate"]
-    assert ran(output) == rerun
+    rerun = ["external", "download", "audit", "tokenize", "sample", "baseline", "train", "evaluate"]
+    assert ran(output) == [*rerun, "report"]
 
 
 def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
@@ -170,7 +177,8 @@ def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, m
     for command in re.findall("`([^`]+)`", message):
         run(*command.split(), cwd=repo)
     assert weights.read_bytes() == expected
-    assert {**outs(repo), "dvclive": None} == {**before, "dvclive": None}  # durations
+    durations = {"dvclive": None, "reports/index.html": None}
+    assert {**outs(repo), **durations} == {**before, **durations}
     assert would_run(repo) == set()
 
 
@@ -227,7 +235,7 @@ def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_
     experiment, *comparisons = cli.NEXT
     assert experiment == "dvc exp run -S train.learning_rate=5e-5"
     output = run(*experiment.split(), "-n", "slower", cwd=repo)
-    assert ran(output) == ["train", "evaluate"]
+    assert ran(output) == ["train", "evaluate", "report"]
     for command in comparisons:
         run(*command.split(), cwd=repo)
     table = run("dvc", "exp", "show", "--csv", cwd=repo).splitlines()
@@ -334,10 +342,13 @@ FOLLOWED = {
     "git checkout {}": (
         "test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line"
     ),
-    "git fetch --unshallow": "test_in_a_shallow_clone_the_advice_brings_the_revision",
-    "dvc exp list": "test_a_revision_is_compared_with_the_workspace_an_experiment_and_a_baseline",
+    "git fetch --unshallow": "test_a_shallow_clone_says_so_and_its_advice_brings_the_revision",
+    "dvc exp list": "test_experiments_of_dvc_are_compared_by_name",
+    "dvc repro download": "test_the_advice_about_missing_texts_brings_them",
     "git lfs pull": None,  # needs git-lfs and a server
-    "pip install -e '.[cluster]'": None,  # needs the package index
+    **dict.fromkeys(
+        ["pip install -e '.[cluster]'", "pip install -e '.[plots]'"]
+    ),  # the package index
 }
 
 

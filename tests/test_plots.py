@@ -1,6 +1,7 @@
 """Pictures: the same bytes for the same numbers, no markup from names."""
 
 import numpy as np
+import pytest
 
 from yelp_stars.scoring import plots
 
@@ -32,3 +33,28 @@ def test_curves_without_a_point_are_drawn(tmp_path):
     empty = {"train/loss": [], "validation/loss": [], "validation/accuracy": []}
     plots.draw_training_curves(empty, tmp_path / "empty.svg")
     assert (tmp_path / "empty.svg").read_text("utf-8").rstrip().endswith("</svg>")
+
+
+ROWS = [
+    {"slice": "<script>alert(1)</script> $x^2$", "accuracy": 0.5, "low": 0.2, "high": 0.9, "n": 5},
+    {"slice": "b" * 40, "accuracy": 1.0, "low": 0.8, "high": 1.0, "n": 5},
+]
+BIN = {"probability": 0.6, "accuracy": 0.5, "low": 0.2, "high": 0.9, "n": 5}
+
+
+@pytest.mark.parametrize(
+    ("draw", "values"),
+    [
+        (plots.draw_slices, (ROWS, {"value": 0.6, "low": 0.5, "high": 0.7})),
+        (plots.draw_slices, ([], {"value": 0.6, "low": 0.5, "high": 0.7})),
+        (plots.draw_calibration, ({"before": [BIN], "after": [BIN, BIN]},)),
+        (plots.draw_risk_coverage, ([{"to_a_person": 0.1 * n, **BIN} for n in range(3)],)),
+    ],
+)
+def test_pictures_of_an_evaluation_have_the_same_bytes_and_escape_names(tmp_path, draw, values):
+    for name in ("a.svg", "b.svg"):
+        draw(*values, tmp_path / name)
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert text == (tmp_path / "b.svg").read_text("utf-8")
+    assert "<script" not in text
+    assert "<dc:date>" not in text

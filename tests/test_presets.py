@@ -12,8 +12,9 @@ from yelp_stars.pipeline.params import stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.presets import affected, closest_preset, describe, find_presets
 
-ALL = "download, pretrained, tokenize, sample, baseline, train, evaluate"
+ALL = "download, audit, pretrained, tokenize, sample, baseline, train, evaluate, report"
 MODELS = stage_models()
+SECTIONS = ALL.removesuffix(", report")  # it has no parameters
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
 
 
@@ -111,7 +112,7 @@ def test_using_a_preset_names_the_stages_that_will_run(repo):
     edit(repo, "sample", train_size=50)
     (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
     output = run("stars", "use", "fewer", cwd=repo)
-    assert output.endswith("`dvc repro` will run: sample, baseline, train, evaluate\n")
+    assert output.endswith("`dvc repro` will run: sample, baseline, train, evaluate, report\n")
 
 
 @pytest.mark.slow
@@ -134,7 +135,11 @@ def test_a_preset_can_be_used_without_activating_the_environment(repo):
     [
         ({"train"}, ["train", "evaluate"]),
         ({"sample"}, ["sample", "baseline", "train", "evaluate"]),
-        ({"download"}, ["download", "tokenize", "sample", "baseline", "train", "evaluate"]),
+        ({"audit"}, ["audit", "sample", "baseline", "train", "evaluate"]),
+        (
+            {"download"},
+            ["download", "audit", "tokenize", "sample", "baseline", "train", "evaluate"],
+        ),
         ({"pretrained"}, ["pretrained", "tokenize", "sample", "baseline", "train", "evaluate"]),
         ({"evaluate", "tokenize"}, ["tokenize", "sample", "baseline", "train", "evaluate"]),
         (set(), []),
@@ -142,7 +147,7 @@ def test_a_preset_can_be_used_without_activating_the_environment(repo):
 )
 def test_a_change_affects_its_stage_and_those_after_it(changed, rerun, monkeypatch):
     monkeypatch.chdir(ROOT)
-    assert affected(changed) == rerun
+    assert affected(changed) == ([*rerun, "report"] if rerun else [])
 
 
 def rows(shown: str) -> list[tuple[bool, str, str]]:
@@ -223,7 +228,7 @@ def test_a_long_value_is_cut(quickstart_project, capsys):
 
 
 def test_an_unknown_section_is_reported(quickstart_project):
-    message = f"error: no section 'trian'; the sections are {ALL}"
+    message = f"error: no section 'trian'; the sections are {SECTIONS}"
     assert stars("params", "trian") == message
 
 

@@ -17,8 +17,10 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_utils import PredictionOutput
 
 from benchmarks.workspace import commit
+from yelp_stars.analysis import calibration
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.training import record
 
@@ -172,7 +174,7 @@ def padding_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
 
 def test_the_saved_model_loads_with_a_tokenizer_that_obeys_its_caller(padding_checkpoint, tmp_path):
     model = AutoModelForSequenceClassification.from_pretrained(padding_checkpoint, num_labels=5)
-    record.save_model(model, padding_checkpoint, tmp_path / "ft", max_length=32)
+    record.save_model(model, padding_checkpoint, tmp_path / "ft", 32, "head")
     loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "ft")
     assert loaded.config.num_labels == 5
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "ft")
@@ -286,3 +288,19 @@ def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(fold
     run("bash", "-c", advice, cwd=folder)
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     live.close()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_calibration_of_the_validation_rows_is_beside_the_model(tmp_path, ordered):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 100)
+    logits = rng.normal(size=(100, 3)).astype(np.float32) + 2 * np.eye(3, dtype=np.float32)[labels]
+    fitted = record.save_calibration(PredictionOutput(logits, labels, {}), ordered, tmp_path)
+    assert fitted == calibration.fit(logits, labels, ordered) == calibration.read(tmp_path)
+    scores = {"n": 500, "accuracy": 0.76, "accuracy_low": 0.721, "accuracy_high": 0.795}
+    first, line = record.describe(1.4, {"tokens_per_second": 2000.0}, scores, fitted).splitlines()
+    assert first == (
+        "trained in 1 s, 2,000 tokens/s; validation accuracy 0.760 [0.721, 0.795] on 500 rows"
+    )
+    assert f"temperature {fitted.temperature}: " in line
+    assert "as synthetic reviews are" in line

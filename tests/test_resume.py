@@ -222,7 +222,7 @@ def test_train_and_evaluate_stopped_at_any_time_are_silent_and_leave_nothing(tra
         assert stopped(command, train_project, None, signal.SIGTERM)[0] == 0
 
 
-EVALUATION = (EVALUATE, ("p.parquet", "s.json", "plots/test"))
+EVALUATION = (EVALUATE, ("p.parquet", "e.parquet", "details.json", "plots/test", "s.json"))
 
 
 def stopped(

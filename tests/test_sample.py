@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers import edit, fails_here, run
 
@@ -9,13 +10,15 @@ from stages.sample import main
 from yelp_stars.data import arrow
 from yelp_stars.data.sampling import permutation
 
-PATHS = ("data/tokenized", "data/sample")
+PATHS = ("data/tokenized", "data/audit.parquet", "data/sample")
 COLUMNS = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
 
 
 def write_tokenized(path, rows: int) -> None:
     """Row number n has the label n % 5 and the ids n, n, … (n % 4 times)."""
-    schema = arrow.make_schema(COLUMNS, list("abcde"), max_length=32)
+    schema = arrow.make_schema(
+        COLUMNS, list("abcde"), max_length=32, truncation="head", source="files"
+    )
     batches = []
     for start, stop in arrow.batch_ranges(rows):
         numbers = np.arange(start, stop)
@@ -24,12 +27,22 @@ def write_tokenized(path, rows: int) -> None:
     arrow.write(path, schema, batches)
 
 
+def write_audit(path, train: int, test: int) -> None:
+    """Every 10th row leaks, every 11th is a duplicate, every 12th nearly one, 13th, 14th."""
+    rows = np.concatenate([np.arange(train), np.arange(test)])
+    flags = ("leak", "duplicate", "near_duplicate", "conflict", "short")
+    columns = {flag: rows % number == 0 for number, flag in enumerate(flags, 10)}
+    split = ["train"] * train + ["test"] * test
+    pq.write_table(pa.table({"split": split, "row": rows, **columns}), path)
+
+
 @pytest.fixture
 def tokenized_project(data_project):
     """A project with token ids: the working folder."""
     (data_project / "data" / "tokenized").mkdir()
     write_tokenized(data_project / "data" / "tokenized" / "train.arrow", 5500)
     write_tokenized(data_project / "data" / "tokenized" / "test.arrow", 1200)
+    write_audit(data_project / "data" / "audit.parquet", 5500, 1200)
     return data_project
 
 
@@ -61,6 +74,66 @@ def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
         assert table["input_ids"].type == pa.list_(pa.uint16())
     drawn = [set(arrow.column(tables[name], "row").tolist()) for name in ("train", "validation")]
     assert not drawn[0] & drawn[1]
+
+
+def rows_of(project, **values) -> dict[str, list[int]]:
+    edit(project, "sample", **values)
+    main(*(project / path for path in PATHS))
+    return {name: table["row"].to_pylist() for name, table in sampled(project).items()}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "numbers"),
+    [
+        (["leaks"], [10]),
+        (["duplicates"], [11, 12]),
+        (["conflicts"], [13]),
+        (["short"], [14]),
+        (["short", "leaks", "duplicates", "conflicts"], [10, 11, 12, 13, 14]),
+    ],
+)
+def test_rows_of_the_excluded_kinds_are_drawn_from_train_no_more(
+    tokenized_project, capsys, kinds, numbers
+):
+    kept = [row for row in range(5500) if all(row % number for number in numbers)]
+    drawn = rows_of(tokenized_project, train_size="all", validation_size=300, exclude=kinds)
+    assert sorted(drawn["train"] + drawn["validation"]) == kept
+    line = f"excluded: {5500 - len(kept):,} of 5,500 rows of train ({', '.join(kinds)})"
+    assert capsys.readouterr().out.splitlines()[0] == line
+
+
+def test_test_rows_are_never_excluded(tokenized_project):
+    kinds = ["leaks", "duplicates", "conflicts", "short"]
+    values = {"test_size": 700, "validation_size": 500, "validation_from": "test"}
+    values["allow_overlap"] = True
+    before = rows_of(tokenized_project, **values)
+    after = rows_of(tokenized_project, **values, exclude=kinds)
+    assert (after["test"], after["validation"]) == (before["test"], before["validation"])
+    assert after["train"] != before["train"]
+
+
+def test_without_exclusions_the_audit_is_not_read(tokenized_project):
+    drawn = rows_of(tokenized_project)
+    (tokenized_project / "data" / "audit.parquet").unlink()
+    assert rows_of(tokenized_project) == drawn
+
+
+def test_a_missing_or_damaged_audit_or_one_of_other_rows_is_one_line(tokenized_project):
+    edit(tokenized_project, "sample", exclude=["short"])
+    file = tokenized_project / "data" / "audit.parquet"
+    damaged = (
+        "'data/audit.parquet' is damaged, or of other data; run `chmod u+w data/audit.parquet`"
+    )
+    write_audit(file, 5499, 1200)
+    assert fails_here(main, *PATHS) == f"{damaged}, then `dvc repro`"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert fails_here(main, *PATHS) == f"{damaged}, then `dvc repro`"
+    pq.write_table(pa.table({"split": ["train"] * 5500}), file)
+    assert fails_here(main, *PATHS) == f"{damaged}, then `dvc repro`"
+    file.unlink()
+    message = fails_here(main, *PATHS)
+    assert message == "no file 'data/audit.parquet'; run `dvc repro` or `dvc pull`"
+    assert not (tokenized_project / "data" / "sample").exists()
 
 
 def test_a_second_run_writes_the_same_bytes(tokenized_project):

@@ -111,6 +111,57 @@ def test_validation_is_disjoint_from_train_and_the_same_for_any_size(
     assert len(other["train"].rows) == 100 - validation_size
 
 
+@given(
+    excluded=st.lists(st.booleans(), min_size=100, max_size=100).map(np.array),
+    sizes=st.tuples(st.integers(1, 60), st.integers(1, 40)), stratify=st.booleans(),
+    validation_from=st.sampled_from(["train", "test"]),
+)  # fmt: skip
+def test_excluded_rows_are_skipped_and_all_others_keep_their_order(
+    excluded, sizes, stratify, validation_from
+):
+    labels = np.arange(100) % 5
+    values = {"stratify": stratify, "validation_from": validation_from, "allow_overlap": True}
+    values |= {"train_size": sizes[0], "validation_size": sizes[1]}
+    try:
+        drawn = draw(labels, labels, **values, excluded=excluded)
+    except UserError:
+        left = 100 - excluded.sum()
+        needed = sizes[0] + (sizes[1] if validation_from == "train" else 0)
+        assert left < max(2, needed)
+        return
+    before = draw(labels, labels, **values)
+    assert drawn["test"].rows.tolist() == before["test"].rows.tolist()
+    train, validation = drawn["train"].rows, drawn["validation"].rows
+    assert not excluded[train].any()
+    if validation_from == "train":
+        assert not excluded[validation].any()
+        assert not np.intersect1d(train, validation).size
+    else:
+        assert validation.tolist() == before["validation"].rows.tolist()
+    order = permutation(labels, 1, stratify).tolist()
+    assert train.tolist() == sorted(train.tolist(), key=order.index)
+    larger = draw(labels, labels, **{**values, "train_size": "all"}, excluded=excluded)
+    assert train.tolist() == larger["train"].rows[: len(train)].tolist()
+    assert len(larger["train"].rows) == 100 - excluded.sum() - (
+        len(validation) if validation_from == "train" else 0
+    )
+
+
+@pytest.mark.parametrize("left", [0, 1, 12, 25])
+def test_too_few_rows_after_exclusions_are_reported_with_what_fits(left):
+    excluded = np.arange(50) >= left
+    with pytest.raises(UserError) as caught:
+        draw(FIFTY, FIFTY, excluded=excluded)
+    message = str(caught.value)
+    found = f"data/raw has 50 train and 50 test rows, of which sample.exclude removes {50 - left} "
+    assert message.startswith(found)
+    if left < 2:
+        assert message.endswith("too few are left; set sample.exclude to fewer kinds, or []")
+        draw(FIFTY, FIFTY)
+    else:
+        draw(FIFTY, FIFTY, excluded=excluded, **advised(message))
+
+
 def test_each_subset_names_its_split():
     subsets = draw(FIFTY, FIFTY)
     assert {name: subset.split for name, subset in subsets.items()} == {

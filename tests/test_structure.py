@@ -127,7 +127,12 @@ def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
 
 @pytest.mark.parametrize("name", STAGES)
 def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_description(name):
-    sections = ["download", "pretrained"] if name == "external" else [name]
+    # `external` hashes what two sections name; the report shows all of them.
+    several = {
+        "external": ["download", "pretrained"],
+        "report": [name for name in STAGES if name in MODELS],
+    }
+    sections = several.get(name, [name])
     assert STAGES[name]["params"] == sections
     documentation = importlib.import_module(f"stages.{name}").__doc__
     assert documentation.splitlines()[0] == f"{STAGES[name]['desc']}."
@@ -207,6 +212,7 @@ def test_the_notebook_preset_is_the_notebook():
         "test_seed": 64,
         "stratify": False,
         "allow_overlap": True,
+        "exclude": [],
     }
     train = notebook["train"]
     assert (train["per_device_train_batch_size"], train["per_device_eval_batch_size"]) == (16, 8)
@@ -278,7 +284,7 @@ def test_imports_inside_functions_are_rare():
         for path in SCRIPTS + LIBRARY
         for node in nodes_in_functions(path, ast.Import, ast.ImportFrom)
     ]
-    assert len(late) <= 15, late  # one or two of each stage and command that computes
+    assert len(late) <= 22, late  # one to three of each stage and command that computes
 
 
 def test_no_class_is_inside_a_function():

@@ -30,7 +30,8 @@ def without_dropout(project) -> None:
 def draw_48_rows(project) -> None:
     """A sample that batches of 16 divide evenly."""
     edit(project, "sample", train_size=48)
-    sample.main(project / "data" / "tokenized", project / "data" / "sample")
+    data = project / "data"
+    sample.main(data / "tokenized", data / "audit.parquet", data / "sample")
 
 
 def test_frozen_layers_require_frozen_embeddings(project):
@@ -140,7 +141,7 @@ def test_curves_arguments_and_state_are_kept_without_times_and_locations(train_p
     live = train_project / "dvclive"
     assert (live / "plots" / "metrics" / "train" / "loss.tsv").is_file()
     runtime = json.loads((live / "runtime.json").read_text())
-    assert {*runtime} == {"seconds", "steps_per_second", "tokens_per_second"}
+    assert {*runtime} == {"seconds", "steps_per_second", "tokens_per_second", "device"}
     scores = json.loads((train_project / "validation.json").read_text())
     assert scores["n"] == 20
     assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
@@ -214,7 +215,9 @@ def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_proje
     path = train_project / "data" / "sample" / "train.arrow"
     table = arrow.read(path)
     columns = {name: table.schema.field(name).type for name in table.column_names}
-    schema = arrow.make_schema(columns, ["a", "b"], max_length=arrow.max_length(table.schema))
+    schema = arrow.make_schema(
+        columns, ["a", "b"], max_length=arrow.max_length(table.schema), truncation="head", source=""
+    )
     two = table.filter(pc.less(table["label"], 2)).combine_chunks()
     path.unlink()
     arrow.write(path, schema, two.to_batches())

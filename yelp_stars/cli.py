@@ -24,12 +24,14 @@ SCORES = {
     "within_one": "within one star",
     "quadratic_kappa": "quadratic kappa",
     "loss": "log loss",
+    "calibration_error": "calibration error",
 }
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
 BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "models/finetuned": "the model",
     "data/predictions/test.parquet": "label and logits of every test review",
+    "data/predictions/errors.parquet": "mistakes, and training labels in doubt",
     "plots/training/training.svg": "picture: loss and validation accuracy",
     "plots/test/confusion.svg": "picture: confusion matrix",
 }
@@ -51,6 +53,7 @@ def in_project() -> None:
       stars use cpu               copy presets/cpu.yaml over params.yaml
       stars params train          what the parameters of a section mean
       stars compare main slow     is the second run better, and how sure is that?
+      stars plots main slow       their curves in one picture
     """  # noqa: D301
     if not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
         raise UserError(
@@ -162,8 +165,11 @@ def compare(
         list[str], typer.Argument(help="Revisions, experiments, or workspace; REV:baseline")
     ],
     margin: Annotated[
-        float, typer.Option(min=0, max=1, help="Accuracies closer than this are equivalent")
+        float, typer.Option(help="Accuracies closer than this are equivalent")
     ] = 0.01,
+    texts: Annotated[
+        int, typer.Option(min=0, help="Print so many reviews of each kind of change")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request")
@@ -175,25 +181,47 @@ def compare(
 ) -> None:
     """Compare the test predictions of two or more runs, row by row.
 
-    Is the second better than the first, how sure is that, and what changed? With more than two,
-    also a ranking.
+    Is the second better than the first, how sure is that, and what changed? More than two are
+    ranked; those that differ only in their seeds are one group.
 
     \b
     Examples:
       stars compare main workspace
+      stars compare main slow --texts 5
       stars compare HEAD:baseline HEAD
       stars compare main slow --fail-if 'accuracy < -0.01'
     """  # noqa: D301
     from yelp_stars import comparison
 
-    if len(revisions) < 2:
-        raise UserError("name two revisions, such as `stars compare main workspace`")
     failed = comparison.run(
-        revisions, margin=margin, as_json=as_json, as_markdown=as_markdown, fail_if=fail_if
+        revisions,
+        margin=margin,
+        texts=texts,
+        as_json=as_json,
+        as_markdown=as_markdown,
+        fail_if=fail_if,
     )
     if failed:
         print(f"{fail_if} holds: exit code 3", file=sys.stderr)
         raise typer.Exit(3)
+
+
+@app.command()
+def plots(
+    revisions: Annotated[
+        list[str] | None, typer.Argument(help="Revisions or experiments to draw together")
+    ] = None,
+) -> None:
+    """Draw the plots of the last run, or of several, in a page that opens without a network.
+
+    \b
+    Examples:
+      stars plots
+      stars plots main slow
+    """  # noqa: D301
+    from yelp_stars import offline_plots
+
+    offline_plots.run(revisions or [])
 
 
 def main() -> None:

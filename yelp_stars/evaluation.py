@@ -1,49 +1,67 @@
-"""What an evaluation leaves behind: predictions, tables for `dvc plots`, a picture."""
+"""What an evaluation leaves behind: tables for `dvc plots`, pictures, a summary to print."""
 
 import csv
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
-from yelp_stars.analysis import predictions
-from yelp_stars.data import arrow
+from yelp_stars.analysis.intervals import Estimate
 from yelp_stars.scoring import metrics, plots
 
-
-def write_predictions(raw: Path, table: pa.Table, logits: np.ndarray, path: Path) -> None:
-    """Write what the model says about the rows of a sample that was drawn from `raw`."""
-    rows = arrow.column(table, "row")
-    predictions.write(
-        predictions.Predictions(
-            rows,
-            predictions.text_hashes(raw, rows),
-            arrow.column(table, "label"),
-            logits,
-            arrow.label_names(table.schema),
-            arrow.ordered(table.schema),
-        ),
-        path,
-    )
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mae": "mean error in stars",
+    "within_one": "within one star",
+    "quadratic_kappa": "quadratic kappa",
+    "loss": "log loss",
+    "calibration_error": "calibration error",
+}
 
 
 def write_plots(
-    logits: np.ndarray, labels: np.ndarray, names: list[str], title: str, folder: Path
+    logits: np.ndarray, labels: np.ndarray, names: list[str], details: dict[str, Any], folder: Path
 ) -> None:
-    """Write the confusion matrix and the scores of each class, as tables and as a picture."""
+    """Write tables and pictures: confusion, classes, slices, calibration, risk and coverage.
+
+    `details` are those of `yelp_stars.analysis.estimates`, with the slices.
+    """
     folder.mkdir()
     predicted = logits.argmax(axis=1)
-    _write_csv(
-        folder / "confusion.csv",
-        [
+    tables = {
+        "confusion": [
             {"actual": names[label], "predicted": names[guess]}
             for label, guess in zip(labels, predicted, strict=True)
         ],
-    )
-    _write_csv(folder / "per_class.csv", metrics.per_class(logits, labels, names))
+        "per_class": metrics.per_class(logits, labels, names),
+        "slices": [
+            {"slice": part["name"], **_columns(part["accuracy"], "accuracy")}
+            for part in details["slices"]
+            if part["accuracy"]["n"]
+        ],
+        "calibration": [
+            {"temperature": when, **row}
+            for when, rows in details["calibration"]["bins"].items()
+            for row in rows
+        ],
+        "risk_coverage": [
+            {"to_a_person": point["to_a_person"], **_columns(point, "accuracy")}
+            for point in details["risk_coverage"]["points"]
+        ],
+    }
+    for name, rows in tables.items():
+        _write_csv(folder / f"{name}.csv", rows)
+    title = f"accuracy {_written(details['scores']['accuracy'])}"
     counts = metrics.confusion_matrix(logits, labels)
     plots.draw_confusion_matrix(counts, names, title, folder / "confusion.svg")
+    plots.draw_slices(tables["slices"], details["scores"]["accuracy"], folder / "slices.svg")
+    plots.draw_calibration(details["calibration"]["bins"], folder / "calibration.svg")
+    plots.draw_risk_coverage(tables["risk_coverage"], folder / "risk_coverage.svg")
+
+
+def _columns(found: Estimate, name: str) -> dict[str, Any]:
+    return {name: found["value"], "low": found["low"], "high": found["high"], "n": found["n"]}
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -51,3 +69,44 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
+
+
+def summary(details: dict[str, Any]) -> str:
+    """Lines for the terminal: scores, calibration, ranges, slices that are worse."""
+    calibration, ranges = details["calibration"], details["ranges"]
+    error, covered = calibration["calibration_error"], ranges["coverage"]
+    worse = [part for part in details["slices"] if part["worse"]]
+    point = details["risk_coverage"]["points"][-1]
+    lines = [
+        *(f"{TITLES[name]}: {_written(found)}" for name, found in details["scores"].items()),
+        f"with the temperature {calibration['temperature']}, fitted on "
+        f"{calibration['fitted_on']:,} validation rows, the calibration error is "
+        f"{_written(error['after'])}",
+        f"ranges that should hold {ranges['promised']:.0%} of the labels hold {_written(covered)}; "
+        f"they are {_digits(ranges['mean_width'], 'value')} classes wide",
+    ]
+    if covered["high"] < ranges["promised"]:
+        lines.append(
+            "  fewer: the validation rows are easier than the test rows, as synthetic reviews are, "
+            "which share sentences with those to train on"
+        )
+    lines.append(
+        f"if a person checks the least sure {point['to_a_person']:.0%}: accuracy {_written(point)}"
+    )
+    lines += [
+        f"worse than the rest: {part['name']} ({part['meaning']}), accuracy "
+        f"{_written(part['accuracy'])}; the rest {_digits(part['accuracy_of_the_rest'], 'value')}"
+        for part in worse
+    ] or ["no slice is worse than the rest by more than chance"]
+    return "\n".join(lines)
+
+
+def _written(found: Estimate) -> str:
+    if found["value"] is None:
+        return f"undefined on {found['n']:,} rows"
+    low, value, high = (_digits(found, key) for key in ("low", "value", "high"))
+    return f"{value} [{low}, {high}] on {found['n']:,} rows"
+
+
+def _digits(found: Estimate, key: str) -> str:
+    return f"{found[key]:.{metrics.decimals(found['n'])}f}"

@@ -69,6 +69,18 @@ def max_length(schema: pa.Schema) -> int:
     return length
 
 
+def truncation(schema: pa.Schema) -> str:
+    """Which tokens were kept of longer texts: head, tail or head_tail."""
+    kept: str = json.loads(schema.metadata[b"truncation"])
+    return kept
+
+
+def source(schema: pa.Schema) -> str:
+    """Where the reviews are from: "synthetic", "files", or a repository of the Hub."""
+    name: str = json.loads(schema.metadata[b"source"])
+    return name
+
+
 def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:
     """Write record batches as one IPC stream."""
     checksum, coming = _schema_checksum(schema), iter(batches)

@@ -167,10 +167,14 @@ def unescape(text: str) -> str:
 
 
 def write_reviews(
-    path: Path, reviews: Reviews, label_names: list[str], ordered: bool = True
+    path: Path,
+    reviews: Reviews,
+    label_names: list[str],
+    ordered: bool = True,
+    source: str = "files",
 ) -> None:
     """Write (label, text) rows as an Arrow file, one record batch in memory at a time."""
-    schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered)
+    schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, source=source)
 
     def batches() -> Iterator[pa.RecordBatch]:
         labels: list[int] = []

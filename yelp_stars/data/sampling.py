@@ -1,12 +1,14 @@
 """Seeded samples that are prefixes of one permutation, and disjoint where promised."""
 
 import mmap
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from yelp_stars.data import arrow
@@ -15,6 +17,15 @@ from yelp_stars.pipeline.errors import UserError
 # Every row drawn keeps some pages of the file in memory (up to 64 kB): release them often enough
 # to stay below 130 MB.
 RELEASE_BATCHES = 2
+
+# The flags of the audit that each kind of excluded rows has.
+Kind = Literal["leaks", "duplicates", "conflicts", "short"]
+EXCLUDED: dict[Kind, list[str]] = {
+    "leaks": ["leak"],
+    "duplicates": ["duplicate", "near_duplicate"],
+    "conflicts": ["conflict"],
+    "short": ["short"],
+}
 
 
 class Subset(NamedTuple):
@@ -62,11 +73,9 @@ def stratified_positions(k: np.ndarray, label: int, counts: list[int]) -> np.nda
 
 
 def take(order: np.ndarray, size: int | str, without: np.ndarray | None = None) -> np.ndarray:
-    """The first `size` rows of `order`, or all, that are not in `without`."""
+    """The first `size` rows of `order`, or all, except those that the mask `without` marks."""
     if without is not None:
-        taken = np.zeros(len(order), bool)
-        taken[without] = True
-        order = order[~taken[order]]
+        order = order[~without[order]]
     return order if size == "all" else order[: int(size)].copy()  # a view would keep all of it
 
 
@@ -74,18 +83,24 @@ def check_sizes(
     n_train: int,
     n_test: int,
     *,
+    n_excluded: int = 0,
     train_size: int | str,
     validation_size: int,
     validation_from: Literal["train", "test"],
     test_size: int | str,
     allow_overlap: bool,
 ) -> None:
-    """Check that two splits of so many rows are large enough.
+    """Check that two splits of so many rows are large enough, without the excluded train rows.
 
     Raises:
         UserError: with every size that does not fit, and sizes that do.
     """
     found = f"data/raw has {n_train} train and {n_test} test rows"
+    if n_excluded:
+        found += f", of which sample.exclude removes {n_excluded} train rows"
+    n_train -= n_excluded
+    if n_train < 2 <= n_train + n_excluded and n_test:
+        raise UserError(f"{found}, so too few are left; set sample.exclude to fewer kinds, or []")
     if n_train < 2 or n_test < 1:
         raise UserError(f"{found}, too few to train, validate and test on; get more reviews")
     from_train = validation_from == "train"
@@ -127,12 +142,14 @@ def draw_subsets(
     test_seed: int,
     stratify: bool,
     allow_overlap: bool,
+    excluded: np.ndarray | None = None,
 ) -> dict[str, Subset]:
     """Choose the rows of train, validation and test, given the labels of the two splits.
 
     Validation rows from `train` are set aside first: they stay the same for any `train_size`.
     With two seeds they are missing from the rest at random, so that its prefixes are stratified
-    only approximately.
+    only approximately. So they are without the rows that the mask `excluded` marks, which are
+    skipped in the same order of all train rows.
 
     Raises:
         UserError: if sizes exceed the data, or subsets overlap without permission.
@@ -140,15 +157,20 @@ def draw_subsets(
     check_sizes(
         len(train),
         len(test),
+        n_excluded=0 if excluded is None else int(excluded.sum()),
         train_size=train_size,
         validation_size=validation_size,
         validation_from=validation_from,
         test_size=test_size,
         allow_overlap=allow_overlap,
     )
-    source = train if validation_from == "train" else test
-    validation = take(permutation(source, validation_seed, stratify), validation_size)
-    held_out = validation if validation_from == "train" else None
+    from_train = validation_from == "train"
+    order = permutation(train if from_train else test, validation_seed, stratify)
+    validation = take(order, validation_size, excluded if from_train else None)
+    held_out = excluded
+    if from_train:
+        held_out = np.zeros(len(train), bool) if excluded is None else excluded.copy()
+        held_out[validation] = True
     subsets = {
         "train": Subset(
             "train",
@@ -165,6 +187,38 @@ def draw_subsets(
                 f"sample.validation_from to 'train', or sample.allow_overlap to true"
             )
     return subsets
+
+
+def read_excluded(audited: Path, rows: int, kinds: Sequence[Kind]) -> np.ndarray | None:
+    """Whether each of the `rows` train rows is of one of the `kinds`, by the audit; None for none.
+
+    Raises:
+        UserError: if the audit is missing, damaged, or of other data.
+    """
+    if not kinds:
+        return None
+    flags = [flag for kind in kinds for flag in EXCLUDED[kind]]
+    try:
+        table = pq.read_table(
+            audited, columns=["split", "row", *flags], page_checksum_verification=True
+        )
+        table = table.filter(pa.compute.equal(table["split"], "train"))
+        found = np.zeros(rows, bool)
+        if not np.array_equal(table["row"].to_numpy(), np.arange(rows)):
+            raise ValueError
+        for flag in flags:
+            found |= table[flag].to_numpy()
+    except FileNotFoundError:
+        raise UserError(f"no file {str(audited)!r}; run `dvc repro` or `dvc pull`") from None
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        # An out is a hard link into DVC's cache: see yelp_stars/data/arrow.py.
+        raise UserError(
+            f"{str(audited)!r} is damaged, or of other data; run "
+            f"`chmod u+w {shlex.quote(str(audited))}`, then `dvc repro`"
+        ) from None
+    return found
 
 
 def describe_labels(labels: np.ndarray, n_classes: int) -> str:

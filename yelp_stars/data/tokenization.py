@@ -133,7 +133,12 @@ def tokenize_file(
     columns = {"input_ids": pa.list_(dtype), "label": pa.int64(), "row": pa.int64()}
     raw = arrow.read_schema(source)
     schema = arrow.make_schema(
-        columns, arrow.label_names(raw), ordered=arrow.ordered(raw), max_length=max_length
+        columns,
+        arrow.label_names(raw),
+        ordered=arrow.ordered(raw),
+        max_length=max_length,
+        truncation=truncation,
+        source=arrow.source(raw),
     )
     rows = tokens = n_truncated = 0
     labels: deque[pa.Array] = deque()

@@ -12,6 +12,7 @@ from yelp_stars.modeling.refusing import Refusing
 from yelp_stars.pipeline.errors import UserError, quoted
 
 Truncation = Literal["head", "tail", "head_tail"]
+TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut
 
 # Of a JSON file. The vocabularies of 250,000 pieces have 10 to 35 MB.
 MAX_BYTES = {"config.json": 1_000_000, "tokenizer.json": 64_000_000, "vocab.json": 64_000_000}

@@ -29,6 +29,8 @@ class ReviewDataset(Dataset[dict[str, Any]]):
         self.label_names = arrow.label_names(table.schema)
         self.ordered = arrow.ordered(table.schema)
         self.max_length = arrow.max_length(table.schema)
+        self.truncation = arrow.truncation(table.schema)
+        self.source = arrow.source(table.schema)
         self._labels = arrow.column(table, "label")
         self._ids = arrow.ListColumn(table["input_ids"])
         self._order = np.arange(len(table)) if order is None else order
@@ -49,6 +51,14 @@ class ReviewDataset(Dataset[dict[str, Any]]):
         table = arrow.read(path)
         lengths = arrow.ListColumn(table["input_ids"]).lengths
         return cls(table, np.argsort(lengths, kind="stable"))
+
+    @property
+    def label_counts(self) -> list[int]:
+        """The rows of each label."""
+        counts: list[int] = np.bincount(
+            self._labels[self._order], minlength=len(self.label_names)
+        ).tolist()
+        return counts
 
     def __len__(self) -> int:
         return len(self._order)

@@ -1,5 +1,9 @@
 """Choose the floating-point precision and the attention implementation of this machine."""
 
+import contextlib
+import os
+import platform
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
@@ -54,6 +58,17 @@ def resolve(precision: Precision, section: str) -> Compute:
 def device() -> torch.device:
     """The accelerator of this machine, or its CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+
+
+def device_name() -> str:
+    """The accelerator, or the processor and its cores, for people."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return f"{line.split(':')[1].strip()}, {os.cpu_count()} cores"
+    return f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores"
 
 
 def _attention(precision: str) -> str | None:

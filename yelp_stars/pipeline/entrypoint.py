@@ -1,10 +1,13 @@
 """The command line of a stage: paths in, a user's mistake out as one line."""
 
+import contextlib
 import errno
 import inspect
+import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -12,7 +15,7 @@ from typing import Any, NoReturn
 from safetensors import SafetensorError
 
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
-from yelp_stars.pipeline.files import remove_unfinished
+from yelp_stars.pipeline.files import remove_unfinished, write_json
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)  # DVC stops a stage with SIGTERM
 
@@ -32,6 +35,9 @@ ADVICE = {
 # runs), 25 to 43 % faster beside a busy process. 1,000 costs 3 to 5 % idle, 100,000 gains nothing.
 SPIN_COUNT = 10_000
 
+# How long each stage took when it last ran in this folder, for the report. Git ignores it.
+SECONDS = Path("reports", "seconds.json")
+
 
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the paths of the command line; exit with 1 and one line on a user error.
@@ -46,8 +52,10 @@ def run(main: Callable[..., None]) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+    started = time.monotonic()
     try:
         main(*map(Path, sys.argv[1:]))
+        _record_seconds(Path(sys.argv[0]).stem, time.monotonic() - started)
         for number in SIGNALS:  # all is written: exit with 0
             signal.signal(number, signal.SIG_IGN)
     except UserError as error:
@@ -64,6 +72,23 @@ def run(main: Callable[..., None]) -> None:
         fail("the memory is exhausted; close other programs and run again")
     except RecursionError as error:
         fail(one_line(f"an input is nested too deeply: {error}"))
+
+
+def stage_seconds() -> dict[str, float]:
+    """How long each stage took when it last ran in this folder; empty if that is not known."""
+    try:
+        found = json.loads(SECONDS.read_text(encoding="utf-8"))
+        return {str(name): float(seconds) for name, seconds in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _record_seconds(stage: str, seconds: float) -> None:
+    """Keep the time of a stage, if the project has the folder for it."""
+    if SECONDS.parent.is_dir() and os.environ.get("RANK", "0") == "0":
+        others = {name: found for name, found in stage_seconds().items() if name != stage}
+        with contextlib.suppress(OSError):  # the result is there; its time can be missing
+            write_json(SECONDS, {**others, stage: round(seconds, 1)})
 
 
 def stop(number: int, frame: Any) -> NoReturn:

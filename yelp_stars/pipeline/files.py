@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yelp_stars.pipeline.errors import UserError, quoted
+
 # Outputs that are being written, for `remove_unfinished`.
 _unfinished: set[Path] = set()
 
@@ -63,6 +65,18 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     with replacing(path) as partial:
         partial.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that a stage wrote.
+
+    Raises:
+        UserError: if it is not JSON any more, as with the marks of a merge conflict.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        raise UserError(f"{quoted(str(path))} is not JSON; run `dvc repro`") from None
 
 
 def sha256_of(file: Path) -> str:

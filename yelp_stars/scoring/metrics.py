@@ -8,6 +8,8 @@ from scipy.special import softmax
 from scipy.stats import binomtest
 from sklearn import metrics as sklearn_metrics
 
+BINS = 15  # of equal width, for the calibration error
+
 
 def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict[str, Any]:
     """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1.
@@ -15,11 +17,11 @@ def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict
     The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows. Classes that
     are `ordered` also have `mae` and `within_one`, which count the distance between two adjacent
     classes as one star, and `quadratic_kappa` (Cohen 1968), None where it is undefined.
+    `calibration_error` is the expected calibration error (Guo et al. 2017) in `BINS` bins.
     """
     classes = list(range(logits.shape[1]))
     predicted = logits.argmax(axis=1)
-    n_correct = int((predicted == labels).sum())
-    interval = binomtest(n_correct, len(labels)).proportion_ci(0.95, method="wilson")
+    low, high = wilson(int((predicted == labels).sum()), len(labels))
     macro_f1 = sklearn_metrics.f1_score(
         labels, predicted, labels=classes, average="macro", zero_division=0
     )
@@ -27,12 +29,34 @@ def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict
     return {
         "n": len(labels),
         "accuracy": float(sklearn_metrics.accuracy_score(labels, predicted)),
-        "accuracy_low": float(interval.low),
-        "accuracy_high": float(interval.high),
+        "accuracy_low": low,
+        "accuracy_high": high,
         "macro_f1": float(macro_f1),
         **(_distances(labels, predicted, classes) if ordered else {}),
         "loss": float(sklearn_metrics.log_loss(labels, probabilities, labels=classes)),
+        "calibration_error": float(abs(calibration_gaps(probabilities, labels)).sum()),
     }
+
+
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """The 95 % interval of a proportion (Wilson 1927)."""
+    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def calibration_bins(probabilities: np.ndarray) -> np.ndarray:
+    """The bin of each row by the probability of its prediction, 0 to `BINS` - 1."""
+    bins: np.ndarray = np.ceil(probabilities.max(axis=1) * BINS).astype(np.int64) - 1
+    return bins.clip(0, BINS - 1)
+
+
+def calibration_gaps(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Accuracy less probability of each bin, times its share of the rows, of shape (BINS,)."""
+    correct = probabilities.argmax(axis=1) == labels
+    gaps: np.ndarray = np.bincount(
+        calibration_bins(probabilities), correct - probabilities.max(axis=1), BINS
+    )
+    return gaps / len(labels)
 
 
 def _distances(labels: np.ndarray, predicted: np.ndarray, classes: list[int]) -> dict[str, Any]:

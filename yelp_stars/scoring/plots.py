@@ -14,6 +14,7 @@ STYLE: dict[Any, Any] = {
     "svg.fonttype": "path",
     "text.parse_math": False,  # a $ in a class name does not start a formula
 }
+DOTS: dict[str, Any] = {"fmt": "o", "color": "tab:blue", "markersize": 4, "linewidth": 1}
 
 
 @matplotlib.rc_context(STYLE)
@@ -49,6 +50,58 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path
             )
     axes.set(xlabel="predicted", ylabel="actual", title=title)
     _save(figure, path)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_slices(slices: list[dict[str, Any]], overall: dict[str, Any], path: Path) -> None:
+    """Draw the accuracy of each slice with its interval, beside that of all rows."""
+    figure = Figure(figsize=(6.4, 1.2 + 0.32 * len(slices)), layout="constrained")
+    axes = figure.subplots()
+    axes.axvspan(overall["low"], overall["high"], color="tab:blue", alpha=0.15, linewidth=0)
+    axes.axvline(overall["value"], color="tab:blue", linewidth=1)
+    places = range(len(slices))
+    values = [part["accuracy"] for part in slices]
+    axes.errorbar(values, places, xerr=_error_bars(slices, values), **DOTS)
+    axes.set_yticks(places, [f"{part['slice']} ({part['n']:,})" for part in slices])
+    axes.invert_yaxis()
+    axes.set(xlabel="accuracy", xlim=(0, 1))
+    _save(figure, path)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_calibration(bins: dict[str, list[dict[str, Any]]], path: Path) -> None:
+    """Draw the accuracy of each bin of probabilities, without and with the temperature."""
+    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    for axes, (when, rows) in zip(figure.subplots(1, 2, sharey=True), bins.items(), strict=True):
+        axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
+        values = [row["accuracy"] for row in rows]
+        at = [row["probability"] for row in rows]
+        axes.errorbar(at, values, yerr=_error_bars(rows, values), **DOTS)
+        axes.set(title=f"{when} temperature scaling", xlabel="probability", xlim=(0, 1))
+        axes.set(ylim=(0, 1), ylabel="accuracy" if when == "before" else "")
+    _save(figure, path)
+
+
+@matplotlib.rc_context(STYLE)
+def draw_risk_coverage(points: list[dict[str, Any]], path: Path) -> None:
+    """Draw the accuracy of the surest rows over the share that a person checks."""
+    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    axes = figure.subplots()
+    at = [100 * point["to_a_person"] for point in points]
+    low, high = ([point[end] for point in points] for end in ("low", "high"))
+    axes.fill_between(at, low, high, color="tab:blue", alpha=0.15, linewidth=0)
+    axes.plot(at, [point["accuracy"] for point in points], "o-", color="tab:blue")
+    axes.set(xlabel="% of the rows, the least sure, for a person", ylabel="accuracy of the others")
+    _save(figure, path)
+
+
+def _error_bars(rows: list[dict[str, Any]], values: list[float]) -> list[list[float]]:
+    """The distances from the values to the ends of their intervals, below and above."""
+    pairs = list(zip(rows, values, strict=True))
+    return [
+        [value - row["low"] for row, value in pairs],
+        [row["high"] - value for row, value in pairs],
+    ]
 
 
 def _columns(curve: Curve) -> tuple[list[int], list[float]]:

@@ -10,6 +10,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from dvclive import Live, monitor_system
 from scmrepo.exceptions import SCMError
@@ -19,7 +20,11 @@ from transformers import (
     TrainerState,
     TrainingArguments,
 )
+from transformers.trainer_utils import PredictionOutput
 
+from yelp_stars.analysis import calibration
+from yelp_stars.analysis.calibration import Calibration
+from yelp_stars.data.tokenizer import TRUNCATION
 from yelp_stars.modeling.architecture import load_auto_tokenizer
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
@@ -99,11 +104,41 @@ class DVCLiveCurves(TrainerCallback):
             threading.excepthook = self._print_traceback
 
 
-def save_model(model: PreTrainedModel, pretrained: Path, target: Path, max_length: int) -> None:
-    """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer."""
+def save_model(
+    model: PreTrainedModel, pretrained: Path, target: Path, max_length: int, truncation: str
+) -> None:
+    """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer.
+
+    And how the texts were cut: the tokenizer knows how long they may be, not which end to keep.
+    """
     model.save_pretrained(target)
     tokenizer = load_auto_tokenizer(pretrained, model_max_length=max_length)
     tokenizer.save_pretrained(target)
+    write_json(target / TRUNCATION, {"max_length": max_length, "truncation": truncation})
+
+
+def save_calibration(validated: PredictionOutput, ordered: bool, target: Path) -> Calibration:
+    """Write what the validation rows say about the probabilities of the model that is kept."""
+    assert isinstance(validated.predictions, np.ndarray)
+    assert isinstance(validated.label_ids, np.ndarray)
+    fitted = calibration.fit(validated.predictions, validated.label_ids, ordered)
+    write_json(target / calibration.FILE, calibration.as_json(fitted))
+    return fitted
+
+
+def describe(
+    seconds: float, rates: dict[str, float], scores: dict[str, Any], fitted: Calibration
+) -> str:
+    """Two lines: how long it took and how good the model is; the temperature."""
+    return (
+        f"trained in {seconds:.0f} s, {rates['tokens_per_second']:,.0f} tokens/s; "
+        f"validation accuracy {scores['accuracy']:.3f} "
+        f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
+        f"on {scores['n']:,} rows\n"
+        f"temperature {fitted.temperature}: takes the calibration error on {fitted.n:,} "
+        f"validation rows from {fitted.ece_before} to {fitted.ece_after}; too low where those are "
+        f"easier than other rows, as synthetic reviews are"
+    )
 
 
 def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> None:

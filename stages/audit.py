@@ -1,0 +1,48 @@
+"""Find leaks, duplicates, conflicting labels and short texts in the reviews.
+
+python -m stages.audit data/raw data/audit.parquet metrics/audit.json
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from yelp_stars.data import arrow
+from yelp_stars.malloc import release_freed_memory
+from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.params import StageParams, load_params
+
+
+class Params(StageParams):
+    """What counts as nearly the same, and as short; `sample.exclude` removes what is found."""
+
+    min_words: PositiveInt
+    """Words below which a text is short. A Chinese or Japanese character counts as a word."""
+    near_duplicates: bool
+    """Whether to look for texts that are nearly the same; exact duplicates are always found."""
+    similarity: Annotated[float, Field(ge=0.4, le=1.0)]
+    """Share of their sequences of three words that two texts must share to be nearly the same."""
+    seed: NonNegativeInt
+    """Seed of the hashes that propose which texts to compare."""
+
+
+def main(raw: Path, audited: Path, audit_metrics: Path) -> None:
+    params = load_params(Params, "audit")
+    release_freed_memory()
+    # Late: SciPy takes half a second, and every stage imports this file to check params.yaml.
+    from yelp_stars.analysis import audit
+
+    names = arrow.label_names(arrow.read_schema(raw / "train.arrow"))
+    near = audit.Near(params.similarity, params.seed) if params.near_duplicates else None
+    found = audit.audit(raw, min_words=params.min_words, near=near)
+    summary = audit.summary(found, names)
+    with replacing(audited) as partial:
+        audit.write(found, partial)
+        write_json(audit_metrics, summary)
+    print("\n".join(audit.describe(summary)))
+
+
+if __name__ == "__main__":
+    run(main)

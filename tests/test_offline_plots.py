@@ -1,0 +1,66 @@
+"""`stars plots`: a page that draws without a network, or says what it needs."""
+
+import re
+import sys
+
+import pytest
+from browser import needs_chromium, visit
+from helpers import fails, run
+
+from yelp_stars import offline_plots
+
+pytestmark = pytest.mark.slow
+
+DRAWN = """
+new Promise(done => setTimeout(() => done([
+  document.querySelectorAll("main canvas, main svg").length,
+  document.querySelectorAll("main > div").length,
+]), 1500))
+"""
+
+
+@needs_chromium
+def test_the_page_draws_every_plot_without_a_request(repo):
+    output = run("stars", "plots", cwd=repo)
+    page = repo / "dvc_plots" / "index.html"
+    assert page.as_uri() in output
+    assert offline_plots.HINT not in output
+    seen = visit(page.as_uri(), DRAWN)
+    drawn, plots = seen.results[0]
+    assert drawn >= plots >= 9
+    assert seen.requests == [page.as_uri()]
+    warnings = ("['WARN'", "['The compiled spec uses Vega v5")  # about DVC's templates
+    assert [line for line in seen.console if not line.startswith(warnings)] == []
+
+
+def test_several_revisions_are_drawn_together(repo):
+    run("dvc", "exp", "run", "-q", "-n", "slow", "-S", "evaluate.seed=1", cwd=repo)
+    run("stars", "plots", "HEAD", "slow", cwd=repo)
+    page = (repo / "dvc_plots" / "index.html").read_text("utf-8")
+    assert '"rev": "HEAD"' in page
+    assert '"rev": "slow"' in page
+    assert not re.search(r'<script[^>]+src="http', page)
+
+
+def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo):
+    # As if the package were not there.
+    script = (
+        "import importlib.util, sys\n"
+        "found = importlib.util.find_spec\n"
+        "importlib.util.find_spec = lambda n, *a: None if n == 'vl_convert' else found(n, *a)\n"
+        "from yelp_stars import offline_plots\n"
+        "offline_plots.run([])\n"
+    )
+    output = run(sys.executable, "-c", script, cwd=repo)
+    assert output.splitlines()[-1] == offline_plots.HINT
+    assert "cdn.jsdelivr.net" in (repo / "dvc_plots" / "index.html").read_text("utf-8")
+
+
+def test_an_unknown_revision_is_one_line(repo):
+    message = fails("stars", "plots", "HEAD", "nowhere", cwd=repo)
+    assert message == "`dvc plots` failed; what it says is above"
+
+
+def test_an_option_of_dvc_is_not_a_revision(repo):
+    message = fails("stars", "plots", "--", "--help", cwd=repo)
+    assert message == "'--help' is not a revision; see `stars plots --help`"

@@ -1,0 +1,75 @@
+"""The stage `report`: one page from the outs of the others."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from browser import needs_chromium, visit
+from helpers import fails, run, would_run
+
+pytestmark = pytest.mark.slow
+
+REPORT = (
+    "python", "-m", "stages.report", "data/raw", "data/sample",
+    "data/predictions/baseline.parquet", "data/predictions/test.parquet",
+    "data/predictions/errors.parquet", "dvclive", "plots/training", "metrics/data.json",
+    "metrics/audit.json", "metrics/baseline.json", "metrics/validation.json",
+    "metrics/evaluation.json",
+)  # fmt: skip
+
+
+def test_the_page_has_what_the_other_stages_found(finished_repo):
+    html = (finished_repo / "reports" / "index.html").read_text("utf-8")
+    evaluation = json.loads((finished_repo / "metrics" / "evaluation.json").read_text())
+    accuracy = evaluation["scores"]["accuracy"]
+    assert f"{100 * accuracy['value']:.1f} % of the test reviews" in html
+    assert "on 30 reviews" in html
+    for section in ("Data", "Training", "Scores", "Slices", "Probabilities", "Mistakes"):
+        assert f"<h2>{section}</h2>" in html
+    for stage in ("download", "audit", "train", "evaluate"):
+        assert re.search(rf'<th class="number">{stage}</th>', html)  # its seconds
+    assert "negation" in html
+    assert "learning_rate" in html
+    assert str(finished_repo) not in html
+
+
+def test_git_ignores_the_page_and_dvc_keeps_it(finished_repo):
+    assert run("git", "ls-files", "reports", cwd=finished_repo).split() == ["reports/.gitignore"]
+    assert run("git", "status", "--porcelain", cwd=finished_repo) == ""
+    assert (finished_repo / "reports" / "index.html").stat().st_nlink == 2
+
+
+@needs_chromium
+def test_it_opens_from_disk_without_a_request_or_a_message(finished_repo, tmp_path):
+    page = shutil.copy(finished_repo / "reports" / "index.html", tmp_path)
+    seen = visit(Path(page).as_uri(), "document.title", width=390)
+    assert seen.results[0].startswith("Report: accuracy ")
+    assert seen.requests == [Path(page).as_uri()]
+    assert seen.console == []
+
+
+def test_other_scores_rerun_the_report_alone(repo):
+    (repo / "metrics" / "evaluation.json").write_text("<<<<<<< HEAD\n{}")
+    message = fails(*REPORT, "page.html", cwd=repo)
+    assert message == "'metrics/evaluation.json' is not JSON; run `dvc repro`"
+    run("dvc", "repro", cwd=repo)
+    run(*REPORT, "page.html", cwd=repo)
+    assert would_run(repo) == set()
+
+
+def test_a_missing_input_is_one_line_and_leaves_nothing(repo):
+    (repo / "data" / "predictions" / "errors.parquet").unlink()
+    message = fails(*REPORT, "page.html", cwd=repo)
+    assert message == "no file 'data/predictions/errors.parquet'; run `dvc repro` or `dvc pull`"
+    assert not (repo / "page.html").exists()
+
+
+def test_a_machine_that_was_not_watched_has_a_report_without_it(repo):
+    shutil.rmtree(repo / "dvclive" / "plots")
+    (repo / "reports" / "seconds.json").write_text("not JSON")
+    run(*REPORT, "page.html", cwd=repo)
+    html = (repo / "page.html").read_text("utf-8")
+    assert "The machine while it trained" not in html
+    assert "<h2>Scores</h2>" in html

@@ -1,0 +1,84 @@
+"""Groups of runs that differ in seeds: intervals that cover both kinds of chance."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import ttest_ind
+
+from yelp_stars.analysis import seeds
+
+
+def runs(rng, number, chances, of_seed):
+    """Runs that predict each row rightly with some chance, which the seed of a run shifts."""
+    shifts = rng.normal(0, of_seed, (number, 1))
+    return rng.random((number, len(chances))) < np.clip(chances + shifts, 0, 1)
+
+
+def simulate(gain: float, numbers: tuple[int, int], of_seed: float, times: int, rows: int = 400):
+    """How often the interval covers the true gain, and how often it is called real."""
+    covered = significant = 0
+    for seed in range(times):
+        rng = np.random.default_rng(seed)
+        chances = rng.beta(2, 2, rows) * 0.8 + 0.05
+        better = np.clip(chances + gain, 0, 1)
+        groups = runs(rng, numbers[0], chances, of_seed), runs(rng, numbers[1], better, of_seed)
+        found = seeds.compare(*groups)
+        covered += found.low <= gain <= found.high
+        significant += found.p < 0.05
+    return covered / times, significant / times
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("of_seed", [0.0, 0.03])
+@pytest.mark.parametrize("numbers", [(3, 3), (2, 5), (1, 4)])
+def test_the_interval_covers_the_gain_and_equal_groups_are_rarely_called_different(
+    numbers, of_seed
+):
+    covered, significant = simulate(0.0, numbers, of_seed, times=1000)
+    assert covered >= 0.93
+    assert significant <= 0.07
+    covered, significant = simulate(0.05, numbers, of_seed, times=400)
+    assert covered >= 0.92
+    assert significant > 0.1
+
+
+def test_without_rows_that_vary_it_is_welchs_test():
+    # Each run is right on its own share of very many rows: only the seeds are left.
+    rng = np.random.default_rng(0)
+    rows = 200_000
+    first, second = (rng.random((5, rows)) < rng.normal(mean, 0.02, (5, 1)) for mean in (0.5, 0.52))
+    found = seeds.compare(first, second)
+    expected = ttest_ind(second.mean(axis=1), first.mean(axis=1), equal_var=False)
+    low, high = expected.confidence_interval(0.95)
+    assert found.p == pytest.approx(expected.pvalue, rel=0.02)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
+
+
+@given(seed=st.integers(0, 10**6), sizes=st.tuples(st.integers(1, 4), st.integers(2, 4)))
+def test_the_order_of_the_groups_turns_the_sign_and_nothing_else(seed, sizes):
+    rng = np.random.default_rng(seed)
+    first, second = (rng.random((size, 30)) < 0.6 for size in sizes)
+    one, two = seeds.compare(first, second), seeds.compare(second, first)
+    assert one.difference == pytest.approx(-two.difference)
+    assert (one.low, one.high) == pytest.approx((-two.high, -two.low))
+    assert one.p == pytest.approx(two.p)
+    assert one.low <= one.difference <= one.high
+
+
+def test_runs_that_are_all_alike_do_not_differ():
+    same = np.tile(np.arange(20) % 2 == 0, (3, 1))
+    assert seeds.compare(same, same) == (0.0, 0.0, 0.0, 1.0)
+    assert seeds.spread(same) == 0.0
+    assert seeds.spread(same[:1]) is None
+    assert seeds.compare(same[:, :1], same[:, :1]).p == 1.0
+
+
+def test_chance_is_what_two_runs_differ_by_95_times_out_of_100():
+    rng = np.random.default_rng(0)
+    wider = 0
+    for _ in range(2000):
+        accuracies = rng.normal(0.6, 0.01, 6)
+        right = np.arange(10_000) < (accuracies[:, None] * 10_000).round()
+        wider += abs(accuracies[0] - accuracies[1]) > seeds.chance(right[2:])
+    assert 0.03 <= wider / 2000 <= 0.07

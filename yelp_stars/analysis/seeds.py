@@ -1,0 +1,66 @@
+"""Runs that differ only in their seeds: what chance changes, and whether a group is better.
+
+Two things are random: which rows are in the test sample, and the seed of each run. An interval that
+ignores one of them is too short.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from scipy.stats import t
+
+LEVEL = 0.05
+
+
+class Gap(NamedTuple):
+    """How much more accurate one group of runs is than another, on average."""
+
+    difference: float
+    low: float
+    """The 95 % interval."""
+    high: float
+    p: float
+
+
+def spread(right: np.ndarray) -> float | None:
+    """The standard deviation of the accuracies of runs, (runs, rows); None of a single run."""
+    return float(right.mean(axis=1).std(ddof=1)) if len(right) > 1 else None
+
+
+def chance(right: np.ndarray) -> float:
+    """By how much the accuracies of two such runs differ at most, 95 times out of 100."""
+    runs = len(right)
+    found = t.ppf(1 - LEVEL / 2, runs - 1) * math.sqrt(2) * (spread(right) or 0.0)
+    return float(found)
+
+
+def compare(first: np.ndarray, second: np.ndarray) -> Gap:
+    """Compare the mean accuracies of two groups of runs; `first` says which row is right, by run.
+
+    The variance of the difference has three parts: that of the seeds of each group, and that of the
+    rows, less what the seeds add to it. Their degrees of freedom are combined as Welch (1947) does.
+    A group of one run is taken to vary as the other does: one of the two needs several.
+    """
+    rows = first.shape[1]
+    difference = second.mean(axis=0) - first.mean(axis=0)
+    if len(first) > 1 and len(second) > 1:
+        parts = [(first, 1 / len(first)), (second, 1 / len(second))]
+    else:
+        parts = [(max(first, second, key=len), 1 / len(first) + 1 / len(second))]
+    variances = [share * float(group.mean(axis=1).var(ddof=1)) for group, share in parts]
+    freedom = [len(group) - 1 for group, _ in parts]
+    noise = sum(share * float(group.var(axis=0, ddof=1).mean()) for group, share in parts)
+    of_rows = float(difference.var(ddof=1)) if rows > 1 else 0.0
+    variances.append(max(0.0, of_rows - noise) / rows)
+    freedom.append(max(1, rows - 1))
+    total = sum(variances)
+    delta = float(difference.mean())
+    if total == 0:
+        return Gap(delta, delta, delta, 1.0 if delta == 0 else 0.0)
+    pairs = zip(variances, freedom, strict=True)
+    degrees = total**2 / sum(variance**2 / degree for variance, degree in pairs)
+    deviation = math.sqrt(total)
+    reach = float(t.ppf(1 - LEVEL / 2, degrees)) * deviation
+    p = 2 * float(t.sf(abs(delta) / deviation, degrees))
+    return Gap(delta, delta - reach, delta + reach, p)

@@ -1,0 +1,50 @@
+"""The words of a text as the audit compares them: without case, punctuation and spacing."""
+
+import re
+import unicodedata
+
+# Scripts that write no spaces between words: each character counts as one. Chinese and Japanese;
+# Thai and Lao; Burmese; Khmer.
+UNSPACED = (
+    "\u3005\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+WORD = re.compile(rf"[{UNSPACED}]|[^ {UNSPACED}]+")
+# Apostrophes inside words, and what chooses the look of an emoji.
+DROPPED = frozenset("'\u2018\u2019\u02bc\ufe0e\ufe0f")
+# Normalizing takes time in the square of the marks that follow a letter: at most these characters
+# at a time, or 50,000 marks would take a second.
+PIECE = re.compile(r"[^ ]{1,500}")
+
+
+class _Characters(dict[int, int | str | None]):
+    """For `str.translate`: a separator becomes a space, an invisible character nothing."""
+
+    def __missing__(self, code: int) -> int | str | None:
+        category = unicodedata.category(chr(code))
+        kept: int | str | None = code
+        if category == "Cf" or chr(code) in DROPPED:
+            kept = None
+        elif category == "Cc" or category[0] in "PZ":
+            kept = " "
+        self[code] = kept
+        return kept
+
+
+_CHARACTERS = _Characters()
+
+
+def split_words(text: str) -> list[str]:
+    """The words of a text, in Unicode's form NFKC and casefolded.
+
+    Punctuation and whitespace separate words and are dropped. So are apostrophes ("don't" is
+    "dont") and invisible characters. Symbols and emoji stay: "$5" is not "5".
+    """
+    if text.isascii():
+        return text.lower().translate(_CHARACTERS).split()
+    text = PIECE.sub(_normalized, text.translate(_CHARACTERS))
+    return WORD.findall(text.casefold().translate(_CHARACTERS))
+
+
+def _normalized(piece: re.Match[str]) -> str:
+    return unicodedata.normalize("NFKC", piece[0])

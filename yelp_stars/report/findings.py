@@ -1,0 +1,139 @@
+"""The verdict of a report and the three findings that matter: what a reader acts on."""
+
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from yelp_stars.analysis.compare import (
+    Comparison,
+    accuracy_difference,
+    find_flips,
+    mcnemar,
+    verdict,
+)
+from yelp_stars.analysis.intervals import Estimate
+from yelp_stars.analysis.predictions import Predictions
+from yelp_stars.scoring.metrics import decimals
+
+MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`
+# Calibration errors up to which probabilities may be read as they are, or with care.
+CALIBRATED, USABLE = 0.05, 0.15
+
+Status = Literal["good", "fair", "poor"]
+
+
+class Finding(NamedTuple):
+    """One sentence or two about what was found."""
+
+    status: Status
+    title: str
+    text: str
+    advice: str = ""
+
+
+def written(found: Estimate, scale: float = 1) -> str:
+    """A score with its interval: "0.626 [0.596, 0.655]"."""
+    if found["value"] is None:
+        return "undefined"
+    digits = max(0, decimals(max(found["n"], 1)) - (2 if scale == 100 else 0))
+    value, low, high = (f"{scale * found[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} % [{low}, {high}]" if scale == 100 else f"{value} [{low}, {high}]"
+
+
+def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
+    """Is the model better than TF-IDF on the same rows?
+
+    The two have the same rows: both are drawn by the stage `sample`.
+    """
+    order = {row: place for place, row in enumerate(baseline.rows.tolist())}
+    places = [order[row] for row in model.rows.tolist()]
+    first = baseline.logits[places].argmax(axis=1)
+    second = model.logits.argmax(axis=1)
+    flips, p = find_flips(model.labels, first, second), 0.0
+    p = mcnemar(flips)
+    difference = accuracy_difference(model.labels, first, second)
+    found = Comparison(len(second), {"accuracy": difference}, p, flips)
+    sentence = verdict(found, "TF-IDF", "the model", MARGIN)
+    better = sentence.startswith("the model is better")
+    worse = sentence.startswith("TF-IDF is better")
+    return Finding(
+        "good" if better else "poor" if worse else "fair",
+        "Against the baseline",
+        sentence[0].upper() + sentence[1:] + ".",
+        "" if better else "A transformer that does not beat TF-IDF is not worth its cost here.",
+    )
+
+
+def leaks(audit: dict[str, Any], slices: list[dict[str, Any]]) -> Finding:
+    """Does the test split leak into the training split?"""
+    test, leaked = audit["test"], audit["test"]["leak"]["rows"]
+    title = "Leaks"
+    if not leaked:
+        text = f"None of {test['rows']:,} test reviews is, or nearly is, a training review."
+        return Finding("good", title, text)
+    share = leaked / test["rows"]
+    text = f"{leaked:,} of {test['rows']:,} test reviews ({share:.1%}) are in the training split."
+    for part in slices:
+        if part["name"] == "leak" and part["kind"] == "audit" and part["accuracy"]["n"]:
+            text += (
+                f" Accuracy on those in the sample: {written(part['accuracy'])}; on the rest: "
+                f"{written(part['accuracy_of_the_rest'])}."
+            )
+    advice = "Set sample.exclude to [leaks] to train without them."
+    return Finding("poor" if share > 0.01 else "fair", title, text, advice)
+
+
+def worst_slice(slices: list[dict[str, Any]]) -> Finding:
+    """Where does the model fail more often than elsewhere?"""
+    title = "Worst slice"
+    worse = [part for part in slices if part["worse"]]
+    scored = [part for part in slices if part["accuracy"]["n"]]
+    if not scored:
+        return Finding("fair", title, "No slice has rows.")
+    lowest = min(worse or scored, key=lambda part: part["accuracy"]["value"])
+    numbers = (
+        f"“{lowest['name']}” ({lowest['meaning']}) has an accuracy of "
+        f"{written(lowest['accuracy'])} on {lowest['accuracy']['n']:,} rows, the rest "
+        f"{written(lowest['accuracy_of_the_rest'])}"
+    )
+    if worse:
+        others = f" So are {len(worse) - 1} other slices." if len(worse) > 1 else ""
+        text = f"{numbers}: worse by more than chance.{others}"
+        return Finding("poor", title, text, "Add training reviews of this kind.")
+    text = f"No slice is worse than the rest by more than chance. The lowest: {numbers}."
+    return Finding("good", title, text)
+
+
+def calibration(found: dict[str, Any], ranges: dict[str, Any]) -> Finding:
+    """Can the probabilities be read as they are?"""
+    before, after = (found["calibration_error"][when] for when in ("before", "after"))
+    text = (
+        f"Probabilities are off by {written(before)} on average; with the temperature "
+        f"{found['temperature']} of calibration.json, by {written(after)}. Ranges that should "
+        f"hold {ranges['promised']:.0%} of the labels hold {written(ranges['coverage'], 100)}."
+    )
+    error = after["value"]
+    status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"
+    short = ranges["coverage"]["high"] < ranges["promised"]
+    advice = ""
+    if short or status == "poor":
+        status = "poor" if status == "poor" else "fair"
+        advice = (
+            "The validation reviews are easier than the test reviews, as synthetic ones are, which "
+            "share sentences with those to train on. Validate on reviews like those to predict."
+        )
+    return Finding(status, "Calibration", text, advice)
+
+
+def confusions(model: Predictions, most: int) -> list[tuple[str, str, int]]:
+    """The most frequent mistakes: label, prediction, rows."""
+    predicted = model.logits.argmax(axis=1)
+    wrong = predicted != model.labels
+    pairs, counts = np.unique(
+        np.stack([model.labels[wrong], predicted[wrong]]), axis=1, return_counts=True
+    )
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [
+        (model.names[pairs[0, place]], model.names[pairs[1, place]], int(counts[place]))
+        for place in order
+    ]
