@@ -18,8 +18,8 @@ from pydantic import (
 
 from yelp_stars.data import sources
 from yelp_stars.data.labels import canonical_labels, write_reviews
+from yelp_stars.data.layout import Layout
 from yelp_stars.data.lines import known_encoding
-from yelp_stars.data.readers import Layout
 from yelp_stars.data.statistics import SplitStatistics, describe
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError, quoted

@@ -15,7 +15,7 @@ from yelp_stars.data import arrow, synthetic
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.training import card
 
-FITTED = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05)
+FITTED = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, True)
 SCORES = {"n": 500, "accuracy": 0.76, "accuracy_low": 0.721, "accuracy_high": 0.795}
 HOSTILE = "<script>|x|</script>\n---\n[a](http://b) `c` \u202e {{ 7 }}"
 

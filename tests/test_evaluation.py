@@ -90,6 +90,19 @@ def test_a_class_or_a_slice_with_a_comma_a_quote_or_markup_stays_one_value(tmp_p
         assert "<script" not in picture.read_text("utf-8")
 
 
+def test_the_name_of_a_class_or_a_slice_cannot_end_a_script_of_dvcs_page(tmp_path):
+    names = ["</script><script>alert(1)</script>", "<!--<script>"]
+    logits, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
+    part = Slice("pattern", names[0], "x", np.array([True, False]))
+    write_plots(logits, labels, names, described(logits, labels, part), tmp_path / "plots")
+    for table in TABLES:
+        text = (tmp_path / "plots" / f"{table}.csv").read_text("utf-8")
+        assert "</" not in text
+        assert "<!" not in text
+    rows = read_csv(tmp_path / "plots" / "confusion.csv")
+    assert [row["actual"] for row in rows] == ["‹/script><script>alert(1)‹/script>", "‹!--<script>"]
+
+
 def test_the_plots_are_the_same_bytes_for_the_same_logits(tmp_path, logits, labels, details):
     for name in ("a", "b"):
         write_plots(logits, labels, NAMES, details, tmp_path / name)

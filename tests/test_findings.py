@@ -55,12 +55,27 @@ def test_rows_are_paired_whatever_their_order():
 )
 def test_leaks_are_counted_and_scored_apart(leaked, status):
     audit = {"test": {"rows": 1000, "leak": {"rows": leaked}}}
-    found = findings.leaks(audit, [scored("leak", 4, 5, kind="audit")])
+    parts = [scored("leak", 4, 5, kind="audit")]
+    found = findings.leaks(audit, parts, near=True, excluded=False)
     assert found.status == status
     if leaked:
-        assert f"{leaked:,} of 1,000 test reviews ({leaked / 1000:.1%})" in found.text
+        assert f"{leaked:,} of 1,000 test reviews ({leaked / 10:.1f} %)" in found.text
         assert "0.8 [0.4, 1.0]; on the rest: 0.90 [0.83, 0.94]" in found.text
-        assert found.advice == "Set sample.exclude to [leaks] to train without them."
+        assert found.advice == "Add leaks to sample.exclude to train without them."
+
+
+def test_leaks_that_the_sample_excludes_need_no_advice():
+    audit = {"test": {"rows": 1000, "leak": {"rows": 32}}}
+    found = findings.leaks(audit, [], near=True, excluded=True)
+    assert (found.status, found.advice) == ("good", "")
+    assert "sample.exclude kept those out of the training" in found.text
+
+
+def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():
+    audit = {"test": {"rows": 1000, "leak": {"rows": 0}}}
+    texts = [findings.leaks(audit, [], near=near, excluded=False).text for near in (True, False)]
+    assert texts[0] == "None of 1,000 test reviews is, or nearly is, a training review."
+    assert texts[1] == "None of 1,000 test reviews is, word for word, a training review."
 
 
 def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
@@ -85,7 +100,7 @@ def test_probabilities_are_judged_with_the_temperature(error, held, status, advi
     ranges = {"promised": 0.9, "coverage": proportion(held, 1000)}
     found = findings.calibration({"calibration_error": errors, "temperature": 1.4}, ranges)
     assert (found.status, bool(found.advice)) == (status, advised)
-    assert f"hold 90% of the labels hold {held / 10:.1f} % [" in found.text
+    assert f"hold 90 % of the labels hold {held / 10:.1f} % [" in found.text
 
 
 def test_the_most_frequent_mistakes_come_first():

@@ -22,7 +22,7 @@ from yelp_stars.data.labels import (
     without_empty,
     write_reviews,
 )
-from yelp_stars.data.readers import Row
+from yelp_stars.data.layout import Row
 from yelp_stars.pipeline.errors import UserError
 
 LABELS = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}

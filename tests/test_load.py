@@ -12,9 +12,9 @@ def write(path, unit, rows):
 def test_the_load_is_over_the_minutes_of_the_training(tmp_path):
     system = tmp_path / "plots" / "metrics" / "system"
     start = 1_795_634_609_975
-    write(
-        system / "cpu" / "usage (%).tsv", "usage (%)", [(start, 0, 88.0), (start + 90_000, 5, 93.5)]
-    )
+    cut = (start + 90_100, 5, 4.0)  # the last interval, which is not complete
+    rows = [(start, 0, 88.0), (start + 90_000, 5, 93.5), cut]
+    write(system / "cpu" / "usage (%).tsv", "usage (%)", rows)
     write(system / "ram" / "usage (GB).tsv", "usage (GB)", [(start, 0, 1.25)])
     write(system / "gpu" / "usage (%)" / "0.tsv", "0", [(start, 0, 55.0)])
     write(system / "vram" / "usage (GB)" / "0.tsv", "0", [(start, 0, 11.0)])

@@ -36,7 +36,7 @@ def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **chang
     logits[np.arange(rows), labels] += 1
     hashes = [str(row) for row in range(rows)]
     model = Predictions(np.arange(rows), hashes, labels, logits, names, ordered)
-    fitted = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05)
+    fitted = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, ordered)
     evaluation = estimates.details(logits, labels, names, ordered, fitted, resamples=200, seed=0)
     parts = [slices.Slice("pattern", texts.shown(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
     evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
@@ -56,6 +56,8 @@ def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **chang
     made = {
         "parameters": {
             "download": {"source": "files", "train_file": HOSTILE[0]},
+            "audit": {"near_duplicates": True},
+            "sample": {"exclude": []},
             "pretrained": {"source": "folder", "folder": HOSTILE[3]},
             "evaluate": {"slices": {"a": HOSTILE[3]}, "empty": None, "flag": True},
         },
@@ -89,8 +91,27 @@ def test_the_verdict_comes_first():
     html = page.render(a_run())
     order = [html.index(text) for text in ("The model labels", "Against the baseline", "<nav")]
     assert order == sorted(order)
-    assert re.search(r"The model labels \d+\.\d % of the test reviews correctly, TF-IDF", html)
+    assert re.search(r"The model labels \d+ % of the test reviews correctly, TF-IDF \d+ %", html)
     assert "40 of 1,234" in html
+
+
+def test_percents_have_the_decimals_that_the_rows_support():
+    html = page.render(a_run(rows=600))
+    assert re.search(r"The model labels \d+\.\d % of the test", html)
+
+
+def test_leaks_that_were_excluded_are_not_advised_against():
+    advice = "Add leaks to sample.exclude"
+    assert advice in page.render(a_run())
+    parameters = a_run().parameters | {"sample": {"exclude": ["leaks"]}}
+    assert advice not in page.render(a_run(parameters=parameters))
+
+
+def test_stages_are_in_the_order_of_the_pipeline():
+    seconds = {"report": 2.0, "sample": 1.0, "external": 0.1, "download": 1.5}
+    html = page.render(a_run(seconds=seconds))
+    stages = re.findall(r'<th class="number">(external|download|sample|report)</th>', html)
+    assert stages == ["external", "download", "sample", "report"]
 
 
 def test_what_a_user_wrote_is_escaped():
@@ -183,10 +204,22 @@ FILTERED = """
 """
 OPENED = """
 (() => {
-  const text = document.querySelector("#mistakes-table .text.long");
+  const text = document.querySelector("#mistakes-table tr:not([hidden]) .text.long");
   const before = text.clientHeight;
   text.click();
   return [before < text.clientHeight, text.getAttribute("aria-expanded")];
+})()
+"""
+
+
+SHOWN = """
+(() => {
+  const body = document.getElementById("mistakes-table").tBodies[0];
+  const shown = () => [...body.rows].filter(row => !row.hidden).length;
+  const more = document.querySelector('.more[data-for="mistakes-table"]');
+  const before = [shown(), more.textContent];
+  more.click();
+  return [...before, shown(), more.hidden];
 })()
 """
 
@@ -196,11 +229,13 @@ OPENED = """
 def test_the_table_of_mistakes_is_sorted_filtered_and_opened(tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page.render(a_run()), encoding="utf-8")
-    (up, down, direction), opened, filtered = visit(file.as_uri(), SORTED, OPENED, FILTERED).results
+    expressions = (SORTED, OPENED, SHOWN, FILTERED)
+    (up, down, direction), opened, shown, filtered = visit(file.as_uri(), *expressions).results
     assert up == sorted(up) != down == sorted(up, reverse=True)
     assert direction == "descending"
     assert filtered == [5, "5 of 40 rows", False]
     assert opened == [True, "true"]
+    assert shown == [25, "Show all 40 rows", 40, True]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Pictures of a report: SVG without a fixed colour, the same bytes for the same numbers."""
 
 import re
+import warnings
 from xml.etree import ElementTree
 
 import pytest
@@ -36,6 +37,18 @@ def test_a_picture_has_the_colours_of_the_page_and_the_width_of_its_place(name):
     # Black is what SVG draws without a colour: matplotlib leaves it out.
     assert not re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", svg)
     assert not re.search(r'(?:href="|url\()(?!#)', svg)
+
+
+def test_names_in_chinese_are_drawn_without_a_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert "好评" in pictures.bars("Labels", {"train": {"好评": 3, "差评": 2}})
+
+
+def test_a_curve_without_a_point_is_an_empty_picture():
+    one = pictures.lines("Loss", {"training": [], "validation": [(1, 2.0)]}, "step")
+    assert "o-" not in re.findall(r">([^<>]+)<", one)
+    ElementTree.fromstring(pictures.lines("Learning rate", {"rate": []}, "step"))
 
 
 def test_a_hostile_name_of_a_class_is_text():

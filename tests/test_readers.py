@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data import readers
-from yelp_stars.data.readers import Layout, Row
+from yelp_stars.data.layout import Layout, Row
 from yelp_stars.pipeline.errors import UserError
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two, or"), (1, "caf\u00e9 \U0001f32e")]
@@ -53,7 +53,7 @@ def rows(path: Path, text_column="text", label_column="label", **options) -> lis
 
 
 def read(path: Path, *columns, **options) -> list[tuple[int, str]]:
-    return [(int(label), text) for _, label, text in rows(path, *columns, **options)]
+    return [(int(label), text) for _, label, text, *_ in rows(path, *columns, **options)]
 
 
 def error(path: Path, *columns, **options) -> str:

@@ -23,7 +23,7 @@ from helpers import (
 from hub import REVISION, online, serving
 
 from yelp_stars.data import arrow
-from yelp_stars.data.readers import Layout
+from yelp_stars.data.layout import Layout
 from yelp_stars.data.sources import Cleaning, open_files, open_synthetic
 from yelp_stars.pipeline.errors import UserError
 

@@ -1,6 +1,7 @@
 """What an evaluation leaves behind: tables for `dvc plots`, pictures, a summary to print."""
 
 import csv
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,9 @@ TITLES = {
     "loss": "log loss",
     "calibration_error": "calibration error",
 }
+
+# DVC puts the tables into scripts of its page, as they are: what would end a script there.
+ENDS_SCRIPT = re.compile("<(?=[/!])")
 
 
 def write_plots(
@@ -68,7 +72,12 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(rows)
+        for row in rows:
+            writer.writerow({key: _harmless(value) for key, value in row.items()})
+
+
+def _harmless(value: Any) -> Any:
+    return ENDS_SCRIPT.sub("‹", value) if isinstance(value, str) else value
 
 
 def summary(details: dict[str, Any]) -> str:

@@ -1,7 +1,9 @@
 """Logits of a fine-tuned model: each row once, in its position, on all cores."""
 
+import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,14 +17,27 @@ from yelp_stars.modeling.refusing import Refusing
 from yelp_stars.pipeline.errors import UserError, listed
 
 
-def load_finetuned(finetuned: Path, resolved: Compute) -> PreTrainedModel:
+class Rows(Protocol):
+    """Token ids of several texts."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of ids of each, of shape (rows,)."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """{"input_ids": (length,), "labels": int}."""
+
+
+def load_finetuned(
+    finetuned: Path, resolved: Compute, advice: str = "run `dvc repro`"
+) -> PreTrainedModel:
     """Load a fine-tuned classifier to this machine's device, for inference only.
 
     Raises:
         UserError: if a file is damaged, or a weight is not in it.
     """
     architecture.be_quiet()
-    with Refusing(f"{str(finetuned)!r} cannot be loaded", "run `dvc repro`"):
+    with Refusing(f"{str(finetuned)!r} cannot be loaded", advice):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             finetuned,
             attn_implementation=resolved.attention,
@@ -33,20 +48,25 @@ def load_finetuned(finetuned: Path, resolved: Compute) -> PreTrainedModel:
     lost = sorted({*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])})
     if lost:
         raise UserError(
-            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; run `dvc repro`"
+            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; {advice}"
         )
     use_cls_only_last_layer(model)
     return model.to(compute.device())  # type: ignore[arg-type]
 
 
 def predict_logits(
-    model: PreTrainedModel, reviews: batching.ReviewDataset, batch_size: int, resolved: Compute
+    model: PreTrainedModel,
+    reviews: Rows,
+    batch_size: int,
+    resolved: Compute,
+    bar: tqdm | None = None,
 ) -> np.ndarray:
     """Compute the logits (rows, classes), float32, in the order of the rows.
 
     The longest rows come first: this pads next to nothing, and too little memory shows at once.
     On a CPU each core computes batches of its own, so that as many are in memory as there are
     cores: no core waits for another within a batch, and the logits do not depend on their number.
+    Without a `bar` to update, one is shown.
     """
     order = np.argsort(-reviews.lengths, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -65,12 +85,13 @@ def predict_logits(
 
     logits = np.empty((len(order), model.config.num_labels), np.float32)
     model.eval()
-    with tqdm(total=len(order), desc="evaluate", unit=" rows") as bar:
+    own = tqdm(total=len(order), desc="evaluate", unit=" rows") if bar is None else None
+    with own or contextlib.nullcontext(bar) as shown:
         torch.set_num_threads(1)  # for each thread of the pool
         try:
             for rows, part in zip(batches, pool.map(logits_of, batches), strict=True):
                 logits[rows] = part
-                bar.update(len(rows))
+                shown.update(len(rows))
         finally:  # after Ctrl-C, start no batch that nobody waits for
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(cores)

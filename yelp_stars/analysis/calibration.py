@@ -41,6 +41,8 @@ class Calibration(NamedTuple):
     ece_before: float
     ece_after: float
     """Expected calibration error of them."""
+    ordered: bool
+    """Whether the classes have an order: a set of classes is a range then."""
 
 
 def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
@@ -48,13 +50,20 @@ def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
     temperature = fit_temperature(logits, labels)
     digits, scaled = decimals(len(labels)), logits.astype(np.float64) / temperature
     masses = conformal.masses(softmax(logits.astype(np.float64), axis=1), ordered)
+    before, after = (
+        (round(log_loss(each, labels), digits), round(calibration_error(each, labels), digits))
+        for each in (logits, scaled)
+    )
     return Calibration(
-        temperature,
-        conformal.threshold(masses[np.arange(len(labels)), labels], COVERAGE),
-        COVERAGE,
-        len(labels),
-        *(round(log_loss(each, labels), digits) for each in (logits, scaled)),
-        *(round(calibration_error(each, labels), digits) for each in (logits, scaled)),
+        temperature=temperature,
+        conformal_threshold=conformal.threshold(masses[np.arange(len(labels)), labels], COVERAGE),
+        coverage=COVERAGE,
+        n=len(labels),
+        loss_before=before[0],
+        loss_after=after[0],
+        ece_before=before[1],
+        ece_after=after[1],
+        ordered=ordered,
     )
 
 
@@ -120,7 +129,10 @@ def read(finetuned: Path) -> Calibration:
     try:
         values = json.loads(path.read_text("utf-8"))
         found = Calibration(**{name: values[name] for name in Calibration._fields})
-        valid = all(type(value) in (int, float) and math.isfinite(value) for value in found)
+        *numbers, ordered = found
+        valid = type(ordered) is bool and all(
+            type(value) in (int, float) and math.isfinite(value) for value in numbers
+        )
     except FileNotFoundError:
         raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):

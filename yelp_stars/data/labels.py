@@ -13,7 +13,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from yelp_stars.data import arrow
-from yelp_stars.data.readers import Row
+from yelp_stars.data.layout import Row
 from yelp_stars.pipeline.errors import UserError, listed, quoted
 
 Reviews = Iterable[tuple[int, str]]  # (label, text); labels are numbered from 0
@@ -85,7 +85,7 @@ def map_labels(
     """
     names = class_names(labels)
     numbers = {value: names.index(name) for value, name in labels.items()}
-    for location, value, text in rows:
+    for location, value, text, *_ in rows:
         # Most values have their canonical form already.
         label = numbers.get(str(value)) if type(value) in (str, int) else None
         if label is None:

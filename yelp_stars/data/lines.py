@@ -8,7 +8,7 @@ import codecs
 import io
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from yelp_stars.pipeline.errors import UserError
@@ -56,8 +56,16 @@ def known_encoding(name: str) -> str:
     return found.get(canonical, canonical)
 
 
-def read_lines(stream: io.BufferedReader, path: str, encoding: str, longest: int) -> Iterator[str]:
+def read_lines(
+    stream: io.BufferedReader,
+    path: str,
+    encoding: str,
+    longest: int,
+    skip: Callable[[UserError], None] | None = None,
+) -> Iterator[str]:
     """Yield each line with its line break, `longest` bytes of UTF-8 at most.
+
+    A line of UTF-8 with bytes that are not goes to `skip`, if it is given, and is left out.
 
     Raises:
         UserError: for a line that is longer, or not in `encoding`.
@@ -83,9 +91,11 @@ def read_lines(stream: io.BufferedReader, path: str, encoding: str, longest: int
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             remedy = "fix the line: those before it are UTF-8" if beyond_ascii else advice(line)
-            raise UserError(
-                f"{path} line {number} is not UTF-8 (byte {byte:#04x}); {remedy}"
-            ) from None
+            problem = UserError(f"{path} line {number} is not UTF-8 (byte {byte:#04x}); {remedy}")
+            if skip is None:
+                raise problem from None
+            skip(problem)
+            continue
         if number == 1 and "\0" in text:
             order = "le" if text.index("\0") % 2 else "be"
             raise UserError(

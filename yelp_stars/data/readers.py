@@ -6,43 +6,21 @@ Files are streamed, never held in memory. An invalid row is an error with its lo
 
 import csv
 import io
+import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from yelp_stars.data.layout import Layout, Row, check_column, check_names, shown, skip_or_raise
 from yelp_stars.data.lines import read_lines
 from yelp_stars.data.unpacking import ARCHIVES, BUFFER, on_disk, open_bytes
-from yelp_stars.pipeline.errors import UserError, listed, quoted
-
-
-class Row(NamedTuple):
-    """One row of a file, not validated yet."""
-
-    location: str  # "mine.csv line 3"
-    label: Any
-    text: Any
-
-
-class Layout(NamedTuple):
-    """How a file is written, and which of its columns are read."""
-
-    text_column: str | int
-    """A name, or an index from 0 in a file without a header."""
-    label_column: str | int
-    encoding: str = "utf-8"
-    """Of CSV, TSV and JSON lines; see `lines.ENCODINGS`."""
-    delimiter: str | None = None
-    """None is a comma in a CSV, and a tab in a TSV."""
-    quoted: bool | None = None
-    """Whether double quotes enclose fields; None is yes in a CSV, and no in a TSV."""
-    longest_line: int = 64_000_000
-    """Bytes of UTF-8."""
+from yelp_stars.pipeline.errors import UserError, quoted
 
 
 def rows(path: Path, layout: Layout) -> Iterator[Row]:
@@ -72,10 +50,23 @@ def rows(path: Path, layout: Layout) -> Iterator[Row]:
         raise UserError(f"{quoted(str(path), 160)} is empty; it must have at least one review")
 
 
-def _shown(path: Path) -> str:
-    """A path in a location: as it is, unless it has characters that a terminal obeys."""
-    text = str(path)
-    return text if text.isprintable() and len(text) <= 160 else quoted(text, 160)
+def text_rows(path: Path, layout: Layout) -> Iterator[Row]:
+    """Yield each line of a text file that is not empty, as a row without a label.
+
+    Raises:
+        UserError: as `rows` does.
+    """
+    empty = True
+    with open_bytes(path) as stream:
+        name = shown(path)
+        lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
+        for number, line in enumerate(lines, 1):
+            text = line.rstrip("\r\n")
+            if text:
+                empty = False
+                yield Row(f"{name} line {number}", None, text, {"text": text})
+    if empty:
+        raise UserError(f"{quoted(str(path), 160)} is empty; it must have at least one review")
 
 
 def _csv(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
@@ -90,24 +81,30 @@ def _tsv(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]
 def _delimited(
     stream: io.BufferedReader, path: Path, layout: Layout, delimiter: str, quotes: bool
 ) -> Iterator[Row]:
-    name = _shown(path)
-    lines = read_lines(stream, name, layout.encoding, layout.longest_line)
+    name = shown(path)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
     delimiter = layout.delimiter or delimiter
     if quotes if layout.quoted is None else layout.quoted:
         table = _quoted_fields(lines, name, delimiter, layout.longest_line)
     else:
         table = _plain_fields(lines, delimiter)
     columns: tuple[int, int] | None = None
-    width = 0
+    header: list[str] = []
     for line, fields in table:
         if columns is None:
-            columns, width = _columns(fields, name, layout, delimiter), len(fields)
+            columns, header = _columns(fields, name, layout, delimiter), fields
             if isinstance(layout.text_column, str):
+                if layout.all_columns:
+                    check_names(header, name)
                 continue
-        if len(fields) != width:
-            raise UserError(f"{name} line {line} has {len(fields)} columns, not {width}")
+            header = [str(index) for index in range(len(fields))]
+        if len(fields) != len(header):
+            problem = f"{name} line {line} has {len(fields)} columns, not {len(header)}"
+            skip_or_raise(layout, UserError(problem))
+            continue
         text, label = columns
-        yield Row(f"{name} line {line}", fields[label], fields[text])
+        kept = dict(zip(header, fields)) if layout.all_columns else None
+        yield Row(f"{name} line {line}", fields[label], fields[text], kept)
 
 
 def _plain_fields(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -151,7 +148,7 @@ CSV_ERRORS = {
 def _columns(fields: list[str], path: str, layout: Layout, delimiter: str) -> tuple[int, int]:
     """The indices of the text and the label in a line."""
     found = []
-    for wanted in (layout.text_column, layout.label_column):
+    for wanted in layout.wanted:
         if isinstance(wanted, int):
             if wanted >= len(fields):
                 raise UserError(
@@ -166,21 +163,9 @@ def _columns(fields: list[str], path: str, layout: Layout, delimiter: str) -> tu
                     f"{path} has no column {quoted(wanted)}; it has {quoted(fields[0])}: "
                     f"set download.delimiter to {others[0]!r}"
                 )
-        _check_column(wanted, fields, path)
+        check_column(wanted, fields, path)
         found.append(fields.index(wanted))
-    return found[0], found[1]
-
-
-def _check_column(wanted: str | int, columns: Sequence[str], location: str) -> None:
-    if isinstance(wanted, int):
-        raise UserError(
-            f"{location} has columns with names, not numbers: set download.text_column and "
-            f"download.label_column to two of {listed(columns)}"
-        )
-    if wanted not in columns:
-        raise UserError(f"{location} has no column {quoted(wanted)}; it has {listed(columns)}")
-    if list(columns).count(wanted) > 1:
-        raise UserError(f"{location} has several columns {quoted(wanted)}; rename all but one")
+    return found[0], found[-1]
 
 
 class _Pairs(list[tuple[str, Any]]):
@@ -188,36 +173,55 @@ class _Pairs(list[tuple[str, Any]]):
 
 
 def _jsonl(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
-    name = _shown(path)
-    lines = read_lines(stream, name, layout.encoding, layout.longest_line)
+    name = shown(path)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
     parse = json.JSONDecoder(object_pairs_hook=_Pairs).decode
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
-        location = f"{name} line {number}"
         try:
-            row = parse(line.rstrip())
-        except json.JSONDecodeError as error:
-            array = " (a JSON array? write one object per line)" if line[:1] == "[" else ""
-            raise UserError(
-                f"{location} is not JSON: column {error.colno}: {error.msg}{array}"
-            ) from None
-        except (ValueError, RecursionError):
-            raise UserError(f"{location} has a number or a nesting that is too long") from None
-        if not isinstance(row, _Pairs):
-            raise UserError(
-                f"{location} is not a JSON object; write one object per line, such as "
-                f'{{"text": "Great!", "label": 5}}'
-            )
-        keys = [key for key, _ in row]
-        for wanted in (layout.text_column, layout.label_column):
-            _check_column(wanted, keys, location)
-        values: dict[Any, Any] = dict(row)
-        yield Row(location, values[layout.label_column], values[layout.text_column])
+            yield _json_row(parse, line, f"{name} line {number}", layout)
+        except UserError as problem:
+            if layout.skip is None:
+                raise
+            layout.skip(problem)
+
+
+def _json_row(parse: Callable[[str], Any], line: str, location: str, layout: Layout) -> Row:
+    try:
+        row = parse(line.rstrip())
+    except json.JSONDecodeError as error:
+        array = " (a JSON array? write one object per line)" if line[:1] == "[" else ""
+        raise UserError(
+            f"{location} is not JSON: column {error.colno}: {error.msg}{array}"
+        ) from None
+    except (ValueError, RecursionError):
+        raise UserError(f"{location} has a number or a nesting that is too long") from None
+    if not isinstance(row, _Pairs):
+        raise UserError(
+            f"{location} is not a JSON object; write one object per line, such as "
+            f'{{"text": "Great!", "label": 5}}'
+        )
+    keys = [key for key, _ in row]
+    for wanted in layout.wanted:
+        check_column(wanted, keys, location)
+    if layout.all_columns:
+        check_names(keys, location)
+    values: dict[Any, Any] = dict(row)
+    label = None if layout.label_column is None else values[layout.label_column]
+    kept = {key: _plain(value) for key, value in row} if layout.all_columns else None
+    return Row(location, label, values[layout.text_column], kept)
+
+
+def _plain(value: Any) -> Any:
+    """A JSON value whose objects are dicts again."""
+    if isinstance(value, _Pairs):
+        return {key: _plain(inner) for key, inner in value}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
 def _parquet(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
-    name = _shown(path)
+    name = shown(path)
     # Parquet is read from its end: unpack a stream that cannot seek fast to disk first.
     with tempfile.TemporaryFile() as unpacked:
         source: Any = stream
@@ -226,15 +230,24 @@ def _parquet(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[
             source = unpacked
         try:
             file = pq.ParquetFile(source)
-            for wanted in (layout.text_column, layout.label_column):
-                _check_column(wanted, file.schema_arrow.names, name)
+            names = file.schema_arrow.names
+            for wanted in layout.wanted:
+                check_column(wanted, names, name)
+            if layout.all_columns:
+                check_names(names, name)
+            chosen = names if layout.all_columns else layout.wanted
             number = 0
-            for batch in file.iter_batches(1000, columns=[layout.text_column, layout.label_column]):
-                labels = batch.column(layout.label_column)
-                texts = batch.column(layout.text_column)
-                for label, text in zip(labels.to_pylist(), texts.to_pylist(), strict=True):
+            for batch in file.iter_batches(1000, columns=chosen):
+                columns = dict(zip(batch.schema.names, batch.to_pydict().values()))
+                texts = columns[layout.text_column]
+                unlabelled = layout.label_column is None
+                labels = [None] * len(texts) if unlabelled else columns[layout.label_column]
+                kept: Iterator[Any] = itertools.repeat(None)
+                if layout.all_columns:
+                    kept = (dict(zip(columns, values)) for values in zip(*columns.values()))
+                for label, text, fields in zip(labels, texts, kept):
                     number += 1
-                    yield Row(f"{name} row {number}", label, text)
+                    yield Row(f"{name} row {number}", label, text, fields)
         except BAD_PARQUET as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise

@@ -19,7 +19,7 @@ from yelp_stars.data.labels import (
     valid_text,
     without_empty,
 )
-from yelp_stars.data.readers import Layout
+from yelp_stars.data.layout import Layout
 from yelp_stars.data.unpacking import on_disk
 from yelp_stars.pipeline.errors import UserError, hub_error, listed, quoted
 from yelp_stars.pipeline.files import sha256_of

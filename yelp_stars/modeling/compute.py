@@ -49,7 +49,8 @@ def resolve(precision: Precision, section: str) -> Compute:
         return Compute(fastest, f"auto: {reason}", _attention(fastest))
     if (precision == "bf16" and fastest != "bf16") or (precision == "fp16" and not cuda):
         raise UserError(
-            f"{section}.precision is {precision!r}, but this machine has no hardware for it; "
+            f"{section}.precision".removeprefix(".")
+            + f" is {precision!r}, but this machine has no hardware for it; "
             f"set it to 'fp32' or 'auto'"
         )
     return Compute(precision, "as requested", _attention(precision))

@@ -49,10 +49,9 @@ def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
     places = [order[row] for row in model.rows.tolist()]
     first = baseline.logits[places].argmax(axis=1)
     second = model.logits.argmax(axis=1)
-    flips, p = find_flips(model.labels, first, second), 0.0
-    p = mcnemar(flips)
+    flips = find_flips(model.labels, first, second)
     difference = accuracy_difference(model.labels, first, second)
-    found = Comparison(len(second), {"accuracy": difference}, p, flips)
+    found = Comparison(len(second), {"accuracy": difference}, mcnemar(flips), flips)
     sentence = verdict(found, "TF-IDF", "the model", MARGIN)
     better = sentence.startswith("the model is better")
     worse = sentence.startswith("TF-IDF is better")
@@ -64,22 +63,32 @@ def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
     )
 
 
-def leaks(audit: dict[str, Any], slices: list[dict[str, Any]]) -> Finding:
-    """Does the test split leak into the training split?"""
+def leaks(
+    audit: dict[str, Any], slices: list[dict[str, Any]], *, near: bool, excluded: bool
+) -> Finding:
+    """Does the test split leak into the training split?
+
+    `near`: whether the audit looked for texts that are nearly the same. `excluded`: whether the
+    sample was drawn without the training reviews that leak.
+    """
     test, leaked = audit["test"], audit["test"]["leak"]["rows"]
     title = "Leaks"
     if not leaked:
-        text = f"None of {test['rows']:,} test reviews is, or nearly is, a training review."
+        same = "is, or nearly is," if near else "is, word for word,"
+        text = f"None of {test['rows']:,} test reviews {same} a training review."
         return Finding("good", title, text)
     share = leaked / test["rows"]
-    text = f"{leaked:,} of {test['rows']:,} test reviews ({share:.1%}) are in the training split."
+    text = f"{leaked:,} of {test['rows']:,} test reviews ({100 * share:.1f} %) are in the training "
+    text += "split; sample.exclude kept those out of the training." if excluded else "split."
     for part in slices:
         if part["name"] == "leak" and part["kind"] == "audit" and part["accuracy"]["n"]:
             text += (
                 f" Accuracy on those in the sample: {written(part['accuracy'])}; on the rest: "
                 f"{written(part['accuracy_of_the_rest'])}."
             )
-    advice = "Set sample.exclude to [leaks] to train without them."
+    if excluded:
+        return Finding("good", title, text)
+    advice = "Add leaks to sample.exclude to train without them."
     return Finding("poor" if share > 0.01 else "fair", title, text, advice)
 
 
@@ -109,8 +118,8 @@ def calibration(found: dict[str, Any], ranges: dict[str, Any]) -> Finding:
     before, after = (found["calibration_error"][when] for when in ("before", "after"))
     text = (
         f"Probabilities are off by {written(before)} on average; with the temperature "
-        f"{found['temperature']} of calibration.json, by {written(after)}. Ranges that should "
-        f"hold {ranges['promised']:.0%} of the labels hold {written(ranges['coverage'], 100)}."
+        f"{found['temperature']} of calibration.json, by {written(after)}. Ranges that should hold "
+        f"{100 * ranges['promised']:.0f} % of the labels hold {written(ranges['coverage'], 100)}."
     )
     error = after["value"]
     status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"
@@ -119,8 +128,9 @@ def calibration(found: dict[str, Any], ranges: dict[str, Any]) -> Finding:
     if short or status == "poor":
         status = "poor" if status == "poor" else "fair"
         advice = (
-            "The validation reviews are easier than the test reviews, as synthetic ones are, which "
-            "share sentences with those to train on. Validate on reviews like those to predict."
+            "The validation reviews may be easier than the test reviews: synthetic ones are, "
+            "which share sentences with those to train on. Validate on reviews like those to "
+            "predict."
         )
     return Finding(status, "Calibration", text, advice)
 

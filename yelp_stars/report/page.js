@@ -1,27 +1,55 @@
 "use strict";
 // Sort and filter the tables of rows, and open long texts. Without JavaScript all rows are there.
+const FIRST = 25; // rows to show before a reader asks for all
+// Before rows are hidden: those have no height.
+for (const text of document.querySelectorAll(".text")) {
+  if (text.scrollHeight <= text.clientHeight + 2) continue;
+  text.classList.add("long");
+  text.tabIndex = 0;
+  text.setAttribute("role", "button");
+  text.setAttribute("aria-expanded", "false");
+  const toggle = () => text.setAttribute("aria-expanded", String(text.classList.toggle("open")));
+  text.addEventListener("click", toggle);
+  text.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    toggle();
+  });
+}
 for (const filters of document.querySelectorAll(".filters")) {
   const table = document.getElementById(filters.dataset.for);
+  const more = document.querySelector(`.more[data-for="${filters.dataset.for}"]`);
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const [search, label] = [filters.querySelector("input"), filters.querySelector("select")];
   const count = filters.querySelector("output");
-  const words = rows.map((row) => row.cells[row.cells.length - 1].textContent.toLowerCase());
+  const [LABEL, FLAGS, TEXT] = [1, 5, 6];
+  const words = new Map(rows.map((row) => [
+    row, [FLAGS, TEXT].map((column) => row.cells[column].textContent.toLowerCase()).join(" "),
+  ]));
+  let most = FIRST;
 
-  const filter = () => {
+  const show = () => {
     const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let left = 0;
-    rows.forEach((row, number) => {
-      const hit = (!label.value || row.cells[1].textContent === label.value)
-        && wanted.every((word) => words[number].includes(word));
-      row.hidden = !hit;
-      left += hit;
-    });
-    count.textContent = left === rows.length ? `${left} rows` : `${left} of ${rows.length} rows`;
+    let hits = 0;
+    for (const row of body.rows) {
+      const hit = (!label.value || row.cells[LABEL].textContent === label.value)
+        && wanted.every((word) => words.get(row).includes(word));
+      hits += hit;
+      row.hidden = !hit || hits > most;
+    }
+    count.textContent = hits === rows.length ? `${hits} rows` : `${hits} of ${rows.length} rows`;
+    more.textContent = `Show all ${hits} rows`;
+    more.hidden = hits <= most;
   };
-  search.addEventListener("input", filter);
-  label.addEventListener("change", filter);
+  search.addEventListener("input", show);
+  label.addEventListener("change", show);
+  more.addEventListener("click", () => {
+    most = rows.length;
+    show();
+  });
   filters.hidden = false;
+  show();
 
   [...table.tHead.rows[0].cells].forEach((head, column) => {
     if (!head.dataset.sort) return;
@@ -38,22 +66,8 @@ for (const filters of document.querySelectorAll(".filters")) {
         return head.dataset.sort === "number" ? Number(text) : text;
       };
       const compare = (a, b) => (a < b ? -1 : a > b ? 1 : 0);
-      const sorted = [...rows].sort((a, b) => compare(value(a), value(b)) * (up ? 1 : -1));
-      body.append(...sorted);
+      body.append(...[...rows].sort((a, b) => compare(value(a), value(b)) * (up ? 1 : -1)));
+      show();
     });
-  });
-}
-for (const text of document.querySelectorAll(".text")) {
-  if (text.scrollHeight <= text.clientHeight + 2) continue;
-  text.classList.add("long");
-  text.tabIndex = 0;
-  text.setAttribute("role", "button");
-  text.setAttribute("aria-expanded", "false");
-  const toggle = () => text.setAttribute("aria-expanded", String(text.classList.toggle("open")));
-  text.addEventListener("click", toggle);
-  text.addEventListener("keydown", (event) => {
-    if (event.key !== "Enter" && event.key !== " ") return;
-    event.preventDefault();
-    toggle();
   });
 }

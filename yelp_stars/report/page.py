@@ -83,8 +83,10 @@ def render(run: Run) -> str:
 
 def _verdict(run: Run) -> dict[str, Any]:
     """The first screen: what was trained on what, how good it is, and what matters."""
-    scores, n = run.evaluation["scores"], len(run.model.rows)
-    tfidf, majority = (100 * run.baseline[name]["accuracy"] for name in ("tfidf", "majority"))
+    scores, n, slices = run.evaluation["scores"], len(run.model.rows), _slices(run)
+    tfidf, majority = (
+        _percent(run.baseline[name]["accuracy"], n) for name in ("tfidf", "majority")
+    )
     accuracy, checkpoint = scores["accuracy"], _checkpoint(run.parameters["pretrained"])
     tiles = [
         {
@@ -98,19 +100,24 @@ def _verdict(run: Run) -> dict[str, Any]:
         "title": f"Report: accuracy {findings.written(accuracy)}",
         "kicker": f"{checkpoint}, fine-tuned on {run.rows['train']:,} {_reviews(run.parameters)}",
         "headline": (
-            f"The model labels {100 * accuracy['value']:.1f} % of the test reviews correctly, "
-            f"TF-IDF {tfidf:.1f} %"
+            f"The model labels {_percent(accuracy['value'], n)} % of the test reviews correctly, "
+            f"TF-IDF {tfidf} %"
         ),
         "lead": (
-            f"95 % interval {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f} %, on "
-            f"{n:,} reviews that were used for nothing else. The most frequent class alone: "
-            f"{majority:.1f} %."
+            f"95 % interval {_percent(accuracy['low'], n)} to {_percent(accuracy['high'], n)} %, "
+            f"on {n:,} reviews that were used for nothing else. The most frequent class alone: "
+            f"{majority} %."
         ),
         "tiles": tiles,
         "findings": [
             findings.against_baseline(run.model, run.tfidf),
-            findings.leaks(run.audit, run.evaluation["slices"]),
-            findings.worst_slice(run.evaluation["slices"]),
+            findings.leaks(
+                run.audit,
+                slices,
+                near=run.parameters["audit"]["near_duplicates"],
+                excluded="leaks" in run.parameters["sample"]["exclude"],
+            ),
+            findings.worst_slice(slices),
             findings.calibration(run.evaluation["calibration"], run.evaluation["ranges"]),
         ],
     }
@@ -121,6 +128,8 @@ def _content(run: Run) -> dict[str, Any]:
     names = [shown(name, 60) for name in run.model.names]
     rates = run.runtime
     device = f" on {rates['device']}" if "device" in rates else ""
+    order = ["external", *run.parameters, "report"]
+    shared = run.data["texts_in_train_and_test"]
     return {
         "names": names[:CLASSES],
         "ordered": run.model.ordered,
@@ -133,14 +142,14 @@ def _content(run: Run) -> dict[str, Any]:
             f"{run.rows['train']:,} reviews to train on, {run.rows['validation']:,} to validate "
             f"and {run.rows['test']:,} to test, drawn from {run.audit['train']['rows']:,} and "
             f"{run.audit['test']['rows']:,} {_reviews(run.parameters)}. "
-            f"{run.data['texts_in_train_and_test']:,} texts are in both splits, word for word."
+            f"{f'{shared:,} texts are' if shared else 'No text is'} in both splits, word for word."
         ),
         "examples": run.examples,
         "training_line": (
             f"{rates['seconds']:,.0f} s{device}, {rates['tokens_per_second']:,.0f} tokens/s, "
             f"{rates['steps_per_second']:.1f} steps/s."
         ),
-        "seconds": run.seconds,
+        "seconds": {stage: run.seconds[stage] for stage in order if stage in run.seconds},
         "score_names": [(key, TITLES[key]) for key in run.evaluation["scores"]],
         "evaluation": run.evaluation,
         "baseline": run.baseline,
@@ -155,7 +164,7 @@ def _content(run: Run) -> dict[str, Any]:
             for row in run.evaluation["per_class"][:CLASSES]
         ],
         "classes_left_out": max(0, len(names) - CLASSES),
-        "slices": run.evaluation["slices"],
+        "slices": _slices(run),
         "mistakes": run.mistakes,
         "suspects": run.suspects,
         "n_mistakes": run.n_mistakes,
@@ -168,8 +177,8 @@ def _content(run: Run) -> dict[str, Any]:
             for section, values in run.parameters.items()
         },
         "footer": (
-            f"Reviews are from {shown(run.data['source'], 80)}, with the SHA-256 "
-            f"{shown(str(run.data.get('sha256', 'unknown')), 64)}. Scores with intervals: "
+            f"Source of the reviews: {shown(run.data['source'], 80)}; their SHA-256: "
+            f"{shown(str(run.data.get('sha256', 'unknown')), 64)}. All scores with intervals: "
             f"metrics/evaluation.json. This page has texts of reviews: share it as you may share "
             f"them."
         ),
@@ -215,11 +224,7 @@ def _pictures(run: Run) -> dict[str, Any]:
         ),
         "slices": pictures.dots(
             "Accuracy of each slice",
-            [
-                (part["name"], part["accuracy"])
-                for part in evaluation["slices"]
-                if part["accuracy"]["n"]
-            ],
+            [(part["name"], part["accuracy"]) for part in _slices(run) if part["accuracy"]["n"]],
             "accuracy",
             evaluation["scores"]["accuracy"],
         ),
@@ -234,19 +239,33 @@ def _pictures(run: Run) -> dict[str, Any]:
         ),
         "load": [],
     }
-    for title, load, top in (
-        ("CPU and GPU, % busy", run.load.busy, 105),
-        ("Memory, GB", run.load.memory, None),
-    ):
+    for unit, load, top in (("% busy", run.load.busy, 105), ("GB", run.load.memory, None)):
         if load:
+            title = f"{' and '.join(load)}, {unit}"
             found["load"].append(pictures.lines(title, load, "minutes", top=top))
     return {name: _markup(picture) for name, picture in found.items()}
 
 
 def _number(scores: dict[str, Any], key: str) -> str:
-    """A score in the decimals that its rows support; a dash if it is undefined."""
-    value = scores.get(key)
-    return "–" if value is None else f"{value:.{metrics.decimals(scores['n'])}f}"
+    """A score in the decimals that its rows support, with its interval if there is one."""
+    found = [scores.get(name) for name in (key, f"{key}_low", f"{key}_high")]
+    value, low, high = (
+        "–" if one is None else f"{one:.{metrics.decimals(scores['n'])}f}" for one in found
+    )
+    return value if None in found else f"{value} [{low}, {high}]"
+
+
+def _percent(share: float, n: int) -> str:
+    """A share of `n` rows in percent, in the decimals that they support."""
+    return f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}"
+
+
+def _slices(run: Run) -> list[dict[str, Any]]:
+    """The slices; those of the audit are named as its flags are."""
+    return [
+        part | {"name": part["name"].replace("_", "-")} if part["kind"] == "audit" else part
+        for part in run.evaluation["slices"]
+    ]
 
 
 def _classes(evaluation: dict[str, Any]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -44,7 +45,9 @@ def picture(name: str, size: tuple[float, float], draw: Callable[[Axes], None]) 
 
     `name` is spoken by screen readers, and keeps its ids apart from those of other pictures.
     """
-    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}):
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": name}), warnings.catch_warnings():
+        # The browser has the font that matplotlib lacks, of Chinese class names for one.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure = Figure(figsize=size, layout="constrained")
         draw(figure.subplots())
         file = io.StringIO()
@@ -65,7 +68,8 @@ def lines(title: str, curves: Mapping[str, Curve], x: str, top: float | None = N
     def draw(axes: Axes) -> None:
         for (name, curve), color in zip(curves.items(), (ACCENT, SECOND)):
             style = "o-" if len(curve) <= 20 else "-"
-            axes.plot(*zip(*curve), style, color=color, label=name, markersize=4)
+            at, values = zip(*curve) if curve else ((), ())
+            axes.plot(at, values, style, color=color, label=name, markersize=4)
         axes.set(xlabel=x, title=title)
         axes.set_ylim(0, top)
         if len(curves) > 1:

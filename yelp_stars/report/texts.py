@@ -13,16 +13,19 @@ LONGEST = 600  # characters of a text
 MISTAKES = SUSPECTS = 300  # rows of each table
 EXAMPLES = 2  # of each class
 CLASSES = 20  # with examples, in tables and in pictures
-# What changes the direction of the text around it, or is not visible at all.
+# What changes the direction of the text around it, or is not visible at all: controls, soft hyphen,
+# fillers, separators, marks of direction, the tags that repeat ASCII. Not the joiners of emoji.
 HIDDEN = re.compile(
-    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f]"
 )
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
     """A text cut to `longest` characters, with codes for characters that nobody sees."""
-    cut = text if len(text) <= longest else text[: longest - 1] + "…"
-    return HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", cut)
+    visible = HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text[: longest + 1])
+    return visible if len(visible) <= longest else visible[: longest - 1] + "…"
 
 
 def listed(errors: pa.Table, split: str, raw: Path, most: int) -> list[dict[str, Any]]:
