@@ -112,8 +112,9 @@ class Classifier:
     ) -> Self:
         """Load a folder that `from_pretrained` loads, see `load_classifier`."""
         advice = "run `dvc repro` or `dvc pull`, or choose another folder"
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{quoted(str(folder))} has no model (no 'config.json'); {advice}")
+        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
+        if missing:
+            raise UserError(f"{quoted(str(folder))} has no {missing[0]!r}; {advice}")
         if threads is not None:
             torch.set_num_threads(threads)
         resolved = compute.resolve(precision, "")

@@ -104,7 +104,8 @@ def _delimited(
             continue
         text, label = columns
         kept = dict(zip(header, fields)) if layout.all_columns else None
-        yield Row(f"{name} line {line}", fields[label], fields[text], kept)
+        value = None if layout.label_column is None else fields[label]
+        yield Row(f"{name} line {line}", value, fields[text], kept)
 
 
 def _plain_fields(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
