@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.params import Precision
 
 app = typer.Typer(
     add_completion=False,
@@ -27,6 +28,7 @@ SCORES = {
     "calibration_error": "calibration error",
 }
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
+ANYWHERE = {"serve"}  # commands that need a model, not the project
 BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "models/finetuned": "the model",
@@ -43,7 +45,7 @@ NEXT = {
 
 
 @app.callback()
-def in_project() -> None:
+def in_project(context: typer.Context) -> None:
     """Presets, parameters and scores of this project, beside the commands of DVC.
 
     \b
@@ -54,8 +56,10 @@ def in_project() -> None:
       stars params train          what the parameters of a section mean
       stars compare main slow     is the second run better, and how sure is that?
       stars plots main slow       their curves in one picture
+      stars serve                 the model over HTTP, and a page to try it
     """  # noqa: D301
-    if not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
+    anywhere = context.invoked_subcommand in ANYWHERE
+    if not anywhere and not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
         raise UserError(
             f"{str(Path.cwd())!r} is not the project's folder: it has no dvc.yaml and no stages/; "
             f"run `stars` where dvc.yaml is"
@@ -204,6 +208,35 @@ def compare(
     if failed:
         print(f"{fail_if} holds: exit code 3", file=sys.stderr)
         raise typer.Exit(3)
+
+
+@app.command()
+def serve(
+    model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
+    host: Annotated[str, typer.Option(help="Address to listen at")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
+    precision: Annotated[Precision, typer.Option(help="fp16 needs CUDA")] = "auto",
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores; all by default")] = None,
+    max_texts: Annotated[int, typer.Option(min=1, help="Texts in a request")] = 64,
+    max_body: Annotated[int, typer.Option(min=100, help="Bytes in a request")] = 1_000_000,
+    max_connections: Annotated[int, typer.Option(min=1, help="More get 503")] = 256,
+) -> None:
+    """Serve a model over HTTP: POST /predict, a page to try it, /docs.
+
+    \b
+    Examples:
+      stars serve
+      stars serve --model DIR --port 8080
+    """  # noqa: D301
+    try:
+        from yelp_stars import serve as serving
+    except ImportError:
+        raise UserError("FastAPI is not installed; run `pip install -e '.[serve]'`") from None
+    from yelp_stars import load_classifier
+
+    classify = load_classifier(model, precision=precision, threads=threads)
+    limits = serving.Limits(max_texts, max_body, max_connections)
+    serving.run(classify, model, host, port, limits)
 
 
 @app.command()
