@@ -35,7 +35,7 @@ class Texts(BaseModel):
     inputs: str
 @app.post("/predict")
 def predict(request: Texts):
-    return [classify(request.inputs)]
+    return classify([request.inputs])
 @app.get("/health")
 def health():
     return "ok"
@@ -51,7 +51,7 @@ PORT = 8397
 def ask(number: int, texts: list[str], until: float) -> list[float]:
     """Ask one text after the other over one connection; the seconds of each answer."""
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=120)
-    found = []
+    found: list[float] = []
     while time.monotonic() < until:
         text = texts[(number * 997 + len(found)) % len(texts)]
         started = time.monotonic()

@@ -347,7 +347,7 @@ FOLLOWED = {
     "dvc repro download": "test_the_advice_about_missing_texts_brings_them",
     "git lfs pull": None,  # needs git-lfs and a server
     **dict.fromkeys(
-        ["pip install -e '.[cluster]'", "pip install -e '.[plots]'"]
+        ["pip install -e '.[cluster]'", "pip install -e '.[plots]'", "pip install -e '.[serve]'"]
     ),  # the package index
 }
 

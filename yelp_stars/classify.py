@@ -6,6 +6,7 @@ longest first, each core with batches of its own.
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,9 +145,11 @@ class Classifier:
         """
         tokens = self.encode([valid_text(text, f"text {n}") for n, text in enumerate(texts)])
         quiet = tqdm(disable=True) if bar is None else bar
-        logits = inference.predict_logits(
-            self._model, tokens, self.batch_size, self.resolved, quiet
-        ).astype(np.float64)
+        # A few texts are divided among the cores.
+        rows = min(self.batch_size, max(1, math.ceil(len(texts) / torch.get_num_threads())))
+        logits = inference.predict_logits(self._model, tokens, rows, self.resolved, quiet).astype(
+            np.float64
+        )
         if self.fitted is None:
             return Scores(softmax(logits, axis=1), None, tokens.truncated)
         # The threshold holds for the plain probabilities.

@@ -87,9 +87,12 @@ def predict_logits(
     model.eval()
     own = tqdm(total=len(order), desc="evaluate", unit=" rows") if bar is None else None
     with own or contextlib.nullcontext(bar) as shown:
-        torch.set_num_threads(1)  # for each thread of the pool
+        alone = len(batches) == 1  # on all cores, in this thread
+        if not alone:
+            torch.set_num_threads(1)  # for each thread of the pool
         try:
-            for rows, part in zip(batches, pool.map(logits_of, batches), strict=True):
+            computed = map(logits_of, batches) if alone else pool.map(logits_of, batches)
+            for rows, part in zip(batches, computed, strict=True):
                 logits[rows] = part
                 shown.update(len(rows))
         finally:  # after Ctrl-C, start no batch that nobody waits for

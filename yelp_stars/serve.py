@@ -5,14 +5,13 @@ One model, computed in one worker thread, so that the event loop never waits for
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import importlib.metadata
 import json
 import re
 import socket
 import subprocess
-from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -24,7 +23,6 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yelp_stars.batcher import Batcher
 from yelp_stars.classify import Classifier, Prediction, fingerprint
 from yelp_stars.data.labels import valid_text
 from yelp_stars.pipeline.errors import UserError, quoted
@@ -81,21 +79,15 @@ class Classified(BaseModel):
 
 def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) -> FastAPI:
     """The application; `described` is what /info says about the model."""
-    batcher: Batcher[Prediction] = Batcher(classify, limits.texts)
-
-    @contextlib.asynccontextmanager
-    async def computing(app: FastAPI) -> AsyncIterator[None]:
-        task = asyncio.create_task(batcher.run())
-        yield
-        task.cancel()
-        await asyncio.wait([task])
+    # One request after the other, each on all cores. To compute those of 8 clients together gave
+    # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
+    worker = ThreadPoolExecutor(1, "model")
 
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
         description="The stars of a review.",
-        lifespan=computing,
     )
     app.add_middleware(BodyLimit, most=limits.body)
     page, policy = read_page()
@@ -118,12 +110,13 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         except UserError as error:
             raise HTTPException(422, str(error)) from None
         if not request.truncate:
-            too_long = await asyncio.to_thread(lambda: classify.encode(texts).truncated)
+            loop = asyncio.get_running_loop()
+            too_long = (await loop.run_in_executor(worker, classify.encode, texts)).truncated
             if too_long.any():
                 raise HTTPException(
                     413, f"text {too_long.argmax()} has more than {classify.cut.max_length} tokens"
                 )
-        return await batcher.answer(texts)
+        return await asyncio.get_running_loop().run_in_executor(worker, classify, texts)
 
     @app.post("/predict", summary="Probability of each label, the most likely first")
     async def predict(request: Texts) -> list[list[LabelScore]]:
@@ -258,8 +251,12 @@ def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits
         UserError: if the port is taken or the host is not an address of this machine.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening = socket.create_server((host, port), family=family)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)  # who asks from now on waits for the server
     except (OSError, OverflowError) as error:
         raise UserError(
             f"cannot listen at {quoted(host)}, port {port} ({error}); choose another --port"
