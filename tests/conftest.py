@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from helpers import SENTENCES, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
 
@@ -68,12 +70,32 @@ def train_tokenizer() -> Any:
     return tokenizer
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker of pytest-xdist makes, for all of them."""
+    base = factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = common / "common" / name
+    with FileLock(common / f"{name}.lock"):
+        if not folder.exists():
+            unfinished = factory.mktemp(name) / name
+            make(unfinished)
+            folder.parent.mkdir(exist_ok=True)
+            unfinished.rename(folder)
+    return folder
+
+
 @pytest.fixture(scope="session")
 def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A seeded BERT of one layer, with a tokenizer of 600 pieces learned from our sentences."""
+    """A seeded BERT of one layer, with a tokenizer of 600 pieces learned from our sentences.
+
+    One for all workers: learning the pieces has ties, which each process may break in its own way.
+    """
+    return made_once(tmp_path_factory, "tiny", make_checkpoint)
+
+
+def make_checkpoint(folder: Path) -> None:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast, set_seed
 
-    folder = tmp_path_factory.mktemp("checkpoint") / "tiny"
     PreTrainedTokenizerFast(
         tokenizer_object=train_tokenizer(),
         model_max_length=64,
@@ -89,7 +111,6 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     set_seed(0)
     BertModel(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture
@@ -101,10 +122,17 @@ def project(tmp_path: Path, tiny_checkpoint: Path) -> Path:
 @pytest.fixture(scope="session")
 def finished_repo(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
     """A git and DVC repository in which `dvc repro` has run; copy it before you change it."""
-    target = lay_out(tmp_path_factory.mktemp("finished") / "project", tiny_checkpoint)
-    commit(target)
-    run("dvc", "repro", cwd=target)
-    commit(target, "first run")
+
+    def make(folder: Path) -> None:
+        lay_out(folder, tiny_checkpoint)
+        commit(folder)
+        run("dvc", "repro", cwd=folder)
+        commit(folder, "first run")
+
+    # Each worker has a copy, with its links into DVC's cache: two would wait for DVC's lock.
+    target = tmp_path_factory.mktemp("finished") / "project"
+    first = made_once(tmp_path_factory, "finished", make)
+    run("cp", "-a", str(first), str(target), cwd=target.parent)
     return target
 
 

@@ -121,7 +121,7 @@ def test_what_is_too_much_or_not_a_text_is_said_in_one_line(port, body, status, 
     [b"", b"{", b"null", b'{"inputs": []}', b'{"inputs": 7}', b'{"inputs": [null]}',
      b'{"inputs": NaN}', b"[" * 19_000, b'{"inputs": ' + b"9" * 9999 + b"}", b"\xff\xfe\x00"],
 )  # fmt: skip
-def test_a_body_that_is_no_request_is_the_clients_fault(port, body):
+def test_a_body_that_is_not_a_request_is_the_clients_fault(port, body):
     status, content = post(port, body)
     assert 400 <= status < 500
     assert content["detail"]

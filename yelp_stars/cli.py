@@ -3,12 +3,11 @@
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.params import Precision
 
 app = typer.Typer(
     add_completion=False,
@@ -215,7 +214,9 @@ def serve(
     model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
     host: Annotated[str, typer.Option(help="Address to listen at")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
-    precision: Annotated[Precision, typer.Option(help="fp16 needs CUDA")] = "auto",
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp16 needs CUDA")
+    ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Cores; all by default")] = None,
     max_texts: Annotated[int, typer.Option(min=1, help="Texts in a request")] = 64,
     max_body: Annotated[int, typer.Option(min=100, help="Bytes in a request")] = 1_000_000,

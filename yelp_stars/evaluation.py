@@ -96,7 +96,7 @@ def summary(details: dict[str, Any]) -> str:
     ]
     if covered["high"] < ranges["promised"]:
         lines.append(
-            "  fewer: the validation rows are easier than the test rows, as synthetic reviews are, "
+            "  fewer: the validation rows may be easier than the test rows; synthetic reviews are, "
             "which share sentences with those to train on"
         )
     lines.append(
