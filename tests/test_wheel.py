@@ -1,0 +1,51 @@
+"""The installed wheel in an empty folder: a model is used without this checkout."""
+
+import json
+import shutil
+import sys
+import zipfile
+
+import pytest
+from helpers import ROOT, run
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The wheel, built from the files that git has, and where it is installed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    source = folder / "source"
+    for name in run("git", "ls-files", "yelp_stars", cwd=ROOT).split():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, source / name)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, source)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
+    run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=source)
+    (built,) = (source / "dist").glob("*.whl")
+    installed = folder / "installed"
+    run(*pip, "install", "--no-deps", "--no-index", "-t", str(installed), str(built), cwd=folder)
+    return built, installed
+
+
+def test_the_wheel_has_the_library_and_its_pages_and_nothing_else(wheel):
+    built, _ = wheel
+    names = [name for name in zipfile.ZipFile(built).namelist() if ".dist-info/" not in name]
+    expected = run("git", "ls-files", "yelp_stars", cwd=ROOT).split()
+    assert sorted(names) == sorted(expected)
+
+
+def test_a_model_is_loaded_in_an_empty_folder(wheel, finished_repo, tmp_path):
+    _, installed = wheel
+    code = (
+        "import json, sys, yelp_stars\n"
+        "classify = yelp_stars.load_classifier(sys.argv[1], precision='fp32')\n"
+        "print(json.dumps([yelp_stars.__file__, classify(['The soup was cold.'])[0].stars]))"
+    )
+    model = str(finished_repo / "models" / "finetuned")
+    output = run(sys.executable, "-c", code, model, cwd=tmp_path, PYTHONPATH=str(installed))
+    file, stars = json.loads(output.splitlines()[-1])
+    assert file == str(installed / "yelp_stars" / "__init__.py")
+    assert stars in ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+    assert list(tmp_path.iterdir()) == []
