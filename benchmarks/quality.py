@@ -52,7 +52,10 @@ def main() -> None:
             lay_out(folder, params(rows, seed))
             commit(folder)
             shutil.copy(SAMPLE, folder / "data" / "external")
-            stages = ("download", "pretrained", "tokenize", "sample", "train", "evaluate")
+            stages = (
+                "download", "audit", "pretrained", "tokenize", "sample", "baseline", "train",
+                "evaluate",
+            )  # fmt: skip
             seconds = {name: measure(stage_command(name), folder).seconds for name in stages}
             scores = json.loads((folder / "metrics" / "test.json").read_text("utf-8"))
         line = {
