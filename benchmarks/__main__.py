@@ -8,9 +8,9 @@ PACKAGES = ("tokenizers", "pyarrow", "datasets", "transformers", "torch", "numpy
 
 lines = [*startup.markdown(), *tokenization.markdown()]
 # Late: the peak memory of a process counts that of the process that started it.
-from benchmarks import training  # noqa: E402
+from benchmarks import prediction, training  # noqa: E402
 
-lines += training.markdown()
+lines += training.markdown() + prediction.markdown()
 text = "\n".join(
     [
         "# Benchmarks",

@@ -200,8 +200,11 @@ def test_every_stars_command_exists_with_its_arguments():
     for name, (command, rest) in occurrences(r"^ *stars ([a-z]+)((?: \S+)*)"):
         assert command in COMMANDS, (name, command)
         options = {option for param in COMMANDS[command].params for option in param.opts}
+        words = set(rest.split())
+        if command == "predict":  # texts and files; a test runs those of the guide
+            words = {word for word in words if word.startswith("-")}
         known = options | arguments.get(command, set()) | {PLACEHOLDER}
-        assert set(rest.split()) <= known, (name, command, rest)
+        assert words <= known, (name, command, rest)
 
 
 def test_every_dvc_command_is_one_that_dvc_parses():

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yelp_stars.data.lines import ENCODINGS, known_encoding, read_lines
+from yelp_stars.data.layout import Layout
+from yelp_stars.data.lines import ENCODINGS, known_encoding, read_lines, valid_bytes
 from yelp_stars.pipeline.errors import UserError
 
 WESTERN = "It\u2019s caf\u00e9 \u2013 20\u20ac\n\u201cgood\u201d\n"
@@ -143,3 +144,16 @@ def test_a_missing_byte_order_mark_is_reported_and_the_advice_reads_the_file(enc
         f"set download.encoding to '{encoding}-le' or '{encoding}-be'"
     )
     assert read(content, f"{encoding}-le") == ["plain\n"]
+
+
+@given(lines=st.lists(st.binary(max_size=8).filter(lambda line: b"\n" not in line), max_size=6))
+def test_lines_that_are_kept_are_as_many_and_the_bad_ones_are_known(lines):
+    content = b"first\n" + b"".join(line + b"\n" for line in lines)
+    stream = io.BufferedReader(io.BytesIO(content))
+    _, *kept = read_lines(stream, "a.csv", "utf-8", 1000, keep_bad=True)
+    assert [line.encode("utf-8", "surrogateescape")[:-1] for line in kept] == lines
+    errors: list[UserError] = []
+    layout = Layout("text", None, skip=errors.append)
+    valid = [valid_bytes([line], "a.csv line 2", layout) for line in kept]
+    assert valid == [line.decode("utf-8", "replace").encode() == line for line in lines]
+    assert len(errors) == valid.count(False)

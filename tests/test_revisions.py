@@ -4,15 +4,17 @@ import re
 import shlex
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import runs
-from helpers import FUZZ_EXAMPLES, result_or_line, run
+from helpers import FUZZ_EXAMPLES, result_or_line, run, stars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.workspace import commit
 from yelp_stars import revisions
+from yelp_stars.classify import fingerprint
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml
 
@@ -265,3 +267,53 @@ def test_a_shallow_clone_says_so_and_its_advice_brings_the_revision(made, tmp_pa
     )
     run(*shlex.split(re.search("`([^`]+)`", message)[1]), cwd=clone)
     assert "in DVC's cache or remote" in error("base")
+
+
+# --- Models ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, monkeypatch):
+    monkeypatch.chdir(finished_repo)
+    for name in ("HEAD", "workspace"):
+        with revisions.open_model(name) as folder:
+            expected = sorted(path.name for path in Path("models", "finetuned").iterdir())
+            assert sorted(path.name for path in folder.iterdir()) == expected
+            assert fingerprint(folder) == fingerprint(Path("models", "finetuned"))
+
+
+@pytest.mark.slow
+def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
+    finished_repo, tmp_path, monkeypatch, capsys
+):
+    repo = tmp_path / "repo"
+    run("cp", "-a", str(finished_repo), str(repo), cwd=tmp_path)
+    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repo)
+    run("dvc", "push", cwd=repo)
+    monkeypatch.chdir(repo)
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    shown = capsys.readouterr()
+    shutil.rmtree("models/finetuned")
+    shutil.rmtree(".dvc/cache/files")
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    assert capsys.readouterr() == shown
+    weights = max(Path(".dvc/cache/files").rglob("*"), key=lambda path: path.stat().st_size)
+    weights.chmod(0o644)
+    weights.write_bytes(b"damaged")
+    message = stars("predict", "good", "--rev", "HEAD")
+    assert "the model.safetensors of 'HEAD' is damaged in DVC's cache; run `rm -f " in message
+    run(*shlex.split(re.findall("`([^`]+)`", message)[0]), cwd=repo)
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    shutil.rmtree(".dvc/cache/files")
+    shutil.rmtree(tmp_path / "store")
+    assert re.search(
+        r"has no models/finetuned in DVC's cache or remote; run `git checkout \w{12}`, "
+        r"then `dvc pull` or `dvc repro`",
+        stars("predict", "good", "--rev", "HEAD"),
+    )
+    assert "no revision or experiment 'nothing'" in stars("predict", "good", "--rev", "nothing")
+
+
+def test_outside_a_project_a_revision_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "is not a git repository" in stars("predict", "good", "--rev", "HEAD")

@@ -6,7 +6,7 @@ import sys
 import zipfile
 
 import pytest
-from helpers import ROOT, run
+from helpers import ROOT, fails, run
 
 pytestmark = pytest.mark.slow
 
@@ -49,3 +49,14 @@ def test_a_model_is_loaded_in_an_empty_folder(wheel, finished_repo, tmp_path):
     assert file == str(installed / "yelp_stars" / "__init__.py")
     assert stars in ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_is_predicted_in_an_empty_folder(wheel, finished_repo, tmp_path):
+    _, installed = wheel
+    command = (sys.executable, "-m", "yelp_stars.cli", "predict", "The soup was cold.")
+    paths = {"PYTHONPATH": str(installed)}
+    model = str(finished_repo / "models" / "finetuned")
+    run(*command, "-o", "out.csv", "--model", model, cwd=tmp_path, **paths)
+    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    message = fails(*command, cwd=tmp_path, **paths)
+    assert message.startswith("'models/finetuned' has no 'tokenizer.json'")

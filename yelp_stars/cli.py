@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.predicting.command import predict
 
 app = typer.Typer(
     add_completion=False,
@@ -27,7 +28,7 @@ SCORES = {
     "calibration_error": "calibration error",
 }
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
-ANYWHERE = {"serve"}  # commands that need a model, not the project
+ANYWHERE = {"predict", "serve"}  # commands that need a model, not the project
 BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "models/finetuned": "the model",
@@ -55,6 +56,7 @@ def in_project(context: typer.Context) -> None:
       stars params train          what the parameters of a section mean
       stars compare main slow     is the second run better, and how sure is that?
       stars plots main slow       their curves in one picture
+      stars predict reviews.csv   the stars of each review
       stars serve                 the model over HTTP, and a page to try it
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
@@ -207,6 +209,9 @@ def compare(
     if failed:
         print(f"{fail_if} holds: exit code 3", file=sys.stderr)
         raise typer.Exit(3)
+
+
+app.command()(predict)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 Files come from DVC's cache, or from its remote, by the hashes in the dvc.lock of that revision.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -11,6 +12,7 @@ import re
 import shlex
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,6 +27,7 @@ from yelp_stars.pipeline.errors import UserError, listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 WORKSPACE = "workspace"
+MODEL = "models/finetuned"
 RAW, AUDIT = "data/raw", "data/audit.parquet"
 CODE = ("stages/", "yelp_stars/")
 MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
@@ -122,6 +125,43 @@ def read_flags(revision: Revision) -> dict[str, np.ndarray]:
         return mistakes.read_flags(cached, "test", revision.predictions.rows)
     except UserError:  # damaged
         return {}
+
+
+@contextlib.contextmanager
+def open_model(name: str) -> Iterator[Path]:
+    """A folder with the model of a revision or an experiment, as long as the block runs.
+
+    Raises:
+        UserError: if the revision does not exist, or its model is not in DVC's cache or remote.
+    """
+    if name == WORKSPACE:
+        yield Path(MODEL)
+        return
+    commit = resolve(name)
+    folder = find(_lock_at(commit, name).outs.get(MODEL), pull=True)
+    entries = _entries(folder) if folder is not None else {}
+    files = {file: find(md5, pull=True) for file, md5 in entries.items() if "/" not in file}
+    if not files or None in files.values():
+        raise UserError(
+            f"{quoted(name)} has no {MODEL} in DVC's cache or remote; run `git checkout "
+            f"{commit[:12]}`, then `dvc pull` or `dvc repro`"
+        )
+    with tempfile.TemporaryDirectory() as linked:
+        for file, cached in files.items():
+            assert cached is not None
+            if _md5(cached) != entries[file]:
+                damaged = shlex.quote(os.path.relpath(cached))
+                raise UserError(
+                    f"the {file} of {quoted(name)} is damaged in DVC's cache; run `rm -f "
+                    f"{damaged}`, and predict again"
+                )
+            Path(linked, file).symlink_to(cached.resolve())
+        yield Path(linked)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def find(md5: Any, *, pull: bool) -> Path | None:

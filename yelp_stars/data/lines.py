@@ -8,9 +8,10 @@ import codecs
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from yelp_stars.data.layout import Layout, skip_or_raise
 from yelp_stars.pipeline.errors import UserError
 
 CHUNK = 2**16
@@ -31,6 +32,7 @@ SAME = {
     "gbk": "gb18030",
 }
 
+KEPT = re.compile("[\udc80-\udcff]")  # Python's sign of a byte that could not be decoded
 BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -61,11 +63,12 @@ def read_lines(
     path: str,
     encoding: str,
     longest: int,
-    skip: Callable[[UserError], None] | None = None,
+    keep_bad: bool = False,
 ) -> Iterator[str]:
     """Yield each line with its line break, `longest` bytes of UTF-8 at most.
 
-    A line of UTF-8 with bytes that are not goes to `skip`, if it is given, and is left out.
+    On request, bytes that are not UTF-8 are kept, for `valid_bytes`: to leave out their line would
+    join the rows around it, where it is a part of a quoted field.
 
     Raises:
         UserError: for a line that is longer, or not in `encoding`.
@@ -91,11 +94,11 @@ def read_lines(
         except UnicodeDecodeError as error:
             byte = error.object[error.start]
             remedy = "fix the line: those before it are UTF-8" if beyond_ascii else advice(line)
-            problem = UserError(f"{path} line {number} is not UTF-8 (byte {byte:#04x}); {remedy}")
-            if skip is None:
-                raise problem from None
-            skip(problem)
-            continue
+            if not keep_bad:
+                raise UserError(
+                    f"{path} line {number} is not UTF-8 (byte {byte:#04x}); {remedy}"
+                ) from None
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8", "surrogateescape")
         if number == 1 and "\0" in text:
             order = "le" if text.index("\0") % 2 else "be"
             raise UserError(
@@ -104,6 +107,20 @@ def read_lines(
             )
         beyond_ascii = beyond_ascii or not line.isascii()
         yield text
+
+
+def valid_bytes(fields: Sequence[str], location: str, layout: Layout) -> bool:
+    """Whether the fields of a row were UTF-8; otherwise the layout skips it.
+
+    Without a layout that skips rows, reading has failed at the first that is not.
+    """
+    for field in fields if layout.skip is not None else ():
+        bad = None if field.isascii() else KEPT.search(field)
+        if bad:
+            byte = ord(bad[0]) - 0xDC00
+            skip_or_raise(layout, UserError(f"{location} is not UTF-8 (byte {byte:#04x})"))
+            return False
+    return True
 
 
 def advice(line: bytes) -> str:

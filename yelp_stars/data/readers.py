@@ -4,6 +4,7 @@ Every reader yields (location, label value, text); the location names the file a
 Files are streamed, never held in memory. An invalid row is an error with its location, not a guess.
 """
 
+import contextlib
 import csv
 import io
 import itertools
@@ -18,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yelp_stars.data.layout import Layout, Row, check_column, check_names, shown, skip_or_raise
-from yelp_stars.data.lines import read_lines
+from yelp_stars.data.lines import read_lines, valid_bytes
 from yelp_stars.data.unpacking import ARCHIVES, BUFFER, on_disk, open_bytes
 from yelp_stars.pipeline.errors import UserError, quoted
 
@@ -59,10 +60,11 @@ def text_rows(path: Path, layout: Layout) -> Iterator[Row]:
     empty = True
     with open_bytes(path) as stream:
         name = shown(path)
-        lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
+        bad = layout.skip is not None
+        lines = read_lines(stream, name, layout.encoding, layout.longest_line, bad)
         for number, line in enumerate(lines, 1):
             text = line.rstrip("\r\n")
-            if text:
+            if text and valid_bytes([text], f"{name} line {number}", layout):
                 empty = False
                 yield Row(f"{name} line {number}", None, text, {"text": text})
     if empty:
@@ -82,7 +84,7 @@ def _delimited(
     stream: io.BufferedReader, path: Path, layout: Layout, delimiter: str, quotes: bool
 ) -> Iterator[Row]:
     name = shown(path)
-    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip is not None)
     delimiter = layout.delimiter or delimiter
     if quotes if layout.quoted is None else layout.quoted:
         table = _quoted_fields(lines, name, delimiter, layout.longest_line)
@@ -101,6 +103,8 @@ def _delimited(
         if len(fields) != len(header):
             problem = f"{name} line {line} has {len(fields)} columns, not {len(header)}"
             skip_or_raise(layout, UserError(problem))
+            continue
+        if not valid_bytes(fields, f"{name} line {line}", layout):
             continue
         text, label = columns
         kept = dict(zip(header, fields)) if layout.all_columns else None
@@ -175,10 +179,10 @@ class _Pairs(list[tuple[str, Any]]):
 
 def _jsonl(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
     name = shown(path)
-    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip)
+    lines = read_lines(stream, name, layout.encoding, layout.longest_line, layout.skip is not None)
     parse = json.JSONDecoder(object_pairs_hook=_Pairs).decode
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line.strip() or not valid_bytes([line], f"{name} line {number}", layout):
             continue
         try:
             yield _json_row(parse, line, f"{name} line {number}", layout)
@@ -223,6 +227,29 @@ def _plain(value: Any) -> Any:
 
 def _parquet(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[Row]:
     name = shown(path)
+    with _parquet_file(stream, path) as file:
+        names = file.schema_arrow.names
+        for wanted in layout.wanted:
+            check_column(wanted, names, name)
+        if layout.all_columns:
+            check_names(names, name)
+        chosen = names if layout.all_columns else layout.wanted
+        number = 0
+        for batch in file.iter_batches(1000, columns=chosen):
+            columns = dict(zip(batch.schema.names, batch.to_pydict().values()))
+            texts = columns[layout.text_column]
+            unlabelled = layout.label_column is None
+            labels = [None] * len(texts) if unlabelled else columns[layout.label_column]
+            kept: Iterator[Any] = itertools.repeat(None)
+            if layout.all_columns:
+                kept = (dict(zip(columns, values)) for values in zip(*columns.values()))
+            for label, text, fields in zip(labels, texts, kept):
+                number += 1
+                yield Row(f"{name} row {number}", label, text, fields)
+
+
+@contextlib.contextmanager
+def _parquet_file(stream: io.BufferedReader, path: Path) -> Iterator[Any]:
     # Parquet is read from its end: unpack a stream that cannot seek fast to disk first.
     with tempfile.TemporaryFile() as unpacked:
         source: Any = stream
@@ -230,30 +257,22 @@ def _parquet(stream: io.BufferedReader, path: Path, layout: Layout) -> Iterator[
             shutil.copyfileobj(stream, unpacked, BUFFER)
             source = unpacked
         try:
-            file = pq.ParquetFile(source)
-            names = file.schema_arrow.names
-            for wanted in layout.wanted:
-                check_column(wanted, names, name)
-            if layout.all_columns:
-                check_names(names, name)
-            chosen = names if layout.all_columns else layout.wanted
-            number = 0
-            for batch in file.iter_batches(1000, columns=chosen):
-                columns = dict(zip(batch.schema.names, batch.to_pydict().values()))
-                texts = columns[layout.text_column]
-                unlabelled = layout.label_column is None
-                labels = [None] * len(texts) if unlabelled else columns[layout.label_column]
-                kept: Iterator[Any] = itertools.repeat(None)
-                if layout.all_columns:
-                    kept = (dict(zip(columns, values)) for values in zip(*columns.values()))
-                for label, text, fields in zip(labels, texts, kept):
-                    number += 1
-                    yield Row(f"{name} row {number}", label, text, fields)
+            yield pq.ParquetFile(source)
         except BAD_PARQUET as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             reason = " ".join(str(error).split())[:160]
-            raise UserError(f"{name} is not valid Parquet: {reason}") from None
+            raise UserError(f"{shown(path)} is not valid Parquet: {reason}") from None
+
+
+def parquet_schema(path: Path) -> pa.Schema:
+    """The columns of a Parquet file, without what other programs have noted.
+
+    Raises:
+        UserError: as `rows` does.
+    """
+    with open_bytes(path) as stream, _parquet_file(stream, path) as file:
+        return file.schema_arrow.remove_metadata()
 
 
 # What pyarrow raises for files that make no sense, and for dates that Python does not have.

@@ -1,0 +1,148 @@
+"""Rows as JSON lines, CSV or Parquet: written window by window, then joined to one file.
+
+The columns are those of the input, then the predicted ones. The same rows are the same bytes.
+"""
+
+import csv
+import datetime
+import io
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP = 20_000  # rows of a Parquet file that are read together
+ROW_GROUP_BYTES = 64_000_000
+Rows = list[dict[str, Any]]
+
+
+class Format(NamedTuple):
+    """How rows are written."""
+
+    encode: Callable[[Rows, pa.Schema], bytes]
+    """A part of the file, with some of its rows."""
+    join: Callable[[list[Path], pa.Schema, Path], None]
+    """The file, of all its parts."""
+
+
+def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
+    return b"".join(_json_line(row) for row in rows)
+
+
+def _json_line(row: dict[str, Any]) -> bytes:
+    value = plain(row)
+    try:
+        return f"{json.dumps(value, ensure_ascii=False, allow_nan=False)}\n".encode()
+    except UnicodeEncodeError:  # an unpaired surrogate, which JSON can only escape
+        return f"{json.dumps(value, allow_nan=False)}\n".encode()
+
+
+def plain(value: Any) -> Any:
+    """A value that JSON has: dates as ISO 8601, numbers that it lacks as null."""
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {_text(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    """A value as a text that UTF-8 can hold."""
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return str(value)
+
+
+def valid(text: str) -> str:
+    """`text` as UTF-8 can hold it: an unpaired surrogate becomes its escape."""
+    if text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _cell(value: Any) -> str:
+    """A value in a text column: numbers, lists and objects as in JSON."""
+    if isinstance(value, str):
+        return valid(value)
+    value = plain(value)
+    if value is None:
+        return ""
+    return valid(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _encode_csv(rows: Rows, schema: pa.Schema) -> bytes:
+    lines = io.StringIO()
+    writer = csv.writer(lines, lineterminator="\n")
+    for row in rows:
+        writer.writerow([_cell(row.get(name)) for name in schema.names])
+    return lines.getvalue().encode()
+
+
+def _encode_parquet(rows: Rows, schema: pa.Schema) -> bytes:
+    columns = []
+    for field in schema:
+        values = [row.get(field.name) for row in rows]
+        if field.type == pa.string():
+            values = [None if value is None else _cell(value) for value in values]
+        columns.append(pa.array(values, field.type))
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns, schema=_valid_names(schema)), sink, compression="zstd")
+    return bytes(sink.getvalue())
+
+
+def _valid_names(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([field.with_name(valid(field.name)) for field in schema])
+
+
+def _join_jsonl(parts: list[Path], schema: pa.Schema, target: Path) -> None:
+    with target.open("wb") as file:
+        _append(parts, file)
+
+
+def _join_csv(parts: list[Path], schema: pa.Schema, target: Path) -> None:
+    with target.open("wb") as file:
+        file.write(_encode_csv([dict(zip(schema.names, schema.names))], schema))
+        _append(parts, file)
+
+
+def _append(parts: list[Path], file: io.BufferedWriter) -> None:
+    for part in parts:
+        with part.open("rb") as opened:
+            shutil.copyfileobj(opened, file)
+
+
+def _join_parquet(parts: list[Path], schema: pa.Schema, target: Path) -> None:
+    with pq.ParquetWriter(target, _valid_names(schema), compression="zstd") as writer:
+        for group in _row_groups(parts):
+            writer.write_table(group, row_group_size=len(group))
+
+
+def _row_groups(parts: list[Path]) -> Iterator[pa.Table]:
+    """Tables of about `ROW_GROUP` rows: a part has too few."""
+    tables: list[pa.Table] = []
+    for part in parts:
+        tables.append(pq.ParquetFile(part).read())
+        rows, size = sum(map(len, tables)), sum(table.nbytes for table in tables)
+        if rows >= ROW_GROUP or size >= ROW_GROUP_BYTES:
+            yield pa.concat_tables(tables)
+            tables = []
+    if tables:
+        yield pa.concat_tables(tables)
+
+
+FORMATS = {
+    ".jsonl": Format(_encode_jsonl, _join_jsonl),
+    ".csv": Format(_encode_csv, _join_csv),
+    ".parquet": Format(_encode_parquet, _join_parquet),
+}

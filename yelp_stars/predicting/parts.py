@@ -1,0 +1,114 @@
+"""The finished windows of a file that is being predicted: OUT.part, a folder beside OUT.
+
+A process that is killed at any time loses at most the window that it computes. The folder knows
+input, model and options; the same command finds it and resumes.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.files import replacing, write_json
+
+MANIFEST = "manifest.json"
+LOCK = "lock"
+
+
+class Parts:
+    """The windows of a folder, from the first to the last finished one."""
+
+    def __init__(self, folder: Path, records: list[dict[str, Any]]) -> None:
+        self.folder = folder
+        self.records = records
+        """What was noted about each window."""
+
+    @property
+    def paths(self) -> list[Path]:
+        """The file of each window."""
+        return [self._path(number) for number in range(len(self.records))]
+
+    def _path(self, number: int) -> Path:
+        return self.folder / f"{number:07}"
+
+    def add(self, content: bytes, record: dict[str, Any]) -> None:
+        """Keep a window; what is noted about it comes last, and makes it finished."""
+        path = self._path(len(self.records))
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+        noted = {**record, "sha256": hashlib.sha256(content).hexdigest()}
+        write_json(path.with_suffix(".json"), noted)
+        self.records.append(noted)
+
+    def remove(self) -> None:
+        """Delete the folder; the last window first, so that what is left is valid at any time."""
+        for path in reversed(self.paths):
+            path.with_suffix(".json").unlink()
+            path.unlink()
+        shutil.rmtree(self.folder)
+
+
+@contextlib.contextmanager
+def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
+    """Create the folder, or find the finished windows of the run with the same `key`.
+
+    Raises:
+        UserError: if the folder is that of another run, or of a process that is running.
+    """
+    folder = output.with_name(f"{output.name}.part")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{quoted(str(folder))} is in the way; choose another -o")
+    known = _manifest(folder)
+    if known is None:
+        others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
+        if others:
+            raise _another(folder, "is not one of `stars predict`, or is damaged")
+        folder.mkdir(parents=True, exist_ok=True)
+    elif known != key:
+        names = [name for name in {**known, **key} if known.get(name) != key.get(name)]
+        raise _another(folder, f"was begun with another {listed(names, 3)}")
+    with (folder / LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another process writes {quoted(str(output))}; wait for it, or choose another -o"
+            ) from None
+        write_json(folder / MANIFEST, key)
+        yield Parts(folder, list(_finished(folder)))
+
+
+def _another(folder: Path, what: str) -> UserError:
+    return UserError(
+        f"{quoted(str(folder))} {what}; give the command that began it, choose another -o, or "
+        f"delete that folder"
+    )
+
+
+def _manifest(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _finished(folder: Path) -> Iterator[dict[str, Any]]:
+    """What was noted about each window, up to the first that is not there as it was written."""
+    number = 0
+    while True:
+        path = folder / f"{number:07}"
+        try:
+            record = json.loads(path.with_suffix(".json").read_bytes())
+            with path.open("rb") as opened:
+                if hashlib.file_digest(opened, "sha256").hexdigest() != record["sha256"]:
+                    return
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        yield record
+        number += 1

@@ -1,0 +1,63 @@
+"""The arguments of `stars predict`, and whether its files can be written."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from yelp_stars.data.layout import Layout
+from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.predicting.formats import FORMATS
+from yelp_stars.predicting.inputs import Input
+
+
+class Request(NamedTuple):
+    """The arguments of the command."""
+
+    inputs: list[str]
+    """Texts, one file, or nothing for standard input."""
+    output: Path | None
+    """None is the terminal."""
+    model: Path
+    rev: str | None
+    """A revision or experiment whose model is taken instead."""
+    layout: Layout
+    labels: list[str]
+    """VALUE=NAME, of a label column."""
+    unescape: bool
+    below: float | None
+    """Rows whose prediction has a smaller probability are for a person."""
+    prefix: str
+    """Of the names of the predicted columns."""
+    skip_bad: Path | None
+    """The file for the errors of rows that are left out; None raises the first."""
+    precision: Any
+    batch_size: int | None
+    threads: int | None
+    force: bool
+    """Whether an output that exists is replaced."""
+
+    @property
+    def model_name(self) -> str:
+        """The model, for people."""
+        return str(self.model) if self.rev is None else self.rev
+
+
+def check_paths(request: Request, source: Input) -> None:
+    """Check that the outputs overwrite neither the input nor each other.
+
+    Raises:
+        UserError: if they would, if one is a folder or exists, or has another ending.
+    """
+    written = [path for path in (request.output, request.skip_bad) if path is not None]
+    resolved = [path.resolve() for path in written]
+    if source.path is not None and source.path.resolve() in resolved:
+        raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
+    if len(set(resolved)) < len(resolved):
+        raise UserError("-o and --skip-bad are one file; choose two")
+    for path in written:
+        if path.is_dir():
+            raise UserError(f"{quoted(str(path))} is a folder; name a file in it")
+    output = request.output
+    if output is not None and output.suffix not in FORMATS:
+        raise UserError(f"-o {quoted(str(output))} must end in {', '.join(FORMATS)}")
+    if output is not None and output.exists() and not request.force:
+        raise UserError(f"{quoted(str(output))} exists; choose another -o, or add --force")
