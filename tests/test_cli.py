@@ -121,7 +121,7 @@ def test_scores_that_need_an_order_are_not_shown_without_one(scored_project, cap
 
 
 @pytest.mark.slow
-def test_a_finished_run_shows_what_it_made_and_three_commands(finished_repo):
+def test_a_finished_run_shows_what_it_made_and_four_commands(finished_repo):
     output = run("stars", "show", cwd=finished_repo)
     scores = json.loads((finished_repo / "metrics" / "test.json").read_text())
     assert "Test scores, 30 reviews" in output
@@ -134,7 +134,7 @@ def test_a_finished_run_shows_what_it_made_and_three_commands(finished_repo):
     for path in paths:
         assert (finished_repo / path).exists()
     commands = [line.strip() for line in following.strip().splitlines()]
-    assert len(commands) == 3
+    assert len(commands) == 4
     assert [line for line in commands if line.startswith("dvc exp run -S train.learning_rate=5e-5")]
     assert [line for line in commands if line.startswith("stars params  ")]
 

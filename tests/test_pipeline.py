@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -231,7 +232,8 @@ def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path):
 
 
 def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(repo):
-    experiment, *comparisons = cli.NEXT
+    use, experiment, *comparisons = cli.NEXT
+    assert " star" in run(*shlex.split(use), cwd=repo)
     assert experiment == "dvc exp run -S train.learning_rate=5e-5"
     output = run(*experiment.split(), "-n", "slower", cwd=repo)
     assert ran(output) == ["train", "evaluate", "report"]

@@ -31,6 +31,7 @@ ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.orde
 ANYWHERE = {"predict", "serve"}  # commands that need a model, not the project
 BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
+    "reports/index.html": "the report: open it in a browser",
     "models/finetuned": "the model",
     "data/predictions/test.parquet": "label and logits of every test review",
     "data/predictions/errors.parquet": "mistakes, and training labels in doubt",
@@ -38,6 +39,7 @@ MADE = {
     "plots/test/confusion.svg": "picture: confusion matrix",
 }
 NEXT = {
+    'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
     "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
     "dvc exp show --only-changed": "compare experiments",
     "stars params": "what every parameter means",
