@@ -1,7 +1,7 @@
 """Latency and texts per second of `stars serve`, beside FastAPI with a transformers pipeline.
 
 `python -m benchmarks.serving` serves models/finetuned in both ways in turn, asks with 1, 8 and 64
-clients over loopback, and writes benchmarks/SERVING.md. About six minutes.
+clients over loopback, and writes benchmarks/SERVING.md. About four minutes.
 """
 
 import http.client
@@ -21,7 +21,7 @@ from yelp_stars.data import arrow
 
 MODEL = ROOT / "models" / "finetuned"
 CLIENTS = (1, 8, 64)
-SECONDS = 15  # of each measurement
+SECONDS = 8  # of each measurement
 TURNS = 3
 # What most people write: a pipeline in a function that FastAPI runs in its pool of threads.
 PEER = """

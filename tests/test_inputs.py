@@ -172,7 +172,10 @@ def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypa
     assert not inputs.is_file("The soup was cold.")
     assert not inputs.is_file("x" * 100_000)
     assert "no file 'missing.csv'" in error(lambda: read("missing.csv"))
-    assert "must end in" in error(lambda: read("notes"))
+    assert "must end in .txt, .csv, .tsv" in error(lambda: read("notes"))
+    for name in ("missing.zip", "missing.xlsx", "a.tgz", "a.csv.gz"):
+        assert name in error(lambda name=name: read(name))
+    assert not inputs.is_file("I sent them a .zip")
     assert (
         error(lambda: read("a.csv", "text")) == "'a.csv' is a file: give it alone, or texts alone"
     )

@@ -84,7 +84,7 @@ def test_rows_that_cannot_be_read_are_left_out_with_their_error(tmp_path, suffix
     assert all(f"a.{suffix} line " in str(problem) for problem in problems)
     with pytest.raises(UserError) as error:
         list(read(path, layout._replace(skip=None)))
-    assert str(error.value) == str(problems[0])
+    assert str(error.value).startswith(str(problems[0]))
 
 
 def test_two_columns_of_one_name_cannot_both_be_kept(tmp_path):

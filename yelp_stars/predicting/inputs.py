@@ -26,12 +26,15 @@ from yelp_stars.pipeline.files import sha256_of
 
 TEXT = ".txt"
 SUFFIXES = (TEXT, *readers.READERS)
+# Not read, but nobody's review: a file that is missing or must be unpacked.
+OTHER_FILES = (".zip", ".tgz", ".tar", ".gz", ".xlsx", ".xls", ".arrow")
 STDIN = "-"
 MOST_COLUMNS = 10_000
 Skip = Callable[[UserError], None]
 
 # What the readers advise, in the words of a stage -> in those of the command line.
 ADVICE = {
+    "must end in .csv": f"must end in {TEXT}, .csv",
     "set download.quoted to false": "add --no-quoted",
     "set download.text_column and download.label_column to two of": "set --text-column to one of",
 }
@@ -142,7 +145,8 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
 
 def is_file(argument: str) -> bool:
     """Whether an argument is the path of a file, and not a text."""
-    if "\n" not in argument and len(argument) < 1000 and suffix(Path(argument)) in SUFFIXES:
+    ending = suffix(Path(argument)) if "\n" not in argument and len(argument) < 1000 else ""
+    if ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument):
         return True
     with contextlib.suppress(OSError):  # a name that is too long
         return Path(argument).is_file()
