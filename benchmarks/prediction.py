@@ -23,8 +23,8 @@ from yelp_stars.predicting.windows import Columns, Predictor, windows
 from yelp_stars.pretrained import find_in_package
 
 TURNS = 3
-ROWS = 1000  # of real reviews, once each
-PADDED_ROWS = 250  # a padded batch takes as long as any other
+ROWS = 2000  # of real reviews, once each
+PADDED_ROWS = 500  # a padded batch takes as long as any other
 BATCH = 16
 MAX_LENGTH = 256
 

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
+from benchmarks.prediction import make_model
 from benchmarks.tokenization import MINILM, corpora
 from benchmarks.workspace import ROOT
 from yelp_stars.data import arrow
@@ -151,7 +152,8 @@ def our_evaluation(
         part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
     )
     resolved = compute.resolve(precision, "evaluate")
-    model = load_finetuned(checkpoint, resolved)
+    make_model(folder / f"our-evaluation-{cut}-{precision}", checkpoint)
+    model = load_finetuned(folder / f"our-evaluation-{cut}-{precision}", resolved)
 
     def turn() -> Turn:
         started = time.perf_counter()

@@ -136,6 +136,23 @@ def finished_repo(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Pat
     return target
 
 
+@pytest.fixture(scope="session")
+def distilled(tmp_path_factory: pytest.TempPathFactory, finished_repo: Path) -> tuple[Path, str]:
+    """The finished repository with a student in models/student, and what `stars distill` printed.
+
+    Copy it before you change it.
+    """
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished_repo, folder, symlinks=True)
+        (folder / "more.txt").write_text("The soup was cold.\nGreat staff and great soup.\n")
+        printed = run("stars", "distill", "--unlabelled", "more.txt", cwd=folder)
+        (folder / "printed.txt").write_text(printed)
+
+    folder = made_once(tmp_path_factory, "distilled", make)
+    return folder, (folder / "printed.txt").read_text()
+
+
 @pytest.fixture
 def repo(finished_repo: Path, tmp_path: Path) -> Path:
     """A copy of the finished repository, to change at will."""

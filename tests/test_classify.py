@@ -1,6 +1,5 @@
 """A model as a function of texts: as in evaluation, whatever else is predicted with it."""
 
-import json
 import os
 import shutil
 import subprocess
@@ -9,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import FUZZ_EXAMPLES, ROOT, read_reviews, result_or_line
+from helpers import ROOT, read_reviews, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -17,9 +16,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from yelp_stars import load_classifier
 from yelp_stars.analysis import calibration, predictions
-from yelp_stars.classify import Cut, Prediction, fingerprint, read_cut
+from yelp_stars.classify import Prediction, fingerprint
 from yelp_stars.data.tokenizer import TRUNCATION
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.transformer import Cut
 
 pytestmark = pytest.mark.slow
 
@@ -69,27 +69,12 @@ def test_a_text_has_the_same_prediction_whatever_is_beside_it(classify, texts):
         assert alone.truncated == found.truncated
 
 
-@pytest.mark.parametrize("truncation", ["head", "tail", "head_tail"])
-def test_texts_are_cut_as_the_folder_says(folder, tmp_path, truncation):
-    copy = shutil.copytree(folder, tmp_path / "ft")
-    content = {"max_length": 16, "truncation": truncation}
-    (copy / TRUNCATION).unlink()  # a link into the cache
-    (copy / TRUNCATION).write_text(json.dumps(content))
-    classify = load_classifier(copy, precision="fp32")
-    words = " ".join(f"word{number}" for number in range(60))
-    ids = classify.encode([words]).ids[0]
-    whole = AutoTokenizer.from_pretrained(copy)(words, truncation=False)["input_ids"]
-    head = {"head": 15, "tail": 1, "head_tail": 1 + 4}[truncation]
-    assert ids == whole[:head] + whole[len(whole) - (16 - head) :]
-    assert classify([words])[0].truncated
-
-
 def test_another_classifier_has_no_range_and_keeps_the_first_tokens(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "ft")
     for name in (TRUNCATION, calibration.FILE, "README.md"):
         (copy / name).unlink()
     classify = load_classifier(copy, precision="fp32")
-    assert classify.cut == Cut(32, "head", known=False)
+    assert classify.model.cut == Cut(32, "head", known=False)
     (found,) = classify(["The soup was cold."])
     assert found.range == ()
     model = AutoModelForSequenceClassification.from_pretrained(copy).eval()
@@ -124,22 +109,6 @@ def test_a_folder_without_a_model_or_with_a_damaged_one_is_one_line(folder, tmp_
         load_classifier(copy)
     (copy / "tokenizer.json").unlink()
     assert "tokenizer.json" in result_or_line(lambda: load_classifier(copy))
-
-
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9)
-
-
-@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(
-    content=st.text(max_size=20)
-    | st.fixed_dictionaries(
-        {}, optional={"max_length": VALUES, "truncation": VALUES | st.just("head")}
-    ).map(lambda values: json.dumps(values, allow_nan=True))
-)
-def test_any_file_of_the_truncation_is_read_or_one_line(tmp_path, content):
-    (tmp_path / TRUNCATION).write_text(content, encoding="utf-8")
-    found = result_or_line(lambda: read_cut(tmp_path, 512))
-    assert isinstance(found, str) or 0 < found.max_length <= 512
 
 
 def test_the_fingerprint_is_of_what_decides_a_prediction(folder, tmp_path):

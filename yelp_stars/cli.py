@@ -60,6 +60,7 @@ def in_project(context: typer.Context) -> None:
       stars plots main slow       their curves in one picture
       stars predict reviews.csv   the stars of each review
       stars serve                 the model over HTTP, and a page to try it
+      stars distill               a student of the model, many times as fast
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
     if not anywhere and not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
@@ -245,6 +246,40 @@ def serve(
     classify = load_classifier(model, precision=precision, threads=threads)
     limits = serving.Limits(max_texts, max_body, max_connections)
     serving.run(classify, model, host, port, limits)
+
+
+@app.command()
+def distill(
+    model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the student")] = Path(
+        "models/student"
+    ),
+    unlabelled: Annotated[
+        list[Path] | None, typer.Option(metavar="FILE", help="More texts; several times")
+    ] = None,
+    text_column: Annotated[str, typer.Option(help="Of these files")] = "text",
+    c: Annotated[
+        float, typer.Option("--c", min=1e-6, max=1e6, help="Inverse strength of the L2 penalty")
+    ] = 30.0,
+    max_features: Annotated[
+        int, typer.Option(min=1, max=1_000_000, help="Words and pairs of words")
+    ] = 50_000,
+    force: Annotated[bool, typer.Option("--force", help="Replace a folder that exists")] = False,
+) -> None:
+    """Fit a small, fast student to the model: TF-IDF and logistic regression.
+
+    It learns what the model says about the training texts and about texts without a label.
+
+    \b
+    Examples:
+      stars distill
+      stars distill --unlabelled reviews.csv --unlabelled more.parquet
+    """  # noqa: D301
+    if output.exists() and not force:
+        raise UserError(f"{str(output)!r} exists; choose another -o, or add --force")
+    from yelp_stars import distill as distilling
+
+    distilling.run(model, output, unlabelled or [], text_column, c, max_features)
 
 
 @app.command()

@@ -111,11 +111,10 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
             raise HTTPException(422, str(error)) from None
         if not request.truncate:
             loop = asyncio.get_running_loop()
-            too_long = (await loop.run_in_executor(worker, classify.encode, texts)).truncated
+            too_long = await loop.run_in_executor(worker, classify.model.too_long, texts)
             if too_long.any():
-                raise HTTPException(
-                    413, f"text {too_long.argmax()} has more than {classify.cut.max_length} tokens"
-                )
+                most = classify.model.info["max_input_length"]
+                raise HTTPException(413, f"text {too_long.argmax()} has more than {most} tokens")
         return await asyncio.get_running_loop().run_in_executor(worker, classify, texts)
 
     @app.post("/predict", summary="Probability of each label, the most likely first")
@@ -214,9 +213,8 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "model_id": folder.name,
         "model_sha256": fingerprint(folder),
         "labels": classify.label_names,
-        "max_input_length": classify.cut.max_length,
-        "truncation": classify.cut.truncation,
-        "precision": classify.resolved.precision,
+        **classify.model.info,
+        "precision": classify.model.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
         "commit": _commit(folder),
         "data_sha256": _read(folder, "metrics/data.json").get("sha256"),

@@ -1,6 +1,9 @@
 """What a model must beat: the majority class, and TF-IDF with logistic regression."""
 
+from typing import Any
+
 import numpy as np
+from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -31,8 +34,28 @@ def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pi
     """
     if len(np.unique(labels)) < 2:
         return None
-    words = {"ngram_range": (1, 2), "token_pattern": WORD}
-    counter = CountVectorizer(min_df=2, **words)
+    counted = count_words(texts, max_features)
+    if counted is None:
+        return None
+    counter, counts = counted
+    weights = TfidfTransformer(sublinear_tf=True)
+    regression = LogisticRegression(C=c, max_iter=200)
+    with threadpool_limits(1):  # sums over several threads differ in their last digits
+        regression.fit(weights.fit_transform(counts), labels)
+    return make_pipeline(counter, weights, regression)
+
+
+def make_counter(**options: Any) -> CountVectorizer:
+    """What counts words and pairs of words, in lower case."""
+    return CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, **options)
+
+
+def count_words(texts: list[str], max_features: int) -> tuple[CountVectorizer, csr_matrix] | None:
+    """Count the most frequent words and pairs of words that at least two texts have.
+
+    None if there are none.
+    """
+    counter = make_counter(min_df=2)
     try:
         counts = counter.fit_transform(texts)
     except ValueError as error:
@@ -42,12 +65,8 @@ def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pi
     # CountVectorizer(max_features=) sorts in a way that orders equal counts by the kind of CPU.
     frequency = np.asarray(counts.sum(axis=0)).ravel()
     kept = np.sort(np.argsort(-frequency, kind="stable")[:max_features])
-    counter = CountVectorizer(vocabulary=counter.get_feature_names_out()[kept], **words)
-    weights = TfidfTransformer(sublinear_tf=True)
-    regression = LogisticRegression(C=c, max_iter=200)
-    with threadpool_limits(1):  # sums over several threads differ in their last digits
-        regression.fit(weights.fit_transform(counts[:, kept]), labels)
-    return make_pipeline(counter, weights, regression)
+    names = counter.get_feature_names_out()[kept]
+    return make_counter(vocabulary=names), counts[:, kept]
 
 
 def predict(model: Pipeline, texts: list[str], n_classes: int) -> np.ndarray:

@@ -67,7 +67,7 @@ def predict(
     from yelp_stars.data.layout import Layout
     from yelp_stars.data.lines import known_encoding
     from yelp_stars.predicting import job
-    from yelp_stars.predicting.request import Request
+    from yelp_stars.predicting.request import Request, column_of
 
     try:
         encoding = known_encoding(encoding)
@@ -75,7 +75,8 @@ def predict(
         raise typer.BadParameter(str(error), param_hint="--encoding") from None
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
         raise typer.BadParameter("should be one character", param_hint="--delimiter")
-    text, value = _column(text_column), None if label_column is None else _column(label_column)
+    text = column_of(text_column)
+    value = None if label_column is None else column_of(label_column)
     if value is not None and type(value) is not type(text):
         raise typer.BadParameter("two names, or two indices", param_hint="--label-column")
     layout = Layout(
@@ -105,8 +106,3 @@ def predict(
             force,
         )
     )
-
-
-def _column(name: str) -> str | int:
-    """A column by its name, or by its index."""
-    return int(name) if name.isascii() and name.isdecimal() else name

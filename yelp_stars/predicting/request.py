@@ -41,6 +41,11 @@ class Request(NamedTuple):
         return str(self.model) if self.rev is None else self.rev
 
 
+def column_of(argument: str) -> str | int:
+    """A column by its name, or by its index."""
+    return int(argument) if argument.isascii() and argument.isdecimal() else argument
+
+
 def check_paths(request: Request, source: Input) -> None:
     """Check that the outputs overwrite neither the input nor each other.
 

@@ -23,7 +23,7 @@ from yelp_stars.predicting.formats import FORMATS, Rows
 from yelp_stars.predicting.inputs import Checked, Input
 from yelp_stars.predicting.parts import Parts, open_parts
 from yelp_stars.predicting.request import Request
-from yelp_stars.predicting.windows import Columns, Predictor, Tally, identity, windows
+from yelp_stars.predicting.windows import Columns, Predictor, Tally, windows
 
 JOINED = "joined"  # in the folder of the parts
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -65,13 +65,14 @@ def produce(request: Request, source: Input, folder: Path) -> None:
             "columns": [str(schema), columns.below],
             "labels": numbers,
             "format": request.output.suffix,
-            **identity(classify),
+            **classify.model.identity,
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
             before = rows_of(parts)
             tally = to_file(predictor, rows, checked.rows, parts, schema, request.output)
     ordered = classify.fitted is not None and classify.fitted.ordered
-    for line in shown.summary(tally, ordered, request.below, classify.cut.max_length):
+    most = classify.model.info["max_input_length"]
+    for line in shown.summary(tally, ordered, request.below, most):
         say(line)
     if request.output is not None:
         seconds = time.monotonic() - started
@@ -79,13 +80,9 @@ def produce(request: Request, source: Input, folder: Path) -> None:
 
 
 def described(classify: Classifier, name: str) -> str:
-    """The model, and how it cuts texts, in a line."""
-    cut = classify.cut
-    ends = {"head": "first", "tail": "last", "head_tail": "first and last"}[cut.truncation]
-    how = f"the {ends} {cut.max_length} tokens of a text"
-    if not cut.known:
-        how += " (its folder does not say how texts were cut in training)"
-    return f"{name}: {len(classify.label_names)} labels, {classify.resolved.precision}, {how}"
+    """The model, and what it reads of a text, in a line."""
+    labels, model = len(classify.label_names), classify.model
+    return f"{name}: {labels} labels, {model.precision}, {model.reads}"
 
 
 def check(request: Request, source: Input, numbers: Mapping[str, int] | None) -> Checked:

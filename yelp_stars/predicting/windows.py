@@ -5,16 +5,14 @@ nothing else differs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
-import torch
 from tqdm import tqdm
 
 from yelp_stars.classify import Classifier
 from yelp_stars.data.layout import Row
-from yelp_stars.pipeline.errors import UserError
 from yelp_stars.predicting.formats import Rows, valid
 from yelp_stars.predicting.inputs import label_of
 
@@ -94,19 +92,9 @@ class Predictor(NamedTuple):
     """The label of each value of the label column, if there is one."""
 
     def __call__(self, window: list[Row], bar: tqdm) -> tuple[Rows, Tally]:
-        """The rows of a window with their own columns and the predicted ones, and their tally.
-
-        Raises:
-            UserError: if the device has too little memory.
-        """
-        classify, columns = self.classify, self.columns
-        try:
-            scores = classify.scores([row.text for row in window], bar)
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f"the device has too little memory for batches of {classify.batch_size} texts; "
-                f"choose a smaller --batch-size"
-            ) from None
+        """The rows of a window with their own columns and the predicted ones, and their tally."""
+        columns = self.columns
+        scores = self.classify.scores([row.text for row in window], bar)
         names = columns.schema().names
         labels = [valid(name) for name in columns.label_names]
         best = scores.probabilities.argmax(axis=1).tolist()
@@ -141,13 +129,3 @@ def _score(
     smallest = np.finfo(np.float64).tiny
     loss = -np.log(probabilities[rows, labels].clip(smallest)).sum()
     return counts.tolist(), float(loss)
-
-
-def identity(classify: Classifier) -> dict[str, Any]:
-    """What decides the numbers, beside the files of the model."""
-    return {
-        "precision": classify.resolved.precision,
-        "batch size": classify.batch_size,
-        "number of threads": torch.get_num_threads(),
-        "version of torch": str(torch.__version__),
-    }
