@@ -12,6 +12,7 @@ import pytest
 from filelock import FileLock
 from helpers import SENTENCES, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
+from small import make_small
 
 from benchmarks.workspace import commit
 
@@ -158,6 +159,16 @@ def repo(finished_repo: Path, tmp_path: Path) -> Path:
     """A copy of the finished repository, to change at will."""
     shutil.copytree(finished_repo, tmp_path / "repo", symlinks=True)
     return tmp_path / "repo"
+
+
+@pytest.fixture
+def small_repo(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A repository of two stages that have run: the working folder. Needs no torch."""
+    run("cp", "-a", str(made_once(tmp_path_factory, "small", make_small)), "small", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path / "small")
+    return tmp_path / "small"
 
 
 @pytest.fixture(scope="session")

@@ -346,10 +346,22 @@ FOLLOWED = {
     "git fetch --unshallow": "test_a_shallow_clone_says_so_and_its_advice_brings_the_revision",
     "dvc exp list": "test_experiments_of_dvc_are_compared_by_name",
     "dvc repro download": "test_the_advice_about_missing_texts_brings_them",
+    "dvc repro {}": "test_an_import_that_is_not_declared_is_mended",
+    "dvc push": "test_a_fault_of_the_remote_is_named_and_mended",
+    "dvc status --cloud --remote {}": "test_a_server_that_refuses_the_key_is_one_line",
+    "dvc remote list": "test_a_named_remote_is_checked_and_an_unknown_one_is_one_line",
+    "dvc remote modify {}": "test_a_relative_remote_is_made_absolute",
+    "git checkout HEAD -- {}": "test_the_marks_of_a_conflict_in_the_lock_are_mended",
+    "git checkout HEAD -- dvc.yaml": "test_an_unreadable_project_is_one_line",
+    "git commit -m remote .dvc/config": (
+        "test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed"
+    ),
+    "stars doctor --remote {}": "test_the_command_in_the_error_checks_the_remote",
     "git lfs pull": None,  # needs git-lfs and a server
     **dict.fromkeys(
         ["pip install -e '.[cluster]'", "pip install -e '.[plots]'", "pip install -e '.[serve]'"]
-    ),  # the package index
+    ),
+    "pip install -r {}": None,  # the package index
 }
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from yelp_stars.doctor.doctor import doctor
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.predicting.command import predict
 
@@ -61,6 +62,7 @@ def in_project(context: typer.Context) -> None:
       stars predict reviews.csv   the stars of each review
       stars serve                 the model over HTTP, and a page to try it
       stars distill               a student of the model, many times as fast
+      stars doctor                what is wrong with the project, and what mends it
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
     if not anywhere and not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
@@ -215,6 +217,7 @@ def compare(
 
 
 app.command()(predict)
+app.command()(doctor)
 
 
 @app.command()

@@ -41,7 +41,7 @@ def run(
     """Fit a student to the model's probabilities of the training and the unlabelled texts.
 
     Raises:
-        UserError: if there is no model, no data, or a file that cannot be read.
+        UserError: if the model, the data, or a file cannot be read.
     """
     more = read_unlabelled(unlabelled, text_column)
     origin = validation_origin()

@@ -1,0 +1,213 @@
+"""`stars doctor`: every fault is one line, and the command in it mends it."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import run, stars
+from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
+
+
+def mended(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    """The problems, until following the advice leaves none."""
+    first = diagnose(capsys, *arguments)
+    assert first
+    for _ in range(5):
+        lines = diagnose(capsys, *arguments)
+        if not lines:
+            return first
+        follow(lines[0])
+    raise AssertionError(lines)
+
+
+def test_a_finished_project_has_no_problem(small_repo, capsys):
+    assert diagnose(capsys) == []
+
+
+@pytest.mark.slow
+def test_the_finished_pipeline_has_no_problem_but_a_checkpoint_that_nothing_tracks(
+    repo, monkeypatch, capsys
+):
+    monkeypatch.chdir(repo)
+    lines = diagnose(capsys)
+    assert len(lines) == 1
+    assert lines[0].startswith("neither git nor DVC tracks 'models/external/tiny'")
+    assert lines[0].endswith("run `dvc add models/external/tiny`")
+
+
+def test_a_repository_in_which_nothing_has_run_says_so(small_repo, capsys):
+    Path("dvc.lock").unlink()
+    assert diagnose(capsys) == ["no 'dvc.lock': nothing has run; run `dvc repro`"]
+    follow("; run `dvc repro`")
+    assert diagnose(capsys) == []
+
+
+def test_the_marks_of_a_conflict_in_the_lock_are_mended(small_repo, capsys):
+    before = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(f"<<<<<<< HEAD\n{before}=======\n>>>>>>> theirs\n")
+    (line,) = mended(capsys)
+    assert line.startswith("dvc.lock is not valid YAML: line ")
+    assert Path("dvc.lock").read_text() == before
+
+
+def test_a_parameter_that_no_run_has_seen_is_mended(small_repo, capsys):
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("0.1", "0.2"))
+    (line,) = mended(capsys)
+    assert line == "params.yaml differs from dvc.lock in 'fit.rate'; run `dvc repro`"
+
+
+def test_an_import_that_is_not_declared_is_mended(small_repo, capsys):
+    Path("stages/fit.py").write_text("import yelp_stars.helper\n")
+    Path("yelp_stars").mkdir()
+    Path("yelp_stars/helper.py").touch()
+    (line,) = diagnose(capsys)
+    assert line.startswith("stage 'fit' imports 'stages/fit.py', 'yelp_stars/helper.py', which")
+    pipeline = Path("dvc.yaml").read_text()
+    declared = "    - data/raw\n    - stages/fit.py\n    - yelp_stars\n"
+    Path("dvc.yaml").write_text(
+        pipeline.replace("    - data/raw\n    params", f"{declared}    params")
+    )
+    follow(line)
+    assert diagnose(capsys) == []
+
+
+def test_a_lock_that_was_merged_by_hand_is_mended(small_repo, capsys):
+    """The outs of one branch with the deps of another."""
+    lock = Path("dvc.lock").read_text()
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("n: 1", "n: 2"))
+    dvc("repro")
+    theirs = Path("dvc.lock").read_text()
+    Path("dvc.lock").write_text(theirs[: theirs.index("  fit:")] + lock[lock.index("  fit:") :])
+    (line,) = mended(capsys)
+    assert line.startswith("dvc.lock has more than one hash of 'data/raw'")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize(
+    ("name", "remote"),
+    [
+        (str(MODEL), False),
+        (str(MODEL), True),
+        ("data/count.txt", True),
+        ("data/external/own.csv", False),
+        ("data/external/own.csv", True),
+        ("list", False),
+    ],
+)
+def test_a_fault_of_the_cache_is_named_and_mended(
+    small_repo, tmp_path, capsys, name, damage, remote
+):
+    if remote:
+        add_remote(small_repo, str(tmp_path / "store"))
+        dvc("push")
+    dvc("checkout", "--relink")
+    cached = objects(small_repo / ".dvc" / "cache")
+    content = None if name == "list" else Path(name).read_bytes()
+    if content is None:
+        path = next(path for path in cached.values() if path.suffix == ".dir")
+    else:
+        path = next(path for path in cached.values() if path.read_bytes() == content)
+    path.unlink() if damage == "missing" else overwrite(path, b"[]")
+    if name == "data/external/own.csv" and damage == "damaged" and not remote:
+        (line,) = diagnose(capsys)
+        assert "nothing else has it; bring it, then run `rm -f .dvc/cache/" in line
+        Path(name).unlink()
+        Path(name).write_bytes(content)
+    lines = mended(capsys)
+    assert len(lines) <= 2, lines
+    what = "the list of files of " if name == "list" else repr(name)
+    assert [line for line in lines if line.startswith(what) and f" is {damage} in" in line]
+    if content is not None:
+        assert Path(name).read_bytes() == content
+    capsys.readouterr()
+    dvc("status")
+    assert capsys.readouterr().out == "Data and pipelines are up to date.\n"
+
+
+def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(
+    small_repo, tmp_path, monkeypatch, capsys
+):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    (line,) = diagnose(capsys)
+    assert line == (
+        "note: DVC's cache has no out of the last run, as in a new clone; run `dvc pull`"
+    )
+    follow(line)
+    assert diagnose(capsys) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("name", [str(MODEL), "data/count.txt", "list"])
+def test_a_fault_of_the_remote_is_named_and_mended(small_repo, tmp_path, capsys, name, damage):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    there = objects(tmp_path / "store")
+    assert there.keys() == objects(small_repo / ".dvc" / "cache").keys()
+    if name == "list":
+        path = next(path for path in there.values() if path.suffix == ".dir")
+    else:
+        path = next(p for p in there.values() if p.read_bytes() == Path(name).read_bytes())
+    path.unlink() if damage == "missing" else overwrite(path, b"garbage")
+    assert diagnose(capsys) == []
+    if name == str(MODEL):  # DVC trusts the list of the folder's files
+        dvc("push")
+        assert path.exists() == (damage == "damaged")
+        dvc("status", "--cloud")
+        assert "Cache and remote 'store' are in sync.\n" in capsys.readouterr().out
+    lines = mended(capsys, "--remote")
+    assert len(lines) == 1, lines
+    assert f" is {damage} in the remote 'store'" in lines[0]
+    assert objects(tmp_path / "store").keys() == there.keys()
+    other = clone(small_repo, tmp_path / "clone")
+    dvc("--cd", str(other), "pull")
+    assert (other / MODEL).read_bytes() == MODEL.read_bytes()
+
+
+def test_what_neither_cache_nor_remote_has_is_said_and_made_again(small_repo, tmp_path, capsys):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    content = MODEL.read_bytes()
+    shutil.rmtree("models/finetuned")
+    for folder in (tmp_path / "store", small_repo / ".dvc" / "cache"):
+        next(p for p in objects(folder).values() if p.read_bytes() == content).unlink()
+    lines = mended(capsys, "--remote")
+    assert lines[0] == f"{str(MODEL)!r} is missing in DVC's cache; run `dvc repro`"
+    assert lines[1].endswith("and DVC's cache has none; run `dvc push` in a clone that has it")
+
+
+def test_a_named_remote_is_checked_and_an_unknown_one_is_one_line(small_repo, tmp_path, capsys):
+    error = stars("doctor", "--remote")
+    assert error == (
+        "error: no default remote in DVC's settings; run `dvc remote list`, see docs/remotes.md"
+    )
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    assert diagnose(capsys, "--remote", "store") == []
+    error = stars("doctor", "--remote", "stroe")
+    assert error.startswith("error: no remote 'stroe' in DVC's settings; run `dvc remote list`")
+
+
+def test_an_unreadable_project_is_one_line(small_repo, capsys):
+    Path("dvc.yaml").write_text("<<<<<<< HEAD\n")
+    error = stars("doctor")
+    assert error.startswith("error: dvc.yaml has no stages; ")
+    follow(error)
+    assert diagnose(capsys) == []
+    Path("dvc.yaml").write_text("stages: [")
+    assert stars("doctor").startswith("error: dvc.yaml is not valid YAML: line 1")
+
+
+def test_doctor_changes_nothing(small_repo, tmp_path, capsys):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    garbage = next(iter(objects(tmp_path / "store").values()))
+    garbage.chmod(0o644)  # one that DVC would hash, and delete
+    garbage.write_bytes(b"garbage")
+    diagnose(capsys, "--remote")
+    assert garbage.read_bytes() == b"garbage"
+    assert run("git", "status", "--short", cwd=small_repo) == ""

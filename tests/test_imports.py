@@ -1,0 +1,33 @@
+"""Code that decides a stage's result is in its deps."""
+
+from yelp_stars.doctor.imports import own_imports, undeclared
+
+
+def write(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_imports_are_followed_and_also_those_inside_functions(tmp_path):
+    script = write(tmp_path / "stages" / "fit.py", "from yelp_stars.models import late\n")
+    late = write(
+        tmp_path / "yelp_stars" / "models" / "late.py",
+        "def main():\n    import yelp_stars.deep\n",
+    )
+    deep = write(tmp_path / "yelp_stars" / "deep.py", "import yelp_stars.absent")
+    assert own_imports(tmp_path, script) == {late, deep}
+
+
+def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):
+    write(tmp_path / "stages" / "fit.py", "import yelp_stars.helper\nimport yelp_stars.data.read\n")
+    write(tmp_path / "yelp_stars" / "helper.py")
+    write(tmp_path / "yelp_stars" / "data" / "read.py")
+    stages = {"fit": {"deps": ["stages/fit.py", "yelp_stars/data", "data/raw"]}, "other": {}}
+    (line,) = undeclared(tmp_path, stages)
+    assert line == (
+        "stage 'fit' imports 'yelp_stars/helper.py', which its deps in dvc.yaml lack: an edit "
+        "there reruns nothing; add it, then run `dvc repro fit`"
+    )
+    stages["fit"]["deps"].append("yelp_stars/helper.py")
+    assert list(undeclared(tmp_path, stages)) == []

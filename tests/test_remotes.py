@@ -1,0 +1,323 @@
+"""Remotes on real servers: what is pushed is what is pulled, and nothing else is ever used."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+import servers
+from dvc.repo import Repo
+from helpers import DEADLINE, ROOT, run, stars
+from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
+
+from benchmarks.workspace import commit
+
+SOAKED = int(os.environ.get("KILLS", "3")) >= 20  # make soak
+soaked = pytest.mark.skipif(not SOAKED, reason="a minute of servers: make soak")
+UP_TO_DATE = "Data and pipelines are up to date.\n"
+NOTHING = (
+    "the remote 'store' has no out of the last run, or does not answer; run `dvc push` where the "
+    "outs are"
+)
+
+
+@pytest.fixture(autouse=True)
+def aws_keys(monkeypatch):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+
+
+@pytest.fixture
+def server(request, tmp_path):
+    """A remote of each kind."""
+    kinds = {
+        "folder": contextlib.nullcontext(servers.Server(0, str(tmp_path / "store"), ())),
+        "ssh": servers.ssh(tmp_path / "ssh"),
+        "s3": servers.s3(),
+    }
+    with kinds[request.param] as started:
+        yield started
+
+
+def connect(repo: Path, server: servers.Server) -> None:
+    """Make it the default remote `store`."""
+    url, settings = server.at(server.port)
+    add_remote(repo, url, *settings)
+
+
+def redirect(server: servers.Server, port: int) -> None:
+    """Use another port, in this clone only."""
+    url, settings = server.at(port)
+    for name, value in (("url", url), *settings):
+        dvc("remote", "modify", "--local", "store", name, value)
+
+
+def stored() -> set[str]:
+    """The hashes of what the remote has."""
+    return set(Repo().cloud.get_remote_odb("store").all())
+
+
+def change(repo: Path, n: int) -> bytes:
+    """Another run, committed; returns its model."""
+    params = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(params.replace("n: 1", f"n: {n}"))
+    dvc("repro")
+    commit(repo, f"run {n}")
+    return MODEL.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["folder", "ssh", "s3"], indirect=True)
+def test_a_clone_pulls_what_was_pushed_and_has_nothing_to_run(
+    small_repo, tmp_path, monkeypatch, capsys, server
+):
+    connect(small_repo, server)
+    dvc("push")
+    assert stored() == objects(small_repo / ".dvc" / "cache").keys()
+    assert diagnose(capsys, "--remote") == []
+    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    dvc("pull")
+    assert MODEL.read_bytes() == (small_repo / MODEL).read_bytes()
+    assert diagnose(capsys, "--remote") == []
+    dvc("status")
+    assert capsys.readouterr().out == UP_TO_DATE
+    dvc("repro")
+    assert "Running stage" not in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "server",
+    ["folder", *(pytest.param(kind, marks=soaked) for kind in ("ssh", "s3"))],
+    indirect=True,
+)
+def test_an_earlier_run_is_fetched_until_gc_deletes_it(
+    small_repo, tmp_path, monkeypatch, capsys, server
+):
+    first = MODEL.read_bytes()
+    connect(small_repo, server)
+    dvc("push")
+    second = change(small_repo, 2)
+    dvc("push")
+    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    dvc("fetch", "--all-commits")
+    for revision, expected in (("HEAD~", first), ("main", second)):
+        run("git", "checkout", "-q", revision, cwd=Path.cwd())
+        dvc("checkout")
+        assert MODEL.read_bytes() == expected
+    before = stored()
+    dvc("gc", "--workspace", "--cloud", "--force")
+    assert stored() < before
+    assert stored() == objects(Path(".dvc", "cache")).keys()
+    assert diagnose(capsys, "--remote") == []
+    monkeypatch.chdir(clone(small_repo, tmp_path / "another"))
+    dvc("pull")
+    assert MODEL.read_bytes() == second
+
+
+@soaked
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
+def test_a_fault_of_a_remote_elsewhere_is_named_with_its_address_and_mended(
+    small_repo, capsys, server, damage
+):
+    connect(small_repo, server)
+    dvc("push")
+    odb = Repo().cloud.get_remote_odb("store")
+    md5 = next(
+        md5
+        for md5, path in objects(Path(".dvc", "cache")).items()
+        if path.read_bytes() == MODEL.read_bytes()
+    )
+    if damage == "missing":
+        odb.delete(md5)
+    else:
+        odb.fs.pipe_file(odb.oid_to_path(md5), b"garbage")
+    dvc("push")
+    (line,) = diagnose(capsys, "--remote")
+    assert line.startswith(f"{str(MODEL)!r} is {damage} in the remote 'store'; delete ")
+    assert line.endswith(", then run `dvc push`")
+    addresses = line.split("; delete ")[1].split(", then")[0].split(" and ")
+    for address in addresses:
+        path = next(p for p in odb.fs.find(odb.path) if odb.fs.unstrip_protocol(p) == address)
+        odb.fs.remove(path)
+    dvc("push")
+    assert diagnose(capsys, "--remote") == []
+
+
+def test_a_folder_served_over_http_is_pulled_from_but_not_pushed_to(
+    small_repo, tmp_path, monkeypatch, capsys
+):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    with servers.read_only_http(tmp_path / "store") as server:
+        consumer = clone(small_repo, tmp_path / "clone")
+        monkeypatch.chdir(consumer)
+        redirect(server, server.port)
+        dvc("pull")
+        assert MODEL.read_bytes() == (small_repo / MODEL).read_bytes()
+        assert diagnose(capsys, "--remote") == []
+        if SOAKED:  # DVC tries again for some seconds
+            change(consumer, 2)
+            dvc("push", ok=False)
+
+
+@pytest.mark.parametrize(
+    "over_http", [pytest.param(False, id="folder"), pytest.param(True, id="http", marks=soaked)]
+)
+@pytest.mark.parametrize("verify", ["false", "true"])
+def test_garbage_of_a_remote_is_refused_if_the_remote_says_verify(
+    small_repo, tmp_path, monkeypatch, capsys, verify, over_http
+):
+    add_remote(small_repo, str(tmp_path / "store"), ("verify", verify))
+    dvc("push")
+    content = MODEL.read_bytes()
+    there = objects(tmp_path / "store").values()
+    model = next(path for path in there if path.read_bytes() == content)
+    overwrite(model, b"garbage" * 700)
+    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    with servers.read_only_http(tmp_path / "store") as server:
+        if over_http:
+            redirect(server, server.port)
+        dvc("pull", ok=verify == "false")
+        dvc("status")
+        status = capsys.readouterr().out
+        lines = diagnose(capsys)
+        if verify == "false":  # DVC takes 5 kB of garbage for the model
+            assert MODEL.read_bytes() != content
+            assert status.endswith(UP_TO_DATE)
+            assert [line for line in lines if line.startswith(f"{str(MODEL)!r} is damaged in DVC")]
+        else:
+            assert not MODEL.exists()
+            assert not status.endswith(UP_TO_DATE)
+            assert [line for line in lines if line.startswith(f"{str(MODEL)!r} is missing in DVC")]
+            overwrite(model, content)
+            dvc("pull")
+            assert MODEL.read_bytes() == content
+            assert diagnose(capsys) == []
+
+
+@pytest.fixture
+def large_repo(small_repo):
+    """With a file that takes some time: the working folder."""
+    Path("data/external/large.bin").write_bytes(os.urandom(4_000_000))
+    dvc("add", "data/external/large.bin")
+    commit(small_repo, "a large file")
+    return small_repo
+
+
+def interrupted(line: servers.Line, *command: str) -> str:
+    """Run a command until the line stalls, then kill it; if the line was cut, let it end."""
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        assert line.reached.wait(DEADLINE)
+        if not line.cut:
+            process.send_signal(signal.SIGKILL)
+        output = process.communicate(timeout=DEADLINE)[0].decode()
+    assert process.returncode != 0, output
+    return output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("server", "cut"),
+    [
+        pytest.param("ssh", False, id="ssh, killed"),
+        pytest.param("ssh", True, id="ssh, cut", marks=soaked),
+        pytest.param("s3", False, id="s3, killed", marks=soaked),  # cut: DVC tries for minutes
+    ],
+    indirect=["server"],
+)
+def test_a_push_that_was_interrupted_is_completed_by_a_second_one(
+    large_repo, tmp_path, capsys, server, cut
+):
+    connect(large_repo, server)
+    line = servers.Line(server.port, 2_000_000, cut)
+    redirect(server, line.port)
+    assert "Traceback" not in interrupted(line, "dvc", "push")
+    redirect(server, server.port)
+    assert diagnose(capsys, "--remote")
+    dvc("push")
+    assert stored() >= objects(large_repo / ".dvc" / "cache").keys()
+    assert diagnose(capsys, "--remote") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "cut", [pytest.param(False, id="killed", marks=soaked), pytest.param(True, id="cut")]
+)
+@pytest.mark.parametrize("kind", ["http", pytest.param("ssh", marks=soaked)])
+def test_a_pull_that_was_interrupted_is_completed_by_a_second_one(
+    large_repo, tmp_path, monkeypatch, capsys, kind, cut
+):
+    with contextlib.ExitStack() as stack:
+        if kind == "ssh":
+            server = stack.enter_context(servers.ssh(tmp_path / "ssh"))
+            connect(large_repo, server)
+        else:
+            add_remote(large_repo, str(tmp_path / "store"))
+            server = stack.enter_context(servers.read_only_http(tmp_path / "store"))
+        dvc("push")
+        monkeypatch.chdir(clone(large_repo, tmp_path / "clone"))
+        line = servers.Line(server.port, 2_000_000, cut)
+        for port in (line.port, server.port):
+            redirect(server, port)
+            if port == line.port:
+                interrupted(line, "dvc", "pull")
+                assert not Path("data/external/large.bin").exists()
+        dvc("pull")
+    assert Path("data/external/large.bin").stat().st_size == 4_000_000
+    assert not [text for text in diagnose(capsys) if "unfinished" not in text]
+    dvc("status")
+    assert capsys.readouterr().out == UP_TO_DATE
+
+
+def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
+    add_remote(small_repo, f"http://127.0.0.1:{servers.free_port()}/store")
+    assert diagnose(capsys, "--remote") == [NOTHING]
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_the_key_is_one_line(small_repo, tmp_path):
+    with servers.ssh(tmp_path / "ssh") as server:
+        connect(small_repo, server)
+        (tmp_path / "ssh" / "user.pub").write_text("")
+        error = stars("doctor", "--remote")
+        assert error.startswith("error: the remote 'store' does not answer: ")
+        assert error.endswith("; run `dvc status --cloud --remote store`")
+        dvc("status", "--cloud", "--remote", "store", ok=False)  # DVC's own words
+
+
+def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsys):
+    guide = (ROOT / "docs" / "remotes.md").read_text("utf-8")
+    guide = guide.replace("/mnt/team", str(tmp_path / "team"))
+    blocks = re.findall(r"^```sh\n(.*?)```", guide, re.M | re.S)
+    set_up, in_a_clone, verify, over_http, shared, free, doctor = map(str.splitlines, blocks)
+    for command in [*set_up, *verify]:
+        follow(f"; `{command}`")
+    with servers.read_only_http(tmp_path / "team" / "yelp-stars") as server:
+        url = server.at(server.port)[0]
+        monkeypatch.chdir(clone(small_repo, tmp_path / "consumer"))
+        for command in over_http:
+            follow(f"; `{command.replace('https://host/yelp-stars', url)}`")
+        assert MODEL.read_bytes() == (small_repo / MODEL).read_bytes()
+    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    for command in [*shared, *in_a_clone]:
+        follow(f"; `{command}`")
+    assert not objects(Path(".dvc", "cache"))
+    dvc(*free[0].split()[1:], "--force")
+    assert objects(tmp_path / "team" / "yelp-stars").keys() == objects(small_repo / ".dvc").keys()
+    assert doctor[:2] == ["stars doctor", "stars doctor --remote"]
+    (line,) = diagnose(capsys, "--remote")
+    assert line.startswith("note: the cache ")
+
+
+def test_a_remote_of_the_config_loses_its_comments(small_repo, tmp_path):
+    config = Path(".dvc", "config")
+    config.write_text("# a comment\n" + config.read_text())
+    add_remote(small_repo, str(tmp_path / "store"))
+    assert "# a comment" not in config.read_text()
+    assert "#" not in (ROOT / ".dvc" / "config").read_text()

@@ -1,0 +1,81 @@
+"""Files that nothing versions, and settings of DVC that lose data."""
+
+from pathlib import Path
+
+import pytest
+from helpers import run
+from small import MODEL, add_remote, diagnose, dvc, follow, objects
+
+from benchmarks.workspace import commit
+
+
+@pytest.mark.parametrize("folder", ["data/external", "models/external"])
+@pytest.mark.parametrize("name", ["new reviews.csv", "tiny/config.json"])
+def test_a_file_that_nothing_tracks_is_tracked_after_the_advice(small_repo, capsys, folder, name):
+    path = Path(folder, name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("{}")
+    (line,) = diagnose(capsys)
+    top = Path(folder, name.split("/")[0])
+    assert line.startswith(f"neither git nor DVC tracks '{top}'")
+    follow(line)
+    assert diagnose(capsys) == []
+    assert Path(f"{top}.dvc").is_file()
+
+
+def test_of_a_folder_that_git_tracks_in_part_the_other_files_are_named(small_repo, capsys):
+    for name in ("a.json", "b.json"):
+        Path("models/external/tiny").mkdir(parents=True, exist_ok=True)
+        Path("models/external/tiny", name).write_text("{}")
+    run("git", "add", "-f", "models/external/tiny/a.json", cwd=small_repo)
+    (line,) = diagnose(capsys)
+    assert line.startswith("neither git nor DVC tracks 'models/external/tiny/b.json'")
+
+
+def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
+    small_repo, tmp_path, capsys
+):
+    run("git", "init", "-q", "--bare", str(tmp_path / "git"), cwd=small_repo)
+    run("git", "remote", "add", "origin", str(tmp_path / "git"), cwd=small_repo)
+    dvc("exp", "run", "-n", "before", "-S", "fit.rate=0.5")
+    run("git", "checkout", "dvc.lock", "params.yaml", cwd=small_repo)
+    dvc("checkout")
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    (line,) = diagnose(capsys)
+    assert line.startswith("the remote 'store' is in .dvc/config, but not in the last commit")
+    dvc("exp", "push", "origin", "before")  # exit code 0, and no file
+    assert objects(tmp_path / "store") == {}
+    # What docs/remotes.md says of such an experiment.
+    run("git", "checkout", ".dvc/config", cwd=small_repo)
+    dvc("remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    dvc("exp", "remove", "--git-remote", "origin", "before")
+    dvc("exp", "push", "origin", "before")
+    assert len(objects(tmp_path / "store")) > 0
+    Path(".dvc", "config.local").unlink()
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    follow(line)
+    assert diagnose(capsys) == []
+    dvc("exp", "run", "-n", "after", "-S", "fit.rate=0.6", "-S", "prepare.n=3")
+    content = MODEL.read_bytes()
+    dvc("exp", "push", "origin", "after")
+    assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
+
+
+def test_a_relative_remote_is_made_absolute(small_repo, tmp_path, capsys):
+    add_remote(small_repo, "../the store")
+    (line,) = diagnose(capsys)
+    assert line.startswith("the remote 'store' is a relative path, which `dvc exp push` and")
+    follow(line)
+    commit(small_repo, "absolute")
+    assert diagnose(capsys) == []
+    dvc("push", "--all-commits")
+    assert objects(tmp_path / "the store").keys() == objects(Path(".dvc", "cache")).keys()
+
+
+def test_a_cache_outside_of_the_project_is_a_note(small_repo, tmp_path, capsys):
+    dvc("cache", "dir", "--local", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (small_repo / ".dvc" / "cache" / "files").rename(tmp_path / "cache" / "files")
+    (line,) = diagnose(capsys)
+    assert line.startswith(f"note: the cache '{str(tmp_path)[:50]}")
+    assert line.endswith("unless `--projects` names them")

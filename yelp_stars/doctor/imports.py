@@ -1,0 +1,61 @@
+"""Which of the project's own modules a script imports, and which ones a stage declares."""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from yelp_stars.pipeline.errors import listed
+
+
+def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
+    """Code that decides a stage's result, but is not in its deps: an edit would rerun nothing."""
+    for name, stage in stages.items():
+        script = root / "stages" / f"{name}.py"
+        if script.is_file():
+            deps = [dep for dep in stage.get("deps", []) if isinstance(dep, str)]
+            declared = set().union(*(modules(root, dep) for dep in deps if is_code(dep)))
+            missing = sorted(({script} | own_imports(root, script)) - declared)
+            if missing:
+                paths = [path.relative_to(root).as_posix() for path in missing]
+                yield (
+                    f"stage {name!r} imports {listed(paths)}, which its deps in dvc.yaml lack: "
+                    f"an edit there reruns nothing; add it, then run `dvc repro {name}`"
+                )
+
+
+def own_imports(root: Path, script: Path) -> set[Path]:
+    """The project's own modules that a script imports, anywhere in it, and those they import."""
+    found: set[Path] = set()
+    todo = [script]
+    while todo:
+        for module in imported(todo.pop()):
+            path = root / Path(*module.split(".")).with_suffix(".py")
+            if path.is_file() and path not in found:
+                found.add(path)
+                todo.append(path)
+    return found
+
+
+def imported(path: Path) -> list[str]:
+    """The names of all modules that a file imports, and of what it imports from them."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names += [node.module or ""]
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names
+
+
+def is_code(dep: str) -> bool:
+    return Path(dep).parts[0] in ("stages", "yelp_stars")
+
+
+def modules(root: Path, dep: str) -> set[Path]:
+    """The modules of a dependency: those below a folder, or the file itself."""
+    path = root / dep
+    if not path.is_dir():
+        return {path}
+    return {module for module in path.rglob("*.py") if module.name != "__init__.py"}

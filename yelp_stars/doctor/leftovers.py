@@ -1,0 +1,78 @@
+"""What killed runs leave behind: locks, outputs that were being written, copies for experiments."""
+
+import json
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# Where stages write; `replacing` and DVC name what is being written.
+FOLDERS = ("data", "models", "metrics", "plots", "reports")
+PARTIAL, TEMPORARY = ".*.partial", "*.tmp"
+SHOWN = 5
+
+
+def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str]:
+    """Locks that block, and files that take space, if no run is in progress here."""
+    if _is_busy(Path.cwd()):
+        return
+    rwlock, lock = tmp / "rwlock", tmp / "lock"
+    held = _read(rwlock)
+    if held is None or any(held.values()):
+        what = "is damaged" if held is None else "holds locks of processes that ended"
+        yield f"{_shown(rwlock)} {what}; {_remove([rwlock])}"
+    if hardlink_lock and lock.is_file():  # of another kind of lock, the kernel releases it
+        yield f"{_shown(lock)} is a lock of a process that ended; {_remove([lock])}"
+    files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
+    files += [*Path().glob(PARTIAL), *cache.glob(f"??/{TEMPORARY}")]
+    if files:
+        yield f"{len(files):,} unfinished outputs of killed runs take space; {_remove(files)}"
+    copies = [*tmp.glob("exps/standalone/tmp*"), *tmp.glob("exps/tmp*")]
+    if copies:
+        records = [path for path in tmp.glob("exps/**/*.run") if _of_a_copy(path, copies)]
+        yield (
+            f"{len(copies):,} copies of the project of killed experiments take space; "
+            f"{_remove([*copies, *(path.parent for path in records)])}"
+        )
+
+
+def _is_busy(project: Path) -> bool:
+    """Whether a DVC command or a stage runs in the project's folder, or in a copy below it."""
+    for process in psutil.process_iter():
+        try:
+            words = process.cmdline()
+            is_run = "stages." in " ".join(words) or "dvc" in (Path(word).name for word in words)
+            if is_run and Path(process.cwd()).is_relative_to(project):
+                return True
+        except psutil.Error:  # it ended, or is another user's
+            continue
+    return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    """The content of DVC's file of locks; None if it is damaged."""
+    try:
+        content = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _of_a_copy(record: Path, copies: list[Path]) -> bool:
+    """Whether a record of a running experiment is of one of these copies of the project."""
+    folder = (_read(record) or {}).get("root_dir")
+    return isinstance(folder, str) and Path(folder) in copies
+
+
+def _remove(paths: list[Path]) -> str:
+    more = ", and look again" if len(paths) > SHOWN else ""
+    return f"run `rm -rf {' '.join(map(_shown, paths[:SHOWN]))}`{more}"
+
+
+def _shown(path: Path) -> str:
+    return shlex.quote(os.path.relpath(path))

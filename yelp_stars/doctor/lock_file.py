@@ -1,0 +1,112 @@
+"""dvc.lock against itself, dvc.yaml and params.yaml: is it the record of one run?"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.yaml_file import read_yaml
+
+LOCK = Path("dvc.lock")
+
+Entries = Callable[[str], Mapping[str, str]]
+"""The hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
+
+
+def read_lock() -> dict[str, Any]:
+    """What dvc.lock records of each stage.
+
+    Raises:
+        UserError: if there is none, or it is not one of DVC's, as with the marks of a conflict.
+    """
+    if not LOCK.is_file():
+        raise UserError(f"no {str(LOCK)!r}: nothing has run; run `dvc repro`")
+    problem = f"{LOCK} is not one of DVC's"
+    try:
+        stages = read_yaml(LOCK)["stages"]
+        for stage in stages.values():
+            for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
+                entry["path"].startswith(str(entry.get("md5")))
+            for section in stage.get("params", {}).get("params.yaml", {}).values():
+                section.items()
+        return dict(stages)
+    except UserError as error:
+        problem = str(error)
+    except (AttributeError, KeyError, TypeError):
+        pass
+    raise UserError(f"{problem}; run `git checkout HEAD -- {LOCK}`, then `dvc repro`")
+
+
+def check_lock(
+    lock: Mapping[str, Any], names: Collection[str], stages: Mapping[str, Any], entries: Entries
+) -> Iterator[str]:
+    """Whether the stages are those of dvc.yaml, and each path has one hash in all of them.
+
+    `names` are the stages as DVC resolves them: a stage of dvc.yaml may stand for several.
+    """
+    absent = [name for name in names if name not in lock]
+    if absent:
+        yield f"{LOCK} has no run of {listed(absent)}; run `dvc repro`"
+    for name in lock:
+        if name not in names:
+            yield (
+                f"{LOCK} has a run of {quoted(name)}, which dvc.yaml does not have; delete its "
+                f"lines there"
+            )
+    changed = [name for name in stages if name in lock and _differs(stages[name], lock[name])]
+    if changed:
+        yield (
+            f"{LOCK} records another command, deps or outs than dvc.yaml has for "
+            f"{listed(changed)}; run `dvc repro`"
+        )
+    several = [path for path, hashes in _hashes(lock, entries).items() if len(hashes) > 1]
+    if several:
+        yield (
+            f"{LOCK} has more than one hash of {listed(several)}: no complete run left it, but "
+            f"a part of one, or a merge; run `dvc repro`"
+        )
+
+
+def _differs(stage: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
+    outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
+    paths = {next(iter(out)) if isinstance(out, dict) else out for out in outs}
+    return (
+        str(stage.get("cmd")).split() != str(recorded.get("cmd")).split()
+        or set(stage.get("deps", [])) != {dep["path"] for dep in recorded.get("deps", [])}
+        or paths != {out["path"] for out in recorded.get("outs", [])}
+    )
+
+
+def _hashes(lock: Mapping[str, Any], entries: Entries) -> dict[str, set[str]]:
+    """All hashes of each path: as a dep, as an out, or as a file of a folder that is an out."""
+    hashes = defaultdict(set)
+    outs = [out for stage in lock.values() for out in stage.get("outs", [])]
+    deps = [dep for stage in lock.values() for dep in stage.get("deps", [])]
+    for entry in outs + deps:
+        hashes[entry["path"]].add(str(entry.get("md5")))
+    for out in outs:
+        prefix = f"{out['path']}/"
+        below = {path for path in hashes if path.startswith(prefix)}
+        files = entries(str(out.get("md5"))) if below else {}
+        for path in below:
+            if path.removeprefix(prefix) in files:
+                hashes[path].add(files[path.removeprefix(prefix)])
+    return hashes
+
+
+def check_params(lock: Mapping[str, Any], params: Any) -> Iterator[str]:
+    """Whether params.yaml has the values that the stages ran with."""
+    differing = []
+    for stage in lock.values():
+        for section, recorded in stage.get("params", {}).get("params.yaml", {}).items():
+            values = params.get(section) if isinstance(params, dict) else None
+            values = values if isinstance(values, dict) else {}
+            differing += [
+                f"{section}.{key}"
+                for key in [*recorded, *(set(values) - set(recorded))]
+                if key not in values or key not in recorded or values[key] != recorded[key]
+            ]
+    if differing:
+        keys = listed(list(dict.fromkeys(differing)))
+        yield f"params.yaml differs from {LOCK} in {keys}; run `dvc repro`"

@@ -1,0 +1,153 @@
+"""What dvc.lock and .dvc files name, in DVC's cache and in a remote: every object, by its hash."""
+
+import shlex
+from collections.abc import Container, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvc.fs import localfs
+from dvc.repo import Repo
+from dvc_data.hashfile.db import HashFileDB
+from dvc_data.hashfile.hash import hash_file
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+
+MISSING, DAMAGED = "missing", "damaged"
+
+
+class Stored(NamedTuple):
+    """A file, or the list of a folder's files, that DVC stores under its hash."""
+
+    md5: str
+    path: str
+    """Where it is in the workspace."""
+    out: str
+    """The out that it is, or that it is a file of."""
+    folder: str | None
+    """The hash of that folder's list."""
+    made: bool
+    """By a stage, not by `dvc add`."""
+
+
+def stored(repo: Repo, *odbs: HashFileDB) -> list[Stored]:
+    """All objects of the workspace's outs; lists of folders are read where one can be found."""
+    found: dict[str, Stored] = {}
+    # What a user added comes first: of two outs with the same content, no stage makes it again.
+    for out in sorted(repo.index.outs, key=lambda out: out.stage.cmd is not None):
+        info = out.hash_info
+        if out.use_cache and info and info.name == "md5":
+            path, made = str(out), out.stage.cmd is not None
+            found.setdefault(info.value, Stored(info.value, path, path, None, made))
+            if info.isdir:
+                for name, md5 in entries(info, *odbs).items():
+                    file = Stored(md5, f"{path}/{name}", path, info.value, made)
+                    found.setdefault(md5, file)
+    return list(found.values())
+
+
+def pushed(repo: Repo, remote: str | None) -> set[str]:
+    """The outs that `dvc push` uploads to a remote: not those of other repositories."""
+    return {
+        str(out)
+        for out in repo.index.outs
+        if out.can_push and not out.stage.is_repo_import and out.remote in (None, remote)
+    }
+
+
+def entries(info: Any, *odbs: HashFileDB) -> dict[str, str]:
+    """The hash of each file of a folder, by the first list of it that can be read."""
+    for odb in odbs:
+        try:
+            return {"/".join(key): found.value for key, _, found in Tree.load(odb, info)}
+        except (FileNotFoundError, ObjectFormatError, AttributeError, KeyError):
+            continue
+    return {}
+
+
+def faults(odb: HashFileDB, objects: list[Stored]) -> dict[str, str]:
+    """The hashes of the objects that are missing or damaged: each one is read."""
+    found = {}
+    for md5 in (one.md5 for one in objects):
+        try:
+            _, actual = hash_file(odb.oid_to_path(md5), odb.fs, "md5")
+        except FileNotFoundError:
+            found[md5] = MISSING
+        else:
+            if actual.value != md5.removesuffix(".dir"):
+                found[md5] = DAMAGED
+    return found
+
+
+def check_cache(
+    odb: HashFileDB, objects: list[Stored], found: Mapping[str, str], in_remote: Container[str]
+) -> Iterator[str]:
+    """What DVC's cache lacks, and what mends it."""
+    for one in objects:
+        if one.md5 not in found:
+            continue
+        steps = []
+        if found[one.md5] == DAMAGED:
+            path = Path(odb.oid_to_path(one.md5))
+            path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+            steps.append(f"rm -f {shlex.quote(str(path))}")
+        if one.md5 in in_remote:
+            steps.append(f"dvc pull --force {shlex.quote(one.out)}")
+        elif found[one.md5] == MISSING and _in_workspace(one):
+            steps.append(f"dvc commit {shlex.quote(one.out)}")
+        elif one.made:
+            steps.append("dvc repro")
+        else:
+            steps.append(f"dvc add {shlex.quote(one.out)}")
+        what = f"{_named(one)} is {found[one.md5]} in DVC's cache"
+        if steps[-1].startswith("dvc add"):
+            yield f"{what}, and here nothing else has it; bring it, then {_then(steps)}"
+        else:
+            yield f"{what}; {_then(steps)}"
+
+
+def check_remote(
+    name: str,
+    odb: HashFileDB,
+    objects: list[Stored],
+    found: Mapping[str, str],
+    here: Container[str],
+) -> Iterator[str]:
+    """What a remote lacks, and what mends it.
+
+    DVC takes a folder for complete if the remote has the list of its files: `dvc push` uploads a
+    missing file only if that list is deleted first.
+    """
+    for one in objects:
+        listed_there = one.folder is not None and one.folder not in found
+        if one.md5 not in found or (one.folder in found and found[one.md5] == MISSING):
+            continue
+        what = f"{_named(one)} is {found[one.md5]} in the remote {name!r}"
+        if one.md5 not in here:
+            yield f"{what}, and DVC's cache has none; run `dvc push` in a clone that has it"
+            continue
+        deleted = [one.md5] if found[one.md5] == DAMAGED else []
+        deleted += [one.folder] if one.folder and listed_there else []
+        paths = [odb.oid_to_path(md5) for md5 in deleted]
+        if not paths:
+            yield f"{what}; run `dvc push`"
+        elif odb.fs.protocol == "local":
+            yield f"{what}; run `rm -f {shlex.join(paths)}`, then `dvc push`"
+        else:
+            urls = " and ".join(odb.fs.unstrip_protocol(path) for path in paths)
+            yield f"{what}; delete {urls}, then run `dvc push`"
+
+
+def _in_workspace(one: Stored) -> bool:
+    """Whether the workspace has the file, or a folder that can be listed again."""
+    path = Path(one.path)
+    if path.is_dir():
+        return one.folder is None
+    return path.is_file() and hash_file(str(path), localfs, "md5")[1].value == one.md5
+
+
+def _named(one: Stored) -> str:
+    return f"the list of files of {one.path!r}" if one.md5.endswith(".dir") else repr(one.path)
+
+
+def _then(steps: list[str]) -> str:
+    return "run " + ", then ".join(f"`{step}`" for step in steps)

@@ -1,0 +1,76 @@
+"""Files that nothing versions, and settings that lose data: of the cache, and of remotes."""
+
+import shlex
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dvc.config_schema import RelPath
+
+from yelp_stars.pipeline.errors import quoted
+
+YOURS = (Path("data/external"), Path("models/external"))
+
+
+def check_your_files(outs: Iterable[str]) -> Iterator[str]:
+    """Files in data/external and models/external that neither git nor DVC tracks."""
+    tracked = {
+        Path(name) for name in [*_git("ls-files", "-z", *map(str, YOURS)).split("\0"), *outs]
+    }
+    for folder in YOURS:
+        for path in sorted(folder.glob("[!.]*")):
+            yield from (
+                f"neither git nor DVC tracks {quoted(str(lost))}: another clone, and `dvc exp run "
+                f"--queue`, lack it; run `dvc add {shlex.quote(str(lost))}`"
+                for lost in _untracked(path, tracked)
+            )
+
+
+def _untracked(path: Path, tracked: set[Path]) -> list[Path]:
+    """What is not tracked of a file or folder: itself, if nothing in it is."""
+    if path in tracked:
+        return []
+    if not path.is_dir():
+        return [path]
+    inside = [lost for child in sorted(path.iterdir()) for lost in _untracked(child, tracked)]
+    return inside if any(path in one.parents for one in tracked) else [path]
+
+
+def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
+    """Remotes of .dvc/config to which `dvc exp push` uploads nothing, or to another place.
+
+    As `dvc push --all-commits`, it reads .dvc/config as it is in a commit, and takes a relative
+    path there from the root of the file system.
+    """
+    committed = _git("show", "HEAD:./.dvc/config")
+    if not _git("rev-parse", "--verify", "HEAD"):
+        return  # before the first commit, or without git
+    for name, settings in remotes.items():
+        if f'remote "{name}"' not in committed:
+            yield (
+                f"the remote {quoted(name)} is in .dvc/config, but not in the last commit: `dvc "
+                f"exp push` would upload no file; run `git commit -m remote .dvc/config`"
+            )
+        url = settings.get("url")
+        if isinstance(url, RelPath):
+            path = shlex.quote(str(Path(url).resolve()))
+            yield (
+                f"the remote {quoted(name)} is a relative path, which `dvc exp push` and `dvc push "
+                f"--all-commits` take from the root of the disk; run `dvc remote modify {name} url "
+                f"{path}`, and commit"
+            )
+
+
+def shared_cache(cache: Path) -> Iterator[str]:
+    """A cache outside of this repository: `dvc gc` would delete what others need of it."""
+    if not cache.resolve().is_relative_to(Path.cwd()):
+        yield (
+            f"the cache {quoted(str(cache))} is outside of this project: `dvc gc` deletes what "
+            f"only other projects use, unless `--projects` names them"
+        )
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
