@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import toy
 from filelock import FileLock
 from helpers import SENTENCES, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
@@ -169,6 +170,17 @@ def small_repo(
     run("cp", "-a", str(made_once(tmp_path_factory, "small", make_small)), "small", cwd=tmp_path)
     monkeypatch.chdir(tmp_path / "small")
     return tmp_path / "small"
+
+
+@pytest.fixture
+def toy_project(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """A repository whose training takes a second: the working folder."""
+    first = made_once(tmp_path_factory, "toy", toy.lay_out)
+    shutil.copytree(first, tmp_path / "toy", symlinks=True)
+    monkeypatch.chdir(tmp_path / "toy")
+    return tmp_path / "toy"
 
 
 @pytest.fixture(scope="session")

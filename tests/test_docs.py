@@ -197,6 +197,9 @@ def test_every_stars_command_exists_with_its_arguments():
         "params": set(MODELS),
         "compare": revisions | conditions,
         "plots": revisions,
+        "seeds": {"5", "train.learning_rate=5e-5"},
+        "search": {"docs/space.yaml", "30", "3", "sample.train_size=10000"},
+        "curve": {"1000", "2000", "4000", "8000", "3"},
     }
     for name, (command, rest) in occurrences(r"^ *stars ([a-z]+)((?: \S+)*)"):
         assert command in COMMANDS, (name, command)

@@ -336,6 +336,7 @@ FOLLOWED = {
     "make use PRESET=quickstart": "test_make_repro_and_make_use_mend_what_messages_say_they_mend",
     "pip install {}": "test_a_missing_package_is_installed_by_the_command_in_the_error",
     "stars": "test_a_fresh_clone_shows_the_metrics_of_the_last_commit",
+    "stars params": "test_what_cannot_run_is_one_line_before_anything_runs",
     "stars params {}": "test_a_section_is_shown_with_value_allowed_and_meaning_of_every_field",
     "stars use NAME": "test_a_preset_replaces_another_and_a_missing_params_file",
     "stars use {} --force": "test_a_broken_params_file_is_replaced_on_request",

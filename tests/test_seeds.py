@@ -82,3 +82,55 @@ def test_chance_is_what_two_runs_differ_by_95_times_out_of_100():
         right = np.arange(10_000) < (accuracies[:, None] * 10_000).round()
         wider += abs(accuracies[0] - accuracies[1]) > seeds.chance(right[2:])
     assert 0.03 <= wider / 2000 <= 0.07
+
+
+def flipped(rng, core, number, share):
+    """Runs that agree with `core` but for a share of the rows, which differs by seed."""
+    return core ^ (rng.random((number, len(core))) < share)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [3, 5])
+def test_the_smallest_difference_is_found_four_times_out_of_five(number):
+    rows, share, times, found = 1000, 0.08, 300, 0
+    draws = (np.random.default_rng(seed) for seed in range(times))
+    smallest = [
+        seeds.smallest(flipped(rng, rng.random(rows) < 0.6, number, share)) for rng in draws
+    ]
+    gain = float(np.median(smallest)) / (1 - 2 * share)
+    changed = 2 * share * (1 - share)
+    for seed in range(times):
+        rng = np.random.default_rng(times + seed)
+        core = rng.random(rows) < 0.6
+        kept, won = 1 - (changed - gain) / 1.2, (changed + gain) / 0.8
+        other = np.where(core, rng.random(rows) < kept, rng.random(rows) < won)
+        groups = (flipped(rng, one, number, share) for one in (core, other))
+        found += seeds.compare(*groups).p < 0.05
+    assert 0.75 <= found / times <= 0.95
+
+
+def test_more_seeds_and_more_rows_show_a_smaller_difference():
+    rng = np.random.default_rng(0)
+    few = flipped(rng, rng.random(500) < 0.6, 4, 0.1)
+    assert seeds.smallest(np.tile(few, (2, 1))) < seeds.smallest(few)
+    assert seeds.smallest(np.tile(few, (1, 4))) < seeds.smallest(few)
+    same = np.tile(few[:1], (3, 1))
+    assert seeds.smallest(same) == 0.0
+
+
+@pytest.mark.parametrize("of_seed", [0.0, 0.03])
+@pytest.mark.parametrize("number", [2, 5])
+def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
+    covered = 0
+    for seed in range(500):
+        rng = np.random.default_rng(seed)
+        right = runs(rng, number, rng.beta(2, 2, 300), of_seed)
+        low, high = seeds.mean_interval(right.mean(axis=1), 300)
+        covered += low <= 0.5 <= high
+    assert covered / 500 >= 0.95
+
+
+def test_the_interval_of_a_mean_stays_within_its_range():
+    assert seeds.mean_interval(np.array([1.0, 1.0]), 20) == (1.0, 1.0)
+    low, high = seeds.mean_interval(np.array([0.9, 1.0]), 20)
+    assert 0 <= low < 0.95 < high <= 1

@@ -10,6 +10,7 @@ import typer
 from yelp_stars.doctor.doctor import doctor
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.predicting.command import predict
+from yelp_stars.searching.commands import curve, search, seeds
 
 app = typer.Typer(
     add_completion=False,
@@ -59,6 +60,7 @@ def in_project(context: typer.Context) -> None:
       stars params train          what the parameters of a section mean
       stars compare main slow     is the second run better, and how sure is that?
       stars plots main slow       their curves in one picture
+      stars seeds 5               how much chance alone changes
       stars predict reviews.csv   the stars of each review
       stars serve                 the model over HTTP, and a page to try it
       stars distill               a student of the model, many times as fast
@@ -216,8 +218,8 @@ def compare(
         raise typer.Exit(3)
 
 
-app.command()(predict)
-app.command()(doctor)
+for command in (predict, doctor, seeds, search, curve):
+    app.command()(command)
 
 
 @app.command()
