@@ -9,9 +9,9 @@ PIP_OPTIONS := --extra-index-url https://download.pytorch.org/whl/cpu
 endif
 
 # Tests that repeat or fuzz; `make soak` does more of both.
-SOAKED := $(addprefix tests/test_,resume.py params.py launcher.py arrow.py yaml_file.py \
-  entrypoint.py readers.py unpacking.py lines.py labels.py weights.py serve.py \
-  inputs.py remotes.py experiments.py curve.py)
+SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
+  launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
+  weights.py serve.py inputs.py remotes.py experiments.py curve.py search.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak
@@ -40,6 +40,8 @@ setup: .venv/installed ## Create .venv and install requirements.lock (TORCH=cpu:
 repro: setup ## Run the pipeline: from reviews to a trained and tested model
 	@git rev-parse -q --verify HEAD >/dev/null 2>&1 || \
 	  { echo "error: this folder is not a git checkout with a commit; run: git init && git add -A && git commit -m start"; exit 1; }
+# DVC does not start if it was killed, or the disk was full, while it wrote that file.
+	@python -m json.tool .dvc/tmp/rwlock /dev/null 2>/dev/null || rm -f .dvc/tmp/rwlock
 	@dvc repro
 	@stars show
 
@@ -63,5 +65,5 @@ lint: setup ## Check style and types
 bench: setup ## Measure speed, memory and disk against the notebook's way
 	python -m benchmarks
 
-soak: setup ## Kill a training twenty times, and try 20,000 hostile inputs
+soak: setup ## Kill every stage many times, and try 20,000 hostile inputs
 	KILLS=20 FUZZ_EXAMPLES=5000 python -m pytest --timeout 7200 $(SOAKED)

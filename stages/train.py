@@ -164,7 +164,7 @@ def main(
                 sentences, pretrained, params.intermediate_size, params.seed, train.max_length
             )
             intermediate.train(trainer, examples, classifier.make_optimizer(model, *optimizer_args))
-        with saver.stop_on_signal():
+        with saver.stop_on_signal(), checkpoints.refusing_code(resume_from):
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         seconds = time.monotonic() - started
         # Wait until every process has loaded the best checkpoint.

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
-from helpers import SENTENCES, TOKENIZER_FILES, lay_out, run
+from helpers import SECRETS, SENTENCES, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
 from small import make_small
 
@@ -128,7 +128,8 @@ def finished_repo(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Pat
     def make(folder: Path) -> None:
         lay_out(folder, tiny_checkpoint)
         commit(folder)
-        run("dvc", "repro", cwd=folder)
+        output = run("dvc", "repro", cwd=folder, **SECRETS)
+        assert not [name for name, value in SECRETS.items() if value in output]
         commit(folder, "first run")
 
     # Each worker has a copy, with its links into DVC's cache: two would wait for DVC's lock.

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -56,6 +57,12 @@ EVALUATE = (
     "details.json", "plots/test", "s.json",
 )  # fmt: skip
 
+# In the environment of the run that many tests look at; no file of it may hold one.
+SECRETS = {
+    "HF_TOKEN": "hf_thisTokenMustNotBeSeen",
+    "AWS_SECRET_ACCESS_KEY": "thisKeyMustNotBeSeen",
+    "WANDB_API_KEY": "thisApiKeyMustNotBeSeen",
+}
 DEADLINE = 120  # seconds, for anything that a test waits for
 FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 250))  # of each fuzz; `make soak` tries 5,000
 
@@ -117,7 +124,7 @@ def fails_here(main: Callable[..., None], *paths: Path | str) -> str:
     with pytest.MonkeyPatch.context() as patch:
         script = f"{main.__module__.replace('.', '/')}.py"
         patch.setattr(sys, "argv", [script, *map(str, paths)])
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        handlers = {number: signal.getsignal(number) for number in entrypoint.SIGNALS}
         try:
             with pytest.raises(SystemExit) as caught:
                 entrypoint.run(main)
@@ -140,6 +147,18 @@ def stars(*arguments: str) -> Any:
         with pytest.raises(SystemExit) as caught:
             cli.main()
     return caught.value.code
+
+
+def documented(guide: str, heading: str) -> list[str]:
+    """The shell blocks below a heading of a file of docs/."""
+    below = (ROOT / "docs" / guide).read_text("utf-8").split(f"# {heading}\n")[1]
+    section = re.split(r"^#+ ", below, maxsplit=1, flags=re.M)[0]
+    return re.findall(r"^```sh\n(.*?)^```$", section, re.M | re.S)
+
+
+def follow(commands: str, cwd: Path, **env: str) -> str:
+    """Run a block of a guide; each of its commands must succeed."""
+    return run("bash", "-euo", "pipefail", "-c", commands, cwd=cwd, **env)
 
 
 def edit(project: Path, section: str, **values: Any) -> None:

@@ -4,10 +4,13 @@ import contextlib
 import hashlib
 import http.server
 import json
+import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 REVISION = "c1f9ee939b7d05667af864ee1cb066393154bf85"
 
@@ -21,6 +24,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urllib.parse.urlsplit(self.path)
         parts = url.path.strip("/").split("/")
+        self.server.requests.append(Request(self.command, url.path, dict(self.headers.items())))
+        if parts[:2] == ["api", "agent-harnesses"]:  # the client's own, without a token
+            self.answer(404, b"{}", {})
+            return
+        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
+            self.answer(401, b"{}", {"X-Error-Code": "RepoNotFound"})
+            return
+        if self.server.failures and re.search(self.server.failing, url.path):
+            self.server.failures -= 1
+            self.answer(self.server.status, b"{}", self.server.error)
+            return
         if parts[0] == "api" and len(parts) >= 4:
             self.api("/".join(parts[1:4]), parts[4:])
             return
@@ -36,6 +50,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
             "X-Repo-Commit": self.server.revision,
             "Accept-Ranges": "bytes",
         }
+        if self.server.cdn is not None:
+            headers["X-Linked-Etag"], headers["X-Linked-Size"] = headers["ETag"], str(len(content))
+            self.answer(302, b"", {**headers, "Location": f"{self.server.cdn.address}{self.path}"})
+            return
         wanted = self.headers.get("Range")
         if wanted and wanted.startswith("bytes="):
             first, last = wanted.removeprefix("bytes=").split("-")
@@ -49,8 +67,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def api(self, repo: str, rest: list[str]) -> None:
         files = self.server.files.get(repo)
-        if files is None or (len(rest) > 1 and rest[1] != self.server.revision):
+        if files is None:
             self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
+        elif len(rest) > 1 and rest[1] != self.server.revision:
+            self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
         elif rest[:1] == ["tree"]:
             folder = "/".join(rest[2:])
             self.json(
@@ -79,6 +99,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
+            if len(body) > self.server.cut > 0 and self.server.cuts:
+                self.server.cuts -= 1
+                self.wfile.write(body[: self.server.cut])
+                self.wfile.flush()
+                time.sleep(self.server.stalls)
+                self.close_connection = True
+                return
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
@@ -94,11 +121,28 @@ def entry(name: str, content: bytes) -> dict[str, object]:
     }
 
 
+class Request(NamedTuple):
+    method: str
+    path: str
+    headers: dict[str, str]
+
+
 class Hub(http.server.ThreadingHTTPServer):
+    """A server whose attributes say what it has, and what is wrong with it."""
+
+    daemon_threads = True
+
     def __init__(self, revision: str) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.revision = revision
         self.files: dict[str, dict[str, bytes]] = {}
+        self.requests: list[Request] = []
+        self.token = ""  # required of every request
+        self.failures = 0  # so many requests for paths that match `failing` get `status`
+        self.failing, self.status, self.error = "", 503, dict[str, str]()
+        self.cuts = 0  # so many bodies end after `cut` bytes, and `stalls` seconds
+        self.cut, self.stalls = 0, 0.0
+        self.cdn: Hub | None = None  # where files really are
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def add_folder(self, repo: str, folder: Path) -> None:

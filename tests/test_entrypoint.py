@@ -1,6 +1,7 @@
 """The command line of a stage: paths in, a user's mistake out as one line."""
 
 import errno
+import fcntl
 import os
 import random
 import re
@@ -17,7 +18,7 @@ from helpers import run as run_command
 from safetensors import SafetensorError
 
 from stages import download, sample
-from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.entrypoint import SIGNALS, run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing
 
@@ -26,7 +27,7 @@ from yelp_stars.pipeline.files import replacing
 def _in_an_empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GOMP_SPINCOUNT", "10")  # so that what `run` sets ends with the test
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
@@ -144,7 +145,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
 STUBBORN = """
 import signal, sys
 from pathlib import Path
-from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.entrypoint import SIGNALS, run
 from yelp_stars.pipeline.files import replacing, remove_on_error
 
 class Swallowing:
@@ -165,12 +166,26 @@ run(main)
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
+)
 def test_a_signal_ends_a_stage_wherever_it_is_and_leaves_nothing(number, code):
     command = [sys.executable, "-c", STUBBORN, str(int(number))]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     assert list(Path.cwd().iterdir()) == []
+
+
+def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(data_project):
+    paths = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
+    with Path("stages/download.py").open() as running:
+        fcntl.flock(running, fcntl.LOCK_EX)
+        assert fails_here(download.main, *paths) == (
+            "the stage 'download' is running in this folder already; wait until it ends or stop "
+            "it, then run `dvc repro`"
+        )
+        assert not Path("raw").exists()
+    run_command(*DOWNLOAD, cwd=data_project)
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
@@ -184,7 +199,7 @@ def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
 def test_a_stage_that_has_finished_exits_with_0_whatever_arrives_then():
     script = STUBBORN[: STUBBORN.index("class")] + "run(lambda a: None); "
     script += "signal.raise_signal(int(sys.argv[1])); print('still here')"
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         command = [sys.executable, "-c", script, str(int(number))]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
         assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
@@ -216,7 +231,7 @@ def test_a_stage_killed_at_any_time_is_silent_and_leaves_its_outs_complete_or_ab
             for out in outs:
                 path = data_project / out
                 shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            number = rng.choice([signal.SIGTERM, signal.SIGINT])
+            number = rng.choice(SIGNALS)
             # The first tenth of a second is the interpreter's own start.
             code = stopped(command, data_project, rng.uniform(0.1, seconds), number)
             # While a stage imports, the signal itself ends it.

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import DEADLINE, ROOT, edit, run, stars
 
+from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.searching import experiments
@@ -102,6 +103,7 @@ def test_without_a_commit_the_message_brings_one(toy_project):
     assert experiments.take_snapshot().head
 
 
+@pytest.mark.skipif(KILLS < 20, reason="seconds: make soak")
 def test_a_killed_command_is_resumed_and_an_orphaned_run_is_waited_for(toy_project, capfd):
     script = (toy_project / "toy.py").read_text()
     (toy_project / "toy.py").write_text(f"import time; time.sleep(30)\n{script}")
@@ -165,3 +167,21 @@ def test_a_shallow_clone_and_a_project_in_a_subfolder_run_experiments(toy_projec
         patch.chdir(tmp_path / "shallow" / "stars project")
         name = experiments.run(experiments.take_snapshot(), "a", {})
         assert experiments.read_score(name).accuracy > 0.5
+
+
+@pytest.mark.skipif(KILLS < 20, reason="minutes: make soak")
+def test_a_killed_training_of_the_real_pipeline_resumes_from_its_checkpoint(repo):
+    run("dvc", "add", "models/external/tiny", cwd=repo)
+    edit(repo, "train", num_train_epochs=50, save_steps=5)
+    commit(repo, "a longer training")
+    command = [sys.executable, "-m", "yelp_stars.cli", "seeds", "2"]
+    with subprocess.Popen(command, cwd=repo, start_new_session=True) as started:
+        checkpoints = repo / "models" / "checkpoints"
+        # Each is complete when the next one begins.
+        wait_for(lambda: len(list(checkpoints.glob("*/checkpoint-*"))) > 1)
+        os.killpg(started.pid, signal.SIGKILL)
+    shown = run(*command, cwd=repo)
+    assert "resuming from models/checkpoints/" in shown
+    assert "2 runs that differ only in train.seed: seeds-" in shown
+    assert list(checkpoints.iterdir()) == []
+    assert run("git", "status", "--porcelain", cwd=repo) == ""

@@ -311,6 +311,9 @@ def test_make_repro_and_make_use_mend_what_messages_say_they_mend(repo_with_make
     (repo_with_make / "metrics" / "test.json").unlink()
     message = fails("stars", "show", cwd=repo_with_make)
     assert message == "no 'metrics/test.json' yet; run `make repro`"
+    (repo_with_make / ".dvc" / "tmp").mkdir(exist_ok=True)
+    (repo_with_make / ".dvc" / "tmp" / "rwlock").write_text("")  # DVC was killed
+    assert "Unable to read RWLock-file" in run("dvc", "repro", cwd=repo_with_make, ok=False)
     assert "Test scores, 30 reviews" in run("make", "repro", cwd=repo_with_make)
     shutil.copy(ROOT / "presets" / "cpu.yaml", repo_with_make / "params.yaml")
     commit(repo_with_make, "reviews from the Hub")
@@ -357,6 +360,7 @@ FOLLOWED = {
     "git commit -m remote .dvc/config": (
         "test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed"
     ),
+    "stars distill --force": "test_a_damaged_student_is_mended_by_the_command_in_the_error",
     "stars doctor --remote {}": "test_the_command_in_the_error_checks_the_remote",
     "git lfs pull": None,  # needs git-lfs and a server
     **dict.fromkeys(

@@ -309,8 +309,8 @@ def test_the_hubs_unlabelled_and_empty_rows_are_dropped_as_a_files(data_project,
     [
         ({"train_split": "trian"}, "Bad split: trian"),
         ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
-        ({"revision": "0" * 40}, "the Hub did not deliver 'Yelp/yelp_review_full'"),
-        ({"repo": "Yelp/none"}, "the Hub did not deliver 'Yelp/none'"),
+        ({"revision": "0" * 40}, "'Yelp/yelp_review_full' has no revision '0000"),
+        ({"repo": "Yelp/none"}, "the Hub has no dataset 'Yelp/none', or it is private"),
         (
             {"label_column": "text", "text_column": "label"},
             "'text' is not a ClassLabel; use source: files",

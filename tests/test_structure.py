@@ -26,7 +26,10 @@ SCRIPTS = sorted(path for path in (ROOT / "stages").glob("*.py") if path.name !=
 LIBRARY = sorted(path for path in (ROOT / "yelp_stars").rglob("*.py") if path.name != "__init__.py")
 TESTS = sorted((ROOT / "tests").glob("*.py"))
 # Tests of no module: of what several of them promise together.
-CROSS_CUTTING = {"structure", "pipeline", "resume", "docs", "wheel", "remotes"}
+CROSS_CUTTING = {
+    "structure", "pipeline", "resume", "corpus", "faults", "safety", "docs", "wheel", "remotes",
+    "merging",
+}  # fmt: skip
 # Hashes of the user's files stand for the folders that hold them.
 HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}
 # Extras that are large and that the tests can do without.
@@ -256,7 +259,7 @@ def test_imports_inside_functions_are_rare():
         for path in SCRIPTS + LIBRARY
         for node in nodes_in_functions(path, ast.Import, ast.ImportFrom)
     ]
-    assert len(late) <= 37, late  # one to three of each stage and command that computes
+    assert len(late) <= 38, late  # one to three of each stage and command that computes
 
 
 def test_no_class_is_inside_a_function():

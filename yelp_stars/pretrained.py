@@ -3,7 +3,7 @@
 import importlib.metadata
 from pathlib import Path
 
-from yelp_stars.pipeline.errors import UserError, hub_error
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of
 
 # Weights and what a tokenizer reads; none of these can hold code, and pickles (*.bin) stay out.
@@ -56,16 +56,11 @@ def find_folder(folder: Path) -> Path:
 
 
 def find_on_hub(repo: str, revision: str) -> Path:
-    """Download to the Hub's cache. `local_dir` would leave timestamps in the folder.
+    """Download to the Hub's cache.
 
     Raises:
         UserError: if the Hub does not deliver the checkpoint.
     """
-    import huggingface_hub  # only this source needs it
+    from yelp_stars import hub  # only this source needs it
 
-    try:
-        return Path(
-            huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES))
-        )
-    except (OSError, ValueError) as error:
-        raise hub_error(repo, error, "set pretrained.source to 'package'") from None
+    return hub.download(repo, revision, FILES, "set pretrained.source to 'package'")

@@ -148,37 +148,44 @@ def open_hub(
     Raises:
         UserError: if the Hub does not answer, or has no such data set, split or column.
     """
-    import datasets  # takes two seconds, and only this source needs it
+    # Late: only this source needs them, and datasets takes two seconds.
+    from yelp_stars import hub
 
     other = "run `make use PRESET=quickstart`: it needs no network"
+    hub.check(repo, revision, "dataset", other)
+    import datasets
 
     def open_stream(split: str) -> Any:
         try:
-            return datasets.load_dataset(repo, split=split, revision=revision, streaming=True)
-        except OSError as error:
+            # Without hf://, a folder of this name would be read instead, at no revision.
+            remote = f"hf://datasets/{repo}"
+            return datasets.load_dataset(remote, split=split, revision=revision, streaming=True)
+        except hub.FAILURES as error:
+            if isinstance(error, ValueError) and not isinstance(error, OSError):  # no such split
+                raise UserError(f"{repo}: {quoted(' '.join(str(error).split()), 300)}") from None
             raise hub_error(repo, error, other) from None
-        except ValueError as error:  # no such split
-            raise UserError(f"{repo}: {quoted(' '.join(str(error).split()), 300)}") from None
+
+    def rows(stream: Any) -> Iterator[dict[str, Any]]:
+        try:
+            yield from stream
+        except hub.FAILURES as error:
+            raise hub_error(repo, error, other) from None
 
     def read(
         stream: Any, split: str, classes: int, dropped: Counter[str]
     ) -> Iterator[tuple[int, str]]:
-        try:
-            for number, row in enumerate(stream, 1):
-                location, label = f"{repo} {split} row {number}", row[label_column]
-                if canonical_label(label) in (None, "-1"):  # the Hub's sign of no label
-                    if not cleaning.drop_unlabelled:
-                        raise unlabelled(location)
-                    dropped["unlabelled"] += 1
-                    continue
-                if not 0 <= label < classes:
-                    raise UserError(
-                        f"{location} has {quoted(label)} where a label is expected; "
-                        f"use source: files"
-                    )
-                yield label, valid_text(row[text_column], location)
-        except OSError as error:
-            raise hub_error(repo, error, other) from None
+        for number, row in enumerate(rows(stream), 1):
+            location, label = f"{repo} {split} row {number}", row[label_column]
+            if canonical_label(label) in (None, "-1"):  # the Hub's sign of no label
+                if not cleaning.drop_unlabelled:
+                    raise unlabelled(location)
+                dropped["unlabelled"] += 1
+                continue
+            if not 0 <= label < classes:
+                raise UserError(
+                    f"{location} has {quoted(label)} where a label is expected; use source: files"
+                )
+            yield label, valid_text(row[text_column], location)
 
     streams = {"train": open_stream(train_split), "test": open_stream(test_split)}
     for stream in streams.values():

@@ -12,8 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from yelp_stars.data.arrow import RECORD_BATCH_ROWS
+from yelp_stars.pipeline.errors import UserError, quoted
 
 LABEL_NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
+
+GRADES = range(6)  # 0 has no opinion
 
 # The share of a review's sentences that have the review's own grade, a neighbour's, and so on.
 # Mixed sentiments and off-topic sentences keep bag-of-words from solving the task.
@@ -40,12 +43,33 @@ Bank = dict[tuple[str, int], list[str]]
 
 
 def read_bank(path: Path, split: str) -> Bank:
-    """The sentences of one split; train and test share none."""
+    """The sentences of one split; train and test share none.
+
+    Raises:
+        UserError: if a line is not one of a bank, or a business lacks a grade.
+    """
     bank: Bank = defaultdict(list)
-    with path.open(encoding="utf-8", newline="") as lines:
-        for row in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
-            if row[0] == split:
-                bank[row[1], int(row[2])].append(row[3])
+    with path.open(encoding="utf-8", newline="") as file:
+        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
+        try:
+            for of_split, business, grade, sentence in lines:
+                if not sentence:
+                    raise ValueError
+                if of_split == split:
+                    bank[business, int(grade)].append(sentence)
+        except (ValueError, csv.Error):
+            raise UserError(
+                f"{quoted(str(path))} line {lines.line_num} is not a split, a business, a grade "
+                f"and a sentence with tabs between them; run `git checkout {path}`"
+            ) from None
+    businesses = {business for business, _ in bank}
+    for business in ["any", *sorted(businesses - {"any"} or {"a business"})]:
+        for number in GRADES:
+            if (business, number) not in bank:
+                raise UserError(
+                    f"{quoted(str(path))} has no sentence for {split}, {quoted(business)}, grade "
+                    f"{number}; run `git checkout {path}`"
+                )
     return dict(bank)
 
 

@@ -1,14 +1,17 @@
 """The command line of a stage: paths in, a user's mistake out as one line."""
 
 import contextlib
+import ctypes
 import errno
+import fcntl
 import inspect
 import json
+import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +20,9 @@ from safetensors import SafetensorError
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
 from yelp_stars.pipeline.files import remove_unfinished, write_json
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)  # DVC stops a stage with SIGTERM
+# From DVC and other programs; from Ctrl-C; from a terminal or an SSH connection that closes.
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNAL_IF_PARENT_DIES = 1  # PR_SET_PDEATHSIG of Linux
 
 # What to do about an error of the operating system.
 ADVICE = {
@@ -52,9 +57,13 @@ def run(main: Callable[..., None]) -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
+    if "DVC_STAGE" in os.environ and sys.platform == "linux":
+        # Killed alone, DVC would leave its stage running, and the next one would run beside it.
+        ctypes.CDLL(None).prctl(SIGNAL_IF_PARENT_DIES, signal.SIGTERM)
     started = time.monotonic()
     try:
-        main(*map(Path, sys.argv[1:]))
+        with _only_one(Path(sys.argv[0])):
+            main(*map(Path, sys.argv[1:]))
         _record_seconds(Path(sys.argv[0]).stem, time.monotonic() - started)
         for number in SIGNALS:  # all is written: exit with 0
             signal.signal(number, signal.SIG_IGN)
@@ -74,13 +83,39 @@ def run(main: Callable[..., None]) -> None:
         fail(one_line(f"an input is nested too deeply: {error}"))
 
 
+@contextlib.contextmanager
+def _only_one(script: Path) -> Iterator[None]:
+    """Lock the script of a stage: two processes would write the same files.
+
+    The lock ends with the process, however that ends.
+
+    Raises:
+        UserError: if another process of this folder runs the stage.
+    """
+    with contextlib.ExitStack() as stack:
+        if os.environ.get("RANK", "0") == "0":
+            with contextlib.suppress(FileNotFoundError):
+                file = stack.enter_context(script.open("rb"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"the stage {script.stem!r} is running in this folder already; wait until "
+                        f"it ends or stop it, then run `dvc repro`"
+                    ) from None
+                except OSError:  # a file system without locks
+                    pass
+        yield
+
+
 def stage_seconds() -> dict[str, float]:
     """How long each stage took when it last ran in this folder; empty if that is not known."""
     try:
         found = json.loads(SECONDS.read_text(encoding="utf-8"))
-        return {str(name): float(seconds) for name, seconds in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+        seconds = {str(name): float(value) for name, value in found.items()}
+    except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
+    return {name: value for name, value in seconds.items() if math.isfinite(value)}
 
 
 def _record_seconds(stage: str, seconds: float) -> None:

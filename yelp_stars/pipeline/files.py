@@ -75,7 +75,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise UserError(f"{quoted(str(path))} is not JSON; run `dvc repro`") from None
 
 

@@ -8,8 +8,10 @@ import os
 import re
 import shutil
 import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -19,12 +21,16 @@ from transformers import TrainerCallback
 
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.entrypoint import SIGNALS
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of, write_json
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 ROOT = Path("models/checkpoints")
 MANIFEST = "complete.json"
+# Seconds in which a signal is the first one again: torchrun sends its own after Ctrl-C, and Linux
+# sends one for each thread of a DVC that dies.
+REPEATED = 1
 LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 
@@ -73,7 +79,7 @@ def is_complete(checkpoint: Path) -> bool:
             return False
         state = json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
         best = state["best_model_checkpoint"]
-    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError):
+    except (FileNotFoundError, ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return False
     return best is None or Path(best) == checkpoint or is_complete(Path(best))
 
@@ -126,6 +132,24 @@ def remove_run(run: Path) -> None:
 
 
 @contextlib.contextmanager
+def refusing_code(checkpoint: Path | None) -> Iterator[None]:
+    """Report a checkpoint from which torch loads more than weights: none of ours is like that.
+
+    Raises:
+        UserError: if the block loads such a file.
+    """
+    try:
+        yield
+    except UnpicklingError:
+        assert checkpoint is not None
+        raise UserError(
+            f"{str(checkpoint)!r} has a file that could hold code, which was not loaded; if you "
+            f"do not know why, ask who can write there; then run `rm -r {checkpoint.parent}` and "
+            f"`dvc repro`"
+        ) from None
+
+
+@contextlib.contextmanager
 def complete_or_removed(
     checkpoint: Path, is_main_process: bool, wait_for_everyone: Callable[[], None]
 ) -> Iterator[None]:
@@ -160,20 +184,25 @@ class SaveOnSignal(TrainerCallback):
     def __init__(self, save_steps: int) -> None:
         self._save_steps = save_steps
         self._signal: str | None = None
+        self._asked = 0.0
         self._stopping = False
 
     @contextlib.contextmanager
     def stop_on_signal(self) -> Iterator[None]:
-        """Save and stop on the first SIGTERM or Ctrl-C; exit at once on the second."""
-        before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+        """Save and stop on the first SIGTERM, Ctrl-C or SIGHUP; exit at once on a later one."""
+        handlers = {number: signal.getsignal(number) for number in SIGNALS}
+        before = {number: found for number, found in handlers.items() if found != signal.SIG_IGN}
 
         def restore() -> None:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
         def request_stop(number: int, frame: Any) -> None:
-            self._signal = signal.Signals(number).name
-            restore()
+            if self._signal is None:
+                self._signal, self._asked = signal.Signals(number).name, time.monotonic()
+            elif time.monotonic() > self._asked + REPEATED:
+                restore()
+                signal.raise_signal(number)
 
         for number in before:
             signal.signal(number, request_stop)
