@@ -14,7 +14,7 @@ SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py
   weights.py serve.py inputs.py remotes.py experiments.py curve.py search.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use show test test-fast lint bench soak
+.PHONY: help setup repro use show test test-fast lint bench soak release
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
@@ -50,6 +50,9 @@ use: setup ## Copy a preset over params.yaml: make use PRESET=notebook; without 
 
 show: setup ## Show the scores of the last run
 	@stars show
+
+release: setup ## Register the model as a version: make release VERSION=v1.0.0
+	@stars release $(VERSION)
 
 test: setup ## Run all tests
 	python -m pytest

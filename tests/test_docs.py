@@ -197,6 +197,7 @@ def test_every_stars_command_exists_with_its_arguments():
         "params": set(MODELS),
         "compare": revisions | conditions,
         "plots": revisions,
+        "release": {"v1.0.0"},
         "seeds": {"5", "train.learning_rate=5e-5"},
         "search": {"docs/space.yaml", "30", "3", "sample.train_size=10000"},
         "curve": {"1000", "2000", "4000", "8000", "3"},

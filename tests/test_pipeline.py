@@ -357,6 +357,7 @@ FOLLOWED = {
     "dvc remote modify {}": "test_a_relative_remote_is_made_absolute",
     "git checkout HEAD -- {}": "test_the_marks_of_a_conflict_in_the_lock_are_mended",
     "git checkout HEAD -- dvc.yaml": "test_an_unreadable_project_is_one_line",
+    "git commit -a": "test_a_version_is_that_of_a_commit",
     "git commit -m remote .dvc/config": (
         "test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed"
     ),

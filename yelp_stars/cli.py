@@ -288,6 +288,21 @@ def distill(
 
 
 @app.command()
+def release(
+    version: Annotated[str, typer.Argument(help="Such as v1.0.0")],
+) -> None:
+    """Register the model of this commit as a version, its scores in the tag's message.
+
+    \b
+    Examples:
+      stars release v1.0.0
+    """  # noqa: D301
+    from yelp_stars import release as releasing
+
+    releasing.run(version)
+
+
+@app.command()
 def plots(
     revisions: Annotated[
         list[str] | None, typer.Argument(help="Revisions or experiments to draw together")

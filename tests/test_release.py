@@ -1,0 +1,103 @@
+"""A version of the model: tagged with its scores, fetched and used by somebody else."""
+
+import json
+import os
+import subprocess
+import sys
+
+import dvc.api
+import pytest
+from helpers import ROOT, documented, edit, follow, run, stars, would_run
+
+from benchmarks.workspace import commit
+from yelp_stars import load_classifier, release
+from yelp_stars.classify import fingerprint
+
+pytestmark = pytest.mark.slow
+TAG = "yelp-stars@v1.0.0"
+
+
+@pytest.fixture
+def here(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    return repo
+
+
+def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, capsys):
+    assert stars("release", "v1.0.0") == 0
+    message = run("git", "tag", "-l", "--format=%(contents)", TAG, cwd=here)
+    scores = json.loads((here / "metrics" / "evaluation.json").read_text())["scores"]
+    accuracy = scores["accuracy"]
+    assert (
+        f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}] on "
+        f"{accuracy['n']} test reviews" in message
+    )
+    assert release.model_hash(here / "dvc.lock") in message
+    tagged, head = run("git", "rev-parse", f"{TAG}^{{commit}}", "HEAD", cwd=here).split()
+    assert tagged == head
+    assert f"git push origin {TAG}" in capsys.readouterr().out
+
+
+def test_a_consumer_gets_a_version_or_a_stage_and_predicts_with_it(here, tmp_path):
+    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=here)
+    commit(here, "a remote")
+    for block in documented("team.md", "Versions of the model"):
+        for line in block.splitlines():
+            command = line.split("#")[0].split()
+            if command[0] == "dvc" and command[1] == "artifacts":
+                command[3] = str(here)
+                run(*command, cwd=tmp_path)
+            elif command[:2] != ["git", "push"]:
+                run(*command, cwd=here)
+    expected = fingerprint(here / "models" / "finetuned")
+    assert fingerprint(tmp_path / "model") == expected
+    assert fingerprint(tmp_path / "prod") == expected
+    (found,) = load_classifier(tmp_path / "model")(["The soup was cold."])
+    assert found.stars in found.probabilities
+    shown = dvc.api.artifacts_show("yelp-stars", version="v1.0.0", repo=str(here))
+    head = run("git", "rev-parse", "HEAD", cwd=here).strip()
+    assert shown == {"rev": head, "path": "models/finetuned"}
+
+
+def test_a_version_is_that_of_a_commit(here):
+    assert "'1.0' is not a version such as v1.0.0" in stars("release", "1.0")
+    (here / "params.yaml").write_text((here / "params.yaml").read_text() + "\n")
+    assert "'params.yaml' is not committed" in stars("release", "v1.0.0")
+    run("git", "commit", "-am", "as the message says", cwd=here)
+    assert stars("release", "v1.0.0") == 0
+    assert "v1.0.0 cannot be registered" in stars("release", "v1.0.0")
+
+
+def test_without_scores_or_a_run_it_is_one_line(here):
+    (here / "metrics" / "evaluation.json").write_text("{}")
+    commit(here, "no scores")
+    assert "run `dvc repro evaluate`" in stars("release", "v1.0.0")
+    (here / "dvc.lock").write_text("stages: {}\n")
+    commit(here, "no lock")
+    assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
+
+
+def test_an_earlier_model_comes_back_and_nothing_has_to_run(here):
+    before = fingerprint(here / "models" / "finetuned")
+    edit(here, "train", seed=7)
+    run("dvc", "repro", cwd=here)
+    commit(here, "another seed")
+    after = fingerprint(here / "models" / "finetuned")
+    (back,) = documented("team.md", "An earlier model")
+    follow(back, here)
+    assert fingerprint(here / "models" / "finetuned") == before != after
+    assert would_run(here) == set()
+    follow("git switch -\ndvc checkout\n", here)
+    assert fingerprint(here / "models" / "finetuned") == after
+    assert would_run(here) == set()
+
+
+def test_make_release_passes_the_version_on():
+    done = subprocess.run(
+        ["make", "-n", "release", "VERSION=v1.2.3"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert "stars release v1.2.3" in done.stdout
