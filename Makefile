@@ -11,7 +11,7 @@ endif
 # Tests that repeat or fuzz; `make soak` does more of both.
 SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
   launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
-  weights.py serve.py inputs.py remotes.py experiments.py curve.py search.py)
+  weights.py serve.py inputs.py remotes.py experiments.py dvc_experiments.py curve.py search.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak release

@@ -20,8 +20,8 @@ from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 PLACEHOLDER = "NAME"  # in a path, a module or a command
-# Folders whose files git ignores: the user's, those of interrupted runs, the environment.
-IGNORED = ("data/external/", "models/external/", "models/checkpoints/", ".venv/")
+# Folders whose files git ignores: the user's, interrupted runs', the environment, DVC's own.
+IGNORED = ("data/external/", "models/external/", "models/checkpoints/", ".venv/", ".dvc/tmp/")
 FILE_TYPES = (".py", ".md", ".yaml", ".toml", ".lock", ".txt")
 
 README, CHINESE, BOTH = "README.md", "README.zh-CN.md", ["README.md", "README.zh-CN.md"]
@@ -245,8 +245,9 @@ def test_every_override_and_launcher_is_valid(tmp_path):
     for name, (quoted, bare) in occurrences(r"(?:-S|--set-param) (?:'([^']+)'|(\S+))"):
         key, _, value = (quoted or bare).partition("=")
         section, _, parameter = key.partition(".")
-        values = {**QUICKSTART[section], parameter: parse_yaml(value, tmp_path)}
-        assert not problem(section, values), name
+        for one in [value] if value.startswith("[") else value.split(","):  # a grid
+            values = {**QUICKSTART[section], parameter: parse_yaml(one, tmp_path)}
+            assert not problem(section, values), name
     for name, launcher in occurrences(r"^(?:srun|torchrun|accelerate) .+"):
         assert not problem("train", {**QUICKSTART["train"], "launcher": launcher}), name
 
