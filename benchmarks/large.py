@@ -115,4 +115,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    prepare(Path(sys.argv[1])) if sys.argv[1:] else main()
+    if sys.argv[1:]:
+        prepare(Path(sys.argv[1]))
+    else:
+        main()

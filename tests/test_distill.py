@@ -79,6 +79,7 @@ def test_serve_takes_it(distilled):
         assert sum(each["score"] for each in found) == pytest.approx(1)
         info = json.loads(urllib.request.urlopen(f"{address}/info", timeout=60).read())
         assert info["max_input_length"] is None
+        assert info["test_scores"] is None  # metrics/ has those of the model
     finally:
         server.kill()
         server.wait()
@@ -150,3 +151,13 @@ def test_data_of_another_run_is_one_line(finished_repo, tmp_path, monkeypatch):
     Path("data/raw/train.arrow").unlink()
     shutil.copy("data/raw/test.arrow", "data/raw/train.arrow")
     assert "is of other data than 'data/raw/train.arrow'; run `dvc repro`" in stars("distill")
+
+
+def test_a_model_with_other_labels_is_one_line(finished_repo, tmp_path, monkeypatch):
+    model = shutil.copytree(finished_repo / "models" / "finetuned", tmp_path / "model")
+    config = json.loads((model / "config.json").read_text())
+    config["id2label"]["0"] = "terrible"
+    (model / "config.json").unlink()  # a link into the cache
+    (model / "config.json").write_text(json.dumps(config))
+    monkeypatch.chdir(finished_repo)
+    assert "has other labels than data/sample" in stars("distill", "--model", str(model))

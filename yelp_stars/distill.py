@@ -32,6 +32,8 @@ class Labelled(NamedTuple):
 
     texts: list[str]
     labels: np.ndarray
+    names: list[str]
+    """Of the labels, in order."""
     ordered: bool
 
 
@@ -47,6 +49,11 @@ def run(
     origin = validation_origin()
     train, validation = read_split("train", "train"), read_split("validation", origin)
     teacher = Classifier.load(model, "auto", None, None)
+    if teacher.label_names != validation.names:
+        raise UserError(
+            f"{quoted(str(model))} has other labels than data/sample; choose another --model, or "
+            f"run `dvc repro`"
+        )
     texts = [*train.texts, *more]
     started = time.monotonic()
     probabilities = predict(teacher, [*texts, *validation.texts])
@@ -137,7 +144,8 @@ def read_split(name: str, origin: str) -> Labelled:
     original = arrow.column(arrow.read(raw), "label")
     if rows.max(initial=-1) >= len(original) or not np.array_equal(original[rows], labels):
         raise UserError(f"{str(sampled)!r} is of other data than {str(raw)!r}; run `dvc repro`")
-    return Labelled(read_texts(raw, rows), labels, arrow.ordered(table.schema))
+    names = arrow.label_names(table.schema)
+    return Labelled(read_texts(raw, rows), labels, names, arrow.ordered(table.schema))
 
 
 def predict(teacher: Classifier, texts: list[str]) -> np.ndarray:

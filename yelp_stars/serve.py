@@ -224,7 +224,9 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    """A file of metrics/ of the project that the model is in; empty if there is none."""
+    """A file of metrics/ of the project whose model this is; empty for any other folder."""
+    if folder.resolve().parts[-2:] != ("models", "finetuned"):  # a student has other scores
+        return {}
     try:
         found = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
     except (OSError, ValueError, IndexError):
