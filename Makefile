@@ -11,13 +11,14 @@ endif
 # Tests that repeat or fuzz; `make soak` does more of both.
 SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
   launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
-  weights.py serve.py inputs.py remotes.py experiments.py dvc_experiments.py curve.py search.py)
+  weights.py serve.py inputs.py remotes.py experiments.py dvc_experiments.py curve.py search.py \
+  team.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak release
 
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 11
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/installed ## Create .venv and install requirements.lock (TORCH=cpu: without CUDA)
 

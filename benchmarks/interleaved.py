@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from tqdm import tqdm
 
+from benchmarks.machine import peak_memory
 from benchmarks.workspace import ROOT
 
 Turn = dict[str, float]
@@ -24,7 +25,7 @@ def serve(turn: Callable[[], Turn]) -> None:
     print("ready", flush=True)
     for _ in sys.stdin:
         measured = turn()
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = peak_memory(resource.getrusage(resource.RUSAGE_SELF))
         print(json.dumps({**measured, "peak": peak}), flush=True)
 
 

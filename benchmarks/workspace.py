@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.machine import peak_memory
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -69,4 +70,4 @@ def measure(command: list[str], folder: Path) -> Cost:
         _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit((folder / "output.txt").read_text()[-2000:])
-    return Cost(time.perf_counter() - started, usage.ru_maxrss * 1024)
+    return Cost(time.perf_counter() - started, peak_memory(usage))

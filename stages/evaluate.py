@@ -72,7 +72,9 @@ def main(
         f"{len(table):,} rows in {resolved.precision} ({resolved.reason}) on {model.device}",
         flush=True,
     )
-    logits = inference.predict_logits(model, reviews, params.per_device_eval_batch_size, resolved)
+    size = params.per_device_eval_batch_size
+    with compute.enough_memory(f"set evaluate.per_device_eval_batch_size below {size}"):
+        logits = inference.predict_logits(model, reviews, size, resolved)
     scores = hf_metric.StarScores(keep_in_memory=True).compute(
         predictions=logits, references=labels, ordered=reviews.ordered
     )

@@ -119,6 +119,7 @@ def main(
     resolved = compute.resolve(params.precision, "train")
     if compute.device().type == "cpu":
         reuse_freed_memory()
+    compute.set_up_cuda(repeatable=True)
     train = batching.ReviewDataset.read(sampled / "train.arrow")
     # Sorted by length to minimise padding; the metrics do not depend on the order.
     validation = batching.ReviewDataset.read_sorted(sampled / "validation.arrow")
@@ -139,6 +140,7 @@ def main(
     saver = checkpoints.SaveOnSignal(params.save_steps)
     is_main_process = args.process_index == 0
     with (
+        compute.enough_memory("lower train.per_device_train_batch_size, see docs/gpus.md"),
         remove_on_error(dvclive) if is_main_process else nullcontext(),
         closing(progress.ConsoleProgress()) as bar,
         closing(record.DVCLiveCurves(dvclive)) as live,

@@ -1,5 +1,7 @@
 """Precision: the fastest that the hardware has, or the one that was requested, or an error."""
 
+import os
+
 import pytest
 import torch
 
@@ -86,3 +88,27 @@ def test_the_device_is_the_cpu_unless_there_is_an_accelerator(monkeypatch):
     gpu = torch.device("cuda")
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: gpu)
     assert compute.device() == gpu
+
+
+def test_an_accelerator_with_too_little_memory_is_one_line_with_the_advice():
+    with pytest.raises(UserError, match="has too little memory; l"), compute.enough_memory("lower"):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+    with pytest.raises(RuntimeError, match="another"), compute.enough_memory("lower it"):
+        raise RuntimeError("another")
+
+
+@pytest.mark.parametrize("repeatable", [True, False])
+def test_on_a_gpu_trainings_are_repeatable_and_cudnn_builds_no_plans(monkeypatch, repeatable):
+    compute.set_up_cuda(repeatable=True)
+    assert not torch.are_deterministic_algorithms_enabled()  # on a CPU they are all the same
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    try:
+        compute.set_up_cuda(repeatable=repeatable)
+        assert not torch.backends.cuda.cudnn_sdp_enabled()
+        assert torch.are_deterministic_algorithms_enabled() == repeatable
+        assert ("CUBLAS_WORKSPACE_CONFIG" in os.environ) == repeatable
+    finally:
+        torch.use_deterministic_algorithms(False)
+        torch.backends.cuda.enable_cudnn_sdp(True)
+        os.environ.pop("CUBLAS_WORKSPACE_CONFIG", None)

@@ -1,15 +1,14 @@
 """`stars curve`: which sizes it runs, and what it prints."""
 
-import os
-
 import numpy as np
 import pytest
-from helpers import stars
+from helpers import (
+    soak,
+    stars,
+)
 
 from yelp_stars.analysis import learning_curve
 from yelp_stars.searching import curve
-
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
 
 
 def test_the_sizes_halve_from_all_rows():
@@ -46,7 +45,7 @@ def test_all_rows_are_not_a_number(toy_project):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(KILLS < 20, reason="half a minute: make soak")
+@soak
 def test_a_curve_is_measured_and_extrapolated(toy_project, capfd):
     assert stars("curve") == 0
     shown = capfd.readouterr().out

@@ -1,22 +1,28 @@
 """DVC's experiments as docs/experiments.md has them: its own commands, on a real repository."""
 
 import json
-import os
 import re
 import shutil
 import time
 from pathlib import Path
 
 import pytest
-from helpers import DEADLINE, ROOT, documented, edit, follow, run, would_run
+from helpers import (
+    DEADLINE,
+    ROOT,
+    documented,
+    edit,
+    follow,
+    run,
+    soak,
+    would_run,
+)
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
-soak = pytest.mark.skipif(KILLS < 20, reason="half a minute: make soak")
 
 # The stage `audit` alone, in place of a training and of the stages after it.
 GRID = (

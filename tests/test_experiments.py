@@ -9,7 +9,15 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import DEADLINE, ROOT, edit, run, stars
+from helpers import (
+    DEADLINE,
+    KILLS,
+    ROOT,
+    edit,
+    run,
+    soak,
+    stars,
+)
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
@@ -17,7 +25,6 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.searching import experiments
 
 pytestmark = pytest.mark.slow
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
 
 
 def listed(folder: Path) -> list[str]:
@@ -103,7 +110,7 @@ def test_without_a_commit_the_message_brings_one(toy_project):
     assert experiments.take_snapshot().head
 
 
-@pytest.mark.skipif(KILLS < 20, reason="seconds: make soak")
+@soak
 def test_a_killed_command_is_resumed_and_an_orphaned_run_is_waited_for(toy_project, capfd):
     script = (toy_project / "toy.py").read_text()
     (toy_project / "toy.py").write_text(f"import time; time.sleep(30)\n{script}")
@@ -125,7 +132,7 @@ def test_a_killed_command_is_resumed_and_an_orphaned_run_is_waited_for(toy_proje
     assert run("git", "status", "--porcelain", cwd=toy_project) == ""
 
 
-@pytest.mark.skipif(KILLS < 20, reason="a minute: make soak")
+@soak
 def test_a_command_killed_at_any_moment_loses_nothing(toy_project):
     edit(toy_project, "train", weight_decay=0.02)  # not committed
     before = (toy_project / "params.yaml").read_text()
@@ -152,7 +159,7 @@ def wait_for(condition):
         time.sleep(0.02)
 
 
-@pytest.mark.skipif(KILLS < 20, reason="seconds: make soak")
+@soak
 def test_a_shallow_clone_and_a_project_in_a_subfolder_run_experiments(toy_project, tmp_path):
     outer = tmp_path / "monorepo"
     inner = outer / "stars project"
@@ -169,7 +176,7 @@ def test_a_shallow_clone_and_a_project_in_a_subfolder_run_experiments(toy_projec
         assert experiments.read_score(name).accuracy > 0.5
 
 
-@pytest.mark.skipif(KILLS < 20, reason="minutes: make soak")
+@soak
 def test_a_killed_training_of_the_real_pipeline_resumes_from_its_checkpoint(repo):
     run("dvc", "add", "models/external/tiny", cwd=repo)
     edit(repo, "train", num_train_epochs=50, save_steps=5)

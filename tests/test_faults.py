@@ -19,16 +19,25 @@ from typing import Any
 
 import psutil
 import pytest
-from helpers import DEADLINE, TRAIN, TRAIN_OUTS, edit, fails, lay_out, run, wait_for_step
+from helpers import (
+    DEADLINE,
+    KILLS,
+    SOAK,
+    TRAIN,
+    TRAIN_OUTS,
+    edit,
+    fails,
+    lay_out,
+    run,
+    soak,
+    wait_for_step,
+)
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
-SOAK = KILLS >= 20
 ROUNDS = KILLS // 10 if SOAK else 1
 SEED = time.time_ns() if SOAK else 0
-soak = pytest.mark.skipif(not SOAK, reason="minutes: make soak")
 STAGES = (
     "external", "download", "audit", "pretrained", "tokenize",
     "sample", "baseline", "train", "evaluate", "report",

@@ -12,11 +12,17 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import DEADLINE, DOWNLOAD, PRETRAINED, fails, replace, run
+from helpers import (
+    DEADLINE,
+    DOWNLOAD,
+    PRETRAINED,
+    fails,
+    replace,
+    run,
+    soak,
+)
 from hub import REVISION, Hub, online, serving
 
-SOAK = int(os.environ.get("KILLS", "3")) >= 20
-soak = pytest.mark.skipif(not SOAK, reason="ten seconds each: make soak")
 TOKEN = "hf_ThisTokenMustNotBeSeenAnywhere"
 REPO = "google-bert/bert-base-cased"
 # Without the rest of the stage, which imports torch.

@@ -10,13 +10,18 @@ from pathlib import Path
 import pytest
 import servers
 from dvc.repo import Repo
-from helpers import DEADLINE, ROOT, run, stars
+from helpers import (
+    DEADLINE,
+    ROOT,
+    SOAK,
+    run,
+    soak,
+    stars,
+)
 from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
 
 from benchmarks.workspace import commit
 
-SOAKED = int(os.environ.get("KILLS", "3")) >= 20  # make soak
-soaked = pytest.mark.skipif(not SOAKED, reason="a minute of servers: make soak")
 UP_TO_DATE = "Data and pipelines are up to date.\n"
 NOTHING = (
     "the remote 'store' has no out of the last run, or does not answer; run `dvc push` where the "
@@ -91,7 +96,7 @@ def test_a_clone_pulls_what_was_pushed_and_has_nothing_to_run(
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "server",
-    ["folder", *(pytest.param(kind, marks=soaked) for kind in ("ssh", "s3"))],
+    ["folder", *(pytest.param(kind, marks=soak) for kind in ("ssh", "s3"))],
     indirect=True,
 )
 def test_an_earlier_run_is_fetched_until_gc_deletes_it(
@@ -118,7 +123,7 @@ def test_an_earlier_run_is_fetched_until_gc_deletes_it(
     assert MODEL.read_bytes() == second
 
 
-@soaked
+@soak
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "damaged"])
 @pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
@@ -161,13 +166,13 @@ def test_a_folder_served_over_http_is_pulled_from_but_not_pushed_to(
         dvc("pull")
         assert MODEL.read_bytes() == (small_repo / MODEL).read_bytes()
         assert diagnose(capsys, "--remote") == []
-        if SOAKED:  # DVC tries again for some seconds
+        if SOAK:  # DVC tries again for some seconds
             change(consumer, 2)
             dvc("push", ok=False)
 
 
 @pytest.mark.parametrize(
-    "over_http", [pytest.param(False, id="folder"), pytest.param(True, id="http", marks=soaked)]
+    "over_http", [pytest.param(False, id="folder"), pytest.param(True, id="http", marks=soak)]
 )
 @pytest.mark.parametrize("verify", ["false", "true"])
 def test_garbage_of_a_remote_is_refused_if_the_remote_says_verify(
@@ -226,8 +231,8 @@ def interrupted(line: servers.Line, *command: str) -> str:
     ("server", "cut"),
     [
         pytest.param("ssh", False, id="ssh, killed"),
-        pytest.param("ssh", True, id="ssh, cut", marks=soaked),
-        pytest.param("s3", False, id="s3, killed", marks=soaked),  # cut: DVC tries for minutes
+        pytest.param("ssh", True, id="ssh, cut", marks=soak),
+        pytest.param("s3", False, id="s3, killed", marks=soak),  # cut: DVC tries for minutes
     ],
     indirect=["server"],
 )
@@ -247,9 +252,9 @@ def test_a_push_that_was_interrupted_is_completed_by_a_second_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "cut", [pytest.param(False, id="killed", marks=soaked), pytest.param(True, id="cut")]
+    "cut", [pytest.param(False, id="killed", marks=soak), pytest.param(True, id="cut")]
 )
-@pytest.mark.parametrize("kind", ["http", pytest.param("ssh", marks=soaked)])
+@pytest.mark.parametrize("kind", ["http", pytest.param("ssh", marks=soak)])
 def test_a_pull_that_was_interrupted_is_completed_by_a_second_one(
     large_repo, tmp_path, monkeypatch, capsys, kind, cut
 ):

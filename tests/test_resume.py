@@ -15,15 +15,16 @@ import pytest
 from helpers import (
     DEADLINE,
     EVALUATE,
+    KILLS,
     TRAIN,
     TRAIN_OUTS,
     edit,
     finish,
+    soak,
     start_training,
     wait_for_step,
 )
 
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
 STEPS = 4 * 15  # 60 rows, batches of 16, 15 epochs
 TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
 
@@ -185,7 +186,7 @@ def test_another_number_of_threads_does_not_resume(resumable_project, monkeypatc
     assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
 
 
-@pytest.mark.skipif(KILLS < 20, reason="a minute: make soak")
+@soak
 def test_two_processes_stop_together_and_resume_as_two(resumable_project):
     edit(resumable_project, "train", per_device_train_batch_size=8, logging_steps=3)
     expected = uninterrupted(resumable_project, *TORCHRUN)
@@ -198,7 +199,7 @@ def test_two_processes_stop_together_and_resume_as_two(resumable_project):
     assert result(resumable_project) == expected
 
 
-@pytest.mark.skipif(KILLS < 20, reason="minutes: make soak")
+@soak
 @pytest.mark.timeout(KILLS * DEADLINE)
 def test_train_and_evaluate_stopped_at_any_time_are_silent_and_leave_nothing(train_project):
     rng, stages = random.Random(time.time()), (([*TRAIN, *TRAIN_OUTS], TRAIN_OUTS), EVALUATION)

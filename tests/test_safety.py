@@ -9,11 +9,20 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, SECRETS, edit, finish, run, start_training, wait_for_step
+from helpers import (
+    ROOT,
+    SECRETS,
+    SOAK,
+    edit,
+    finish,
+    run,
+    soak,
+    start_training,
+    wait_for_step,
+)
 
 from yelp_stars.pipeline.files import sha256_of
 
-SOAK = int(os.environ.get("KILLS", "3")) >= 20
 LOADED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # of a checkpoint, by torch
 CODE = [*ROOT.glob("stages/*.py"), *ROOT.glob("yelp_stars/**/*.py")]
 # Calls and arguments that would run what a file or a parameter holds.
@@ -54,7 +63,7 @@ class Payload:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not SOAK, reason="ten seconds each: make soak")
+@soak
 @pytest.mark.parametrize("name", LOADED if SOAK else LOADED[:1])
 def test_a_checkpoint_with_code_in_it_is_one_line_and_the_code_does_not_run(train_project, name):
     edit(train_project, "train", num_train_epochs=30)

@@ -1,19 +1,20 @@
 """`stars search`: bad trials stop early, the winner is chosen on validation rows and says so."""
 
 import json
-import os
 import re
 import shlex
 
 import numpy as np
 import pytest
-from helpers import run, stars
+from helpers import (
+    run,
+    soak,
+    stars,
+)
 
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.searching import search
 from yelp_stars.searching.repeats import Repeats
-
-KILLS = int(os.environ.get("KILLS", "3"))  # make soak: 20
 
 
 def found(*accuracies: float) -> search.Found:
@@ -62,7 +63,7 @@ def test_a_winner_is_compared_and_taken_over_by_the_commands_that_are_printed(to
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(KILLS < 20, reason="half a minute: make soak")
+@soak
 def test_bad_trials_stop_early_and_one_that_fails_is_out(toy_project, capfd):
     space = "train.learning_rate: {choices: [0.1, 3e-5, 0.7]}\n"  # it fails with 0.7
     (toy_project / "space.yaml").write_text(space)

@@ -28,7 +28,7 @@ TESTS = sorted((ROOT / "tests").glob("*.py"))
 # Tests of no module: of what several of them promise together.
 CROSS_CUTTING = {
     "structure", "pipeline", "resume", "corpus", "faults", "safety", "docs", "wheel", "remotes",
-    "merging", "workflow", "dvc_experiments",
+    "merging", "workflow", "dvc_experiments", "gpu", "team",
 }  # fmt: skip
 # Hashes of the user's files stand for the folders that hold them.
 HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}

@@ -37,6 +37,7 @@ def load_finetuned(
         UserError: if a file is damaged, or a weight is not in it.
     """
     architecture.be_quiet()
+    compute.set_up_cuda(repeatable=False)
     with Refusing(f"{str(finetuned)!r} cannot be loaded", advice):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             finetuned,

@@ -26,25 +26,30 @@ EVALUATION = Path("metrics", "evaluation.json")
 def run(version: str) -> None:
     """Tag the commit that is checked out, with the scores of its model in the tag's message.
 
+    In a subfolder of a git repository the artifact has the folder before its name, as DVC and GTO
+    expect it: packages/stars:yelp-stars.
+
     Raises:
         UserError: if the version is not one, something is not committed, dvc.lock has no model, or
             git refuses the tag.
     """
     if not VERSION.fullmatch(version):
         raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
-    changed = _git("status", "--porcelain", "--untracked-files=no")
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
     if changed:
         raise UserError(
             f"{quoted(changed.splitlines()[0][3:])} is not committed, and a version is that of a "
             f"commit; run `git commit -a`"
         )
     message = describe(model_hash(Path("dvc.lock")), _scores(EVALUATION))
+    folder = _git("rev-parse", "--show-prefix").strip().rstrip("/")
+    name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
     try:
-        gto.api.register(".", ARTIFACT, "HEAD", version=version, message=message)
+        tag = gto.api.register(".", name, "HEAD", version=version, message=message).tag
     except GTOException as error:
         raise UserError(f"{version} cannot be registered: {one_line(str(error))[:300]}") from None
-    print(f"{ARTIFACT}@{version}\n\n{message}\n\nPublish it:")
-    print(f"  dvc push\n  git push origin {ARTIFACT}@{version}")
+    print(f"{tag}\n\n{message}\n\nPublish it:")
+    print(f"  dvc push\n  git push origin {tag}")
 
 
 def describe(model: str, scores: dict[str, Any]) -> str:

@@ -92,13 +92,8 @@ class Transformer:
         tokens = self.encode(texts)
         # A few texts are divided among the cores.
         rows = min(self.batch_size, max(1, math.ceil(len(texts) / torch.get_num_threads())))
-        try:
+        with compute.enough_memory(f"choose a --batch-size below {self.batch_size}"):
             logits = inference.predict_logits(self._model, tokens, rows, self.resolved, bar)
-        except torch.OutOfMemoryError:
-            raise UserError(
-                f"the device has too little memory for batches of {self.batch_size} texts; "
-                f"choose a smaller --batch-size"
-            ) from None
         return logits.astype(np.float64), tokens.truncated
 
     def too_long(self, texts: Sequence[str]) -> np.ndarray:
