@@ -5,6 +5,8 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -278,6 +280,26 @@ def test_a_pull_that_was_interrupted_is_completed_by_a_second_one(
     assert not [text for text in diagnose(capsys) if "unfinished" not in text]
     dvc("status")
     assert capsys.readouterr().out == UP_TO_DATE
+
+
+@soak
+@pytest.mark.slow
+@pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
+def test_a_slow_server_takes_and_gives_everything(
+    large_repo, tmp_path, monkeypatch, capsys, server
+):
+    connect(large_repo, server)
+    line = servers.Line(server.port, sys.maxsize, cut=False, pause=0.2)
+    redirect(server, line.port)
+    dvc("push")
+    assert stored() == objects(large_repo / ".dvc" / "cache").keys()
+    monkeypatch.chdir(clone(large_repo, tmp_path / "clone"))
+    redirect(server, line.port)
+    started = time.monotonic()
+    dvc("pull")
+    assert time.monotonic() - started > 10
+    assert Path("data/external/large.bin").stat().st_size == 4_000_000
+    assert diagnose(capsys, "--remote") == []
 
 
 def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
