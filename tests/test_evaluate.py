@@ -11,7 +11,7 @@ from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails, read_reviews, run,
 from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
-from yelp_stars import cli, inference
+from yelp_stars import inference, show
 from yelp_stars.analysis import calibration, predictions
 from yelp_stars.data import arrow
 from yelp_stars.modeling import batching, compute
@@ -126,7 +126,7 @@ def test_classes_without_an_order_are_scored_without_distances(train_project):
     assert set(json.loads((train_project / "s.json").read_text())) == expected
     validation = json.loads((train_project / "validation.json").read_text()).keys()
     assert expected <= validation
-    assert not validation & cli.ORDERED
+    assert not validation & show.ORDERED
     assert "kappa" not in output
     details = json.loads((train_project / "details.json").read_text())
     assert not details["ranges"]["contiguous"]

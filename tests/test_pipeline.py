@@ -13,7 +13,7 @@ import pytest
 from helpers import EVALUATE, ROOT, edit, fails, lay_out, ran, run, would_run
 
 from benchmarks.workspace import commit
-from yelp_stars import cli
+from yelp_stars import show
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
@@ -232,7 +232,7 @@ def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path):
 
 
 def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(repo):
-    use, experiment, *comparisons = cli.NEXT
+    use, experiment, *comparisons = show.NEXT
     assert " star" in run(*shlex.split(use), cwd=repo)
     assert experiment == "dvc exp run -S train.learning_rate=5e-5"
     output = run(*experiment.split(), "-n", "slower", cwd=repo)

@@ -1,0 +1,88 @@
+"""`stars show`: the scores of the last run, what it made, what to run next."""
+
+import json
+from pathlib import Path
+
+from yelp_stars.pipeline.errors import UserError
+
+SCORES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mae": "mean error in stars",
+    "within_one": "within one star",
+    "quadratic_kappa": "quadratic kappa",
+    "loss": "log loss",
+    "calibration_error": "calibration error",
+}
+ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
+BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
+MADE = {
+    "reports/index.html": "the report: open it in a browser",
+    "models/finetuned": "the model",
+    "data/predictions/test.parquet": "label and logits of every test review",
+    "data/predictions/errors.parquet": "mistakes, and training labels in doubt",
+    "plots/training/training.svg": "picture: loss and validation accuracy",
+    "plots/test/confusion.svg": "picture: confusion matrix",
+}
+NEXT = {
+    'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
+    "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
+    "dvc exp show --only-changed": "compare experiments",
+    "stars params": "what every parameter means",
+}
+
+
+def show() -> None:
+    """Show the scores of the last run.
+
+    And what it made, and what to run next.
+    """
+    path = Path("metrics/test.json")
+    if not path.is_file():
+        raise UserError(f"no {str(path)!r} yet; run `make repro`")
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        wanted = {"n", "accuracy_low", "accuracy_high", *SCORES} - ORDERED
+        missing = sorted(wanted - scores.keys())
+    except (ValueError, AttributeError):  # with the marks of a merge conflict
+        missing = ["scores"]
+    if missing:
+        raise UserError(f"{str(path)!r} has no {', '.join(missing)}; run `dvc repro evaluate`")
+    print(f"\nTest scores, {scores['n']:,} reviews")
+    for key, name in SCORES.items():
+        if key not in scores:
+            continue
+        value = scores[key]
+        line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
+        if key == "accuracy":
+            line += f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"
+        print(line)
+    _show_baselines(Path("metrics/baseline.json"))
+    if not Path("models/finetuned").exists():
+        print(
+            "\nThese are committed scores of an earlier run: models/finetuned has no model.\n"
+            "Run `make repro` to train one, or `dvc pull` if a remote is set up."
+        )
+        return
+    print("\nMade")
+    for made, meaning in MADE.items():
+        print(f"  {made:<42}{meaning}")
+    print("\nNext (first: source .venv/bin/activate)")
+    for command, meaning in NEXT.items():
+        print(f"  {command:<42}{meaning}")
+
+
+def _show_baselines(path: Path) -> None:
+    """Print the accuracy of the baselines on the same rows, if they have been scored."""
+    try:
+        baselines = json.loads(path.read_text(encoding="utf-8"))
+        lines = [
+            f"  {name:<20}{found['accuracy']:>8.3f}  95 % interval {found['accuracy_low']:.3f} to "
+            f"{found['accuracy_high']:.3f}"
+            for key, name in BASELINES.items()
+            for found in [baselines[key]]
+        ]
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    print("\nAccuracy of baselines, the same reviews")
+    print("\n".join(lines))
