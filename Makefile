@@ -12,7 +12,7 @@ endif
 SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
   launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
   weights.py serve.py inputs.py remotes.py experiments.py dvc_experiments.py curve.py search.py \
-  team.py)
+  team.py trainer.py results.py estimates.py pipeline.py compare.py)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak release

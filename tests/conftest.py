@@ -1,5 +1,7 @@
 """A project in miniature: a tiny random BERT, a few hundred synthetic reviews."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -11,11 +13,12 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
-from helpers import SECRETS, SENTENCES, TOKENIZER_FILES, lay_out, run
+from helpers import SECRETS, SENTENCES, TOKENIZER_FILES, lay_out, run, stars
 from hypothesis import settings
 from small import make_small
 
 from benchmarks.workspace import commit
+from yelp_stars import show
 
 # Before torch is imported. More threads only spin on models this small.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -158,8 +161,11 @@ def distilled(tmp_path_factory: pytest.TempPathFactory, finished_repo: Path) -> 
     def make(folder: Path) -> None:
         shutil.copytree(finished_repo, folder, symlinks=True)
         (folder / "more.txt").write_text("The soup was cold.\nGreat staff and great soup.\n")
-        printed = run("stars", "distill", "--unlabelled", "more.txt", cwd=folder)
-        (folder / "printed.txt").write_text(printed)
+        printed = io.StringIO()
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+            patch.chdir(folder)
+            assert stars("distill", "--unlabelled", "more.txt") == 0
+        (folder / "printed.txt").write_text(printed.getvalue())
 
     folder = made_once(tmp_path_factory, "distilled", make)
     return folder, (folder / "printed.txt").read_text()
@@ -223,3 +229,29 @@ def train_project(sampled_project: Path, tmp_path: Path, monkeypatch: pytest.Mon
     shutil.copytree(sampled_project, tmp_path / "train_project")
     monkeypatch.chdir(tmp_path / "train_project")
     return tmp_path / "train_project"
+
+
+# --- Another revision -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def experimented(tmp_path_factory: pytest.TempPathFactory, finished_repo: Path) -> Path:
+    """The finished repository after the experiment that `stars show` suggests, as `slower`.
+
+    What DVC printed is in .dvc/tmp/printed.txt. Copy it before you change it.
+    """
+
+    def make(folder: Path) -> None:
+        shutil.copytree(finished_repo, folder, symlinks=True)
+        _, suggested, *_ = show.NEXT
+        printed = run(*suggested.split(), "-n", "slower", cwd=folder)
+        (folder / ".dvc" / "tmp" / "printed.txt").write_text(printed)
+
+    return made_once(tmp_path_factory, "experimented", make)
+
+
+@pytest.fixture
+def second_run(experimented: Path, tmp_path: Path) -> Path:
+    """A copy of it, to change at will: HEAD is the first run, the workspace the second."""
+    shutil.copytree(experimented, tmp_path / "second", symlinks=True)
+    return tmp_path / "second"

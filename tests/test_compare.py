@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+from helpers import soak
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import log_softmax
@@ -72,7 +73,12 @@ def simulate(both: float, first: float, second: float, n: int, runs: int):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("both", "first", "second", "n"),
-    [(0.5, 0.1, 0.12, 1000), (0.5, 0.1, 0.1, 1000), (0.5, 0.15, 0.25, 100), (0.6, 0.0, 0.3, 200)],
+    [
+        pytest.param(0.5, 0.1, 0.12, 1000, marks=soak),
+        (0.5, 0.1, 0.1, 1000),
+        (0.5, 0.15, 0.25, 100),
+        (0.6, 0.0, 0.3, 200),
+    ],
 )
 def test_the_interval_covers_a_known_difference_in_95_of_100_experiments(both, first, second, n):
     covered, _, _ = simulate(both, first, second, n, runs=2000)
@@ -80,7 +86,9 @@ def test_the_interval_covers_a_known_difference_in_95_of_100_experiments(both, f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("first", "n"), [(0.1, 1000), (0.01, 1000), (0.2, 60)])
+@pytest.mark.parametrize(
+    ("first", "n"), [pytest.param(0.1, 1000, marks=soak), (0.01, 1000), (0.2, 60)]
+)
 def test_two_equal_models_are_called_different_in_at_most_5_of_100_experiments(first, n):
     covered, rejected, _ = simulate(both=0.5, first=first, second=first, n=n, runs=2000)
     assert covered >= 0.935
@@ -88,7 +96,7 @@ def test_two_equal_models_are_called_different_in_at_most_5_of_100_experiments(f
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [50, 100, 300, 1000, 5000])
+@pytest.mark.parametrize("n", [50, *(pytest.param(n, marks=soak) for n in (100, 300, 1000)), 5000])
 @pytest.mark.parametrize("first", [0.0, 0.005, 0.02])
 def test_models_that_differ_by_the_margin_are_called_equivalent_in_at_most_5_of_100_experiments(
     first, n

@@ -8,8 +8,9 @@ import subprocess
 
 import pytest
 import runs
-from helpers import ROOT, fails, run, stars
+from helpers import ROOT, dvc_in, fails, run, stars
 
+from benchmarks.workspace import commit
 from yelp_stars import comparison
 from yelp_stars.analysis import predictions
 from yelp_stars.data.labels import write_reviews
@@ -226,66 +227,80 @@ def real(tmp_path_factory):
     stage = {"cmd": "python predict.py", "params": ["train"], "outs": [out, "data/raw"]}
     (repo / "dvc.yaml").write_text(dump_yaml({"stages": {"evaluate": stage}}))
     (repo / "params.yaml").write_text(dump_yaml({"train": {"gain": 1, "seed": 1}}))
-    for command in (
-        "git init -q -b main", "dvc init -q", "dvc repro -q", "git add -A", "git commit -qm first",
-        "dvc exp run -q -n good -S train.gain=2", "dvc exp run -q -n alike -S train.seed=2",
-    ):  # fmt: skip
-        run(*command.split(), cwd=repo)
+    run("git", "init", "-q", "-b", "main", cwd=repo)
+    dvc_in(repo, "init", "-q")
+    dvc_in(repo, "repro")
+    commit(repo, "first")
+    for name, change in (("good", "train.gain=2"), ("alike", "train.seed=2")):
+        dvc_in(repo, "exp", "run", "-n", name, "-S", change)
     return repo
 
 
 @pytest.mark.slow
-def test_experiments_of_dvc_are_compared_by_name(real):
-    output = run("stars", "compare", "main", "good", cwd=real)
+def test_experiments_of_dvc_are_compared_by_name(real, monkeypatch, capsys):
+    monkeypatch.chdir(real)
+    assert stars("compare", "main", "good") == 0
+    output = capsys.readouterr().out
     assert output.startswith("good is better than main by ")
     assert "train.gain: 1 -> 2\n" in output
-    output = run("stars", "compare", "good", "alike", cwd=real)
-    assert "train.seed: 1 -> 2\n" in output
-    assert fails("stars", "compare", "main", "none", cwd=real).endswith("run `dvc exp list`")
-    assert "good" in run("dvc", "exp", "list", cwd=real)
+    assert stars("compare", "good", "alike") == 0
+    assert "train.seed: 1 -> 2\n" in capsys.readouterr().out
+    assert stars("compare", "main", "none").endswith("run `dvc exp list`")
+    assert "good" in dvc_in(real, "exp", "list")
 
 
 @pytest.mark.slow
-def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(real, tmp_path):
+def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(
+    real, tmp_path, monkeypatch, capsys
+):
     clone, store = tmp_path / "clone", tmp_path / "store"
     run("git", "clone", "-q", str(real), str(clone), cwd=tmp_path)
     run("git", "fetch", "-q", "origin", "refs/exps/*:refs/exps/*", cwd=clone)
+    monkeypatch.chdir(clone)
     message = fails("stars", "compare", "main", "good", cwd=clone)
     assert message.startswith("'main' has no data/predictions/test.parquet in DVC's cache or remot")
-    run("dvc", "remote", "add", "-q", "--local", "-d", "store", str(store), cwd=clone)
-    assert fails("stars", "compare", "main", "good", cwd=clone) == message
+    dvc_in(clone, "remote", "add", "-q", "--local", "-d", "store", str(store))
+    assert stars("compare", "main", "good") == f"error: {message}"
     shutil.copytree(real / ".dvc" / "cache", store)  # as `dvc push` fills a remote
     for command in re.findall("`([^`]+)`", message)[:2]:
         run(*shlex.split(command), cwd=clone)
-    output = run("stars", "compare", "main", "good", cwd=clone).splitlines()
+    capsys.readouterr()
+    assert stars("compare", "main", "good") == 0
+    output = capsys.readouterr().out.splitlines()
     assert any(line.startswith("good is better than main by ") for line in output)
     shutil.rmtree(clone / ".dvc" / "cache")
     shutil.rmtree(clone / "data" / "raw")
+    # In processes of their own: DVC remembers what its cache had.
     assert "\nlongest quarter " not in run("stars", "compare", "main", "good", cwd=clone)
     output = run("stars", "compare", "main", "good", "--texts", "1", cwd=clone)
     assert "\n    review 0 " in output  # pulled, because they were asked for
 
 
 @pytest.mark.slow
-def test_a_finished_run_is_better_or_not_than_its_baseline(finished_repo):
-    output = run("stars", "compare", "HEAD:baseline", "HEAD", "--texts", "1", cwd=finished_repo)
+def test_a_finished_run_is_better_or_not_than_its_baseline(finished_repo, monkeypatch, capsys):
+    monkeypatch.chdir(finished_repo)
+    assert stars("compare", "HEAD:baseline", "HEAD", "--texts", "1") == 0
+    output = capsys.readouterr().out
     assert "30 rows" in output
     assert "No parameter differs." in output
-    found = json.loads(run("stars", "compare", "HEAD", "workspace", "--json", cwd=finished_repo))
+    assert stars("compare", "HEAD", "workspace", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "HEAD and workspace predict the same label for each of 30 rows"
     assert {row["kind"] for row in found["slices"]} >= {"class", "length"}
     assert 0 <= found["baselines"]["HEAD"] <= 1
 
 
 @pytest.mark.slow
-def test_the_advice_about_missing_texts_brings_them(finished_repo, tmp_path):
+def test_the_advice_about_missing_texts_brings_them(finished_repo, tmp_path, monkeypatch, capsys):
     copy = tmp_path / "repo"
     shutil.copytree(finished_repo, copy, symlinks=True)
     shutil.rmtree(copy / "data" / "raw")
     for name in copy.glob(".dvc/cache/files/md5/*/*.dir"):
         if b"test.arrow" in name.read_bytes():
             name.unlink()
-    command = ("stars", "compare", "HEAD:baseline", "HEAD", "--texts", "1")
-    message = fails(*command, cwd=copy)
+    monkeypatch.chdir(copy)
+    command = ("compare", "HEAD:baseline", "HEAD", "--texts", "1")
+    message = stars(*command)
     run(*shlex.split(re.search("`([^`]+)`", message)[1]), cwd=copy)
-    assert re.search(r"\n  row \d+, ", run(*command, cwd=copy))
+    assert stars(*command) == 0
+    assert re.search(r"\n  row \d+, ", capsys.readouterr().out)

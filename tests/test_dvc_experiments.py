@@ -11,6 +11,7 @@ from helpers import (
     DEADLINE,
     ROOT,
     documented,
+    dvc_in,
     edit,
     follow,
     run,
@@ -40,14 +41,14 @@ def pushed(finished_repo, tmp_path_factory):
     shutil.copytree(finished_repo, repo, symlinks=True)
     run("git", "init", "-q", "--bare", "-b", "main", str(folder / "server"), cwd=folder)
     run("git", "remote", "add", "origin", (folder / "server").as_uri(), cwd=repo)
-    run("dvc", "remote", "add", "-d", "store", str(folder / "store"), cwd=repo)
-    run("dvc", "add", "models/external/tiny", cwd=repo)
-    run("dvc", "repro", cwd=repo)
+    dvc_in(repo, "remote", "add", "-d", "store", str(folder / "store"))
+    dvc_in(repo, "add", "models/external/tiny")
+    dvc_in(repo, "repro")
     commit(repo, "a remote")
-    run("dvc", "push", cwd=repo)
-    run("dvc", "exp", "run", "-n", "slow", "-S", "audit.min_words=7", "audit", cwd=repo)
+    dvc_in(repo, "push")
+    dvc_in(repo, "exp", "run", "-n", "slow", "-S", "audit.min_words=7", "audit")
     run("git", "reset", "-q", "--hard", cwd=repo)
-    run("dvc", "checkout", "-q", "--force", cwd=repo)
+    dvc_in(repo, "checkout", "--force")
     follow(documented("experiments.md", "Share them")[0], repo)
     return repo
 
@@ -88,7 +89,7 @@ def test_a_clone_of_depth_1_is_broken_by_a_pull_and_mended_or_completed_first(pu
         run("git", "clone", "-q", "--depth", "1", server, name, cwd=tmp_path)
     run("git", "fetch", "-q", "--unshallow", cwd=tmp_path / "completed")
     for name in ("broken", "completed"):
-        run("dvc", "exp", "pull", "origin", "slow", cwd=tmp_path / name)
+        dvc_in(tmp_path / name, "exp", "pull", "origin", "slow")
     run("git", "log", cwd=tmp_path / "broken", ok=False)
     run("git", "fetch", "-q", "--refetch", cwd=tmp_path / "broken")
     logs = [run("git", "log", "--oneline", cwd=tmp_path / n) for n in ("broken", "completed")]
@@ -100,15 +101,15 @@ def test_removing_an_experiment_frees_its_files_and_keeps_those_of_earlier_commi
     files = cached(here)
     models = set((here / "models" / "finetuned").iterdir())
     edit(here, "audit", min_words=12)
-    run("dvc", "repro", "audit", cwd=here)
+    dvc_in(here, "repro", "audit")
     commit(here, "another audit")
     follow(documented("experiments.md", "Remove them")[0], here)
     assert names(here) == set()
-    assert run("dvc", "exp", "list", "-A", "origin", cwd=here).strip() == ""
+    assert dvc_in(here, "exp", "list", "-A", "origin").strip() == ""
     assert len(files - cached(here)) == 1  # what the audit of `slow` wrote
     shutil.rmtree(here / "models" / "finetuned")
     run("git", "switch", "-q", "--detach", "HEAD~1", cwd=here)
-    run("dvc", "checkout", "--force", cwd=here)
+    dvc_in(here, "checkout", "--force")
     assert set((here / "models" / "finetuned").iterdir()) == models
     assert would_run(here) == set()
 

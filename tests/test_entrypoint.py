@@ -5,10 +5,12 @@ import fcntl
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,8 +18,9 @@ import pytest
 from helpers import DEADLINE, DOWNLOAD, EVALUATE, FUZZ_EXAMPLES, TOKENIZE, fails, fails_here
 from helpers import run as run_command
 from safetensors import SafetensorError
+from small import dvc
 
-from stages import download, sample
+from stages import download, evaluate, sample
 from yelp_stars.pipeline.entrypoint import SIGNALS, run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing
@@ -94,6 +97,22 @@ def test_an_error_of_the_operating_system_is_one_line_with_the_file_and_what_to_
     assert error == rf"{os.strerror(number)} 'a\x1b[3m'; {advice}"
 
 
+def test_no_space_for_temporary_files_is_reported_as_that():
+    def main(out: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(tempfile, "tempdir", None)
+            limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+            try:
+                tempfile.gettempdir()
+            finally:
+                resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    error = fails_here(main, "out")
+    assert error.startswith("No usable temporary directory found in ['")
+    assert error.endswith("]; free some space and run again")
+
+
 def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
     Path("a.txt").mkdir()
     passed = []
@@ -109,17 +128,18 @@ def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
 
 
 @pytest.mark.slow
-def test_a_missing_file_is_reported_and_the_advice_restores_it(repo):
+def test_a_missing_file_is_reported_and_the_advice_restores_it(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     missing = repo / "models" / "finetuned" / "model.safetensors"
     content = missing.read_bytes()
     missing.unlink()
     (repo / "data" / "sample" / "test.arrow").unlink()
-    command = (*EVALUATE[:5], "models/finetuned", *EVALUATE[6:])
-    message = fails(*command, cwd=repo)
+    paths = [Path(path) for path in (*EVALUATE[3:5], "models/finetuned", *EVALUATE[6:])]
+    message = fails_here(evaluate.main, *paths)
     assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
-    run_command("dvc", "repro", cwd=repo)
+    dvc("repro")
     assert missing.read_bytes() == content
-    run_command(*command, cwd=repo)
+    evaluate.main(*paths)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("maximum\ndepth")])

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES
+from helpers import FUZZ_EXAMPLES, soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -152,7 +152,7 @@ def test_any_rows_give_numbers_that_json_can_hold(rows, seed, classes):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("factor", [1.0, 1.5, 3.0])
+@pytest.mark.parametrize("factor", [1.0, pytest.param(1.5, marks=soak), 3.0])
 def test_the_interval_of_the_calibration_error_covers_that_of_endless_rows(factor):
     rng = np.random.default_rng(0)
     truth = calibration.calibration_error(*drawn(rng, 1_000_000, factor))

@@ -7,10 +7,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails, read_reviews, run, train
+from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails_here, read_reviews, run, train
 from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
+from stages import train as train_stage
 from yelp_stars import inference, show
 from yelp_stars.analysis import calibration, predictions
 from yelp_stars.data import arrow
@@ -83,17 +84,18 @@ def test_the_slices_of_the_params_are_scored(train_project):
 
 def test_mistakes_in_slices_are_one_line_before_anything_is_computed(train_project):
     edit(train_project, "evaluate", slices={"bad": "("})
-    message = fails(*EVALUATE, cwd=train_project)
+    message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "evaluate.slices.bad is '(': should be a regular expression of Python" in message
     edit(train_project, "evaluate", slices={})
-    message = fails(*EVALUATE, cwd=train_project)
+    message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "run `dvc repro`" in message  # no model has been trained
 
 
 def test_a_model_without_a_calibration_is_one_line(train_project):
     train(train_project)
     (train_project / "ft" / "calibration.json").unlink()
-    assert "no file 'ft/calibration.json'; run `dvc repro`" in fails(*EVALUATE, cwd=train_project)
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "no file 'ft/calibration.json'; run `dvc repro`" in message
 
 
 def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_kept(train_project):
@@ -109,18 +111,19 @@ def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_k
     assert found.conformal_threshold == pytest.approx(expected.conformal_threshold, abs=1e-4)
 
 
-def test_classes_without_an_order_are_scored_without_distances(train_project):
+def test_classes_without_an_order_are_scored_without_distances(train_project, capsys):
     for path in (train_project / "data" / "sample").iterdir():
         table = arrow.read(path)
         nominal = table.replace_schema_metadata({**table.schema.metadata, b"ordered": b"false"})
         arrow.write(train_project / "written", nominal.schema, nominal.to_batches())
         (train_project / "written").replace(path)
     edit(train_project, "train", intermediate_size=20)
-    message = fails(*TRAIN, *TRAIN_OUTS, cwd=train_project)
+    message = fails_here(train_stage.main, *TRAIN[3:], *TRAIN_OUTS)
     assert "synthetic reviews have stars and your labels have no order; set it to 0" in message
-    edit(train_project, "train", intermediate_size=0)
-    run(*TRAIN, *TRAIN_OUTS, cwd=train_project)
-    output = run(*EVALUATE, cwd=train_project)
+    train(train_project, intermediate_size=0)
+    capsys.readouterr()
+    evaluate.main(*map(Path, EVALUATE[3:]))
+    output = capsys.readouterr().out
     expected = {"n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss"}
     expected |= {"calibration_error"}
     assert set(json.loads((train_project / "s.json").read_text())) == expected
@@ -138,5 +141,5 @@ def test_evaluation_computes_in_the_precision_of_the_params(train_project):
     output = run(*EVALUATE, cwd=train_project)
     assert "30 rows in fp32 (as requested) on cpu" in output
     edit(train_project, "evaluate", precision="fp16")
-    message = fails(*EVALUATE, cwd=train_project)
+    message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in message

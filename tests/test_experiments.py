@@ -13,6 +13,7 @@ from helpers import (
     DEADLINE,
     KILLS,
     ROOT,
+    dvc_in,
     edit,
     run,
     soak,
@@ -56,7 +57,7 @@ def test_an_experiment_runs_once_and_leaves_the_workspace_alone(toy_project, cap
     assert experiments.run(snapshot, "try", {"train.learning_rate": 3e-5, "train.seed": 7}) == name
     assert capfd.readouterr().out == ""
     assert listed(toy_project) == [name]
-    run("dvc", "exp", "apply", name, cwd=toy_project)
+    dvc_in(toy_project, "exp", "apply", name)
     assert (toy_project / "data" / "predictions" / "test.parquet").is_file()
 
 

@@ -5,7 +5,18 @@ import re
 import shutil
 
 import pytest
-from helpers import FILES, ROOT, as_csv, fails_here, put, ran, replace, run, would_run
+from helpers import (
+    FILES,
+    ROOT,
+    as_csv,
+    dvc_in,
+    fails_here,
+    put,
+    ran,
+    replace,
+    run,
+    would_run,
+)
 
 from benchmarks.workspace import commit
 from stages.external import main
@@ -21,7 +32,7 @@ def repo_with_a_file(repo):
     """A repository whose download stage has read the user's own file."""
     put(repo, "a.csv", ROWS)
     replace(repo, "download", FILES)
-    run("dvc", "repro", "download", cwd=repo)
+    dvc_in(repo, "repro", "download")
     commit(repo, "my reviews")
     return repo
 
@@ -47,30 +58,29 @@ def test_a_missing_file_is_one_line_and_leaves_nothing(data_project):
 
 @pytest.mark.slow
 def test_dvc_add_of_an_unchanged_file_reruns_no_stage_that_reads_it(repo_with_a_file):
-    run("dvc", "add", "data/external/a.csv", "models/external/tiny", cwd=repo_with_a_file)
+    dvc_in(repo_with_a_file, "add", "data/external/a.csv", "models/external/tiny")
     put(repo_with_a_file, "notes.txt", "another file")
     assert would_run(repo_with_a_file) & READERS == {"external"}
-    assert ran(run("dvc", "repro", "download", "pretrained", cwd=repo_with_a_file)) == ["external"]
+    assert ran(dvc_in(repo_with_a_file, "repro", "download", "pretrained")) == ["external"]
     assert not would_run(repo_with_a_file) & READERS
     put(repo_with_a_file, "a.csv", ROWS + "0,one more\n")
-    output = run("dvc", "repro", "download", cwd=repo_with_a_file)
-    assert ran(output) == ["external", "download"]
+    assert ran(dvc_in(repo_with_a_file, "repro", "download")) == ["external", "download"]
 
 
 @pytest.mark.slow
 def test_a_file_that_a_temporary_experiment_lacks_is_there_after_the_advice(repo_with_a_file):
-    run("dvc", "add", "models/external/tiny", cwd=repo_with_a_file)
+    dvc_in(repo_with_a_file, "add", "models/external/tiny")
     commit(repo_with_a_file, "my checkpoint")
     experiment = ("dvc", "exp", "run", "--temp", "-S", "download.test_size=6", "download")
     output = run(*experiment, cwd=repo_with_a_file, ok=False)
     assert "'data/external' holds nothing in this copy of the project" in output
     advice = re.findall(r"run `(dvc add [^`]+)`", output)
     assert advice == ["dvc add data/external/a.csv"]
-    run(*advice[0].split(), cwd=repo_with_a_file)
+    dvc_in(repo_with_a_file, *advice[0].split()[1:])
     commit(repo_with_a_file, "track my reviews")
     assert "test: 6 reviews, 2 labels" in run(*experiment, cwd=repo_with_a_file)
     shutil.rmtree(repo_with_a_file / "data" / "external")  # the user's own file is in the cache
     run("git", "checkout", "data/external", cwd=repo_with_a_file)
-    run("dvc", "checkout", "data/external/a.csv.dvc", cwd=repo_with_a_file)
+    dvc_in(repo_with_a_file, "checkout", "data/external/a.csv.dvc")
     found = (repo_with_a_file / "data" / "external" / "a.csv").read_bytes()
     assert found == ROWS.encode()

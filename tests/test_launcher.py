@@ -9,16 +9,18 @@ import pytest
 from helpers import (
     FUZZ_EXAMPLES,
     ROOT,
+    SOAK,
     TRAIN,
     TRAIN_OUTS,
     edit,
     fails,
     finish,
-    run,
+    soak,
     start_training,
 )
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from small import dvc
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
@@ -193,18 +195,21 @@ def test_the_guide_lists_every_option_and_no_other():
 
 
 @pytest.mark.slow
-def test_dvc_starts_nothing_of_a_hostile_launcher(train_project):
+def test_dvc_starts_nothing_of_a_hostile_launcher(train_project, capfd):
     (train_project / "evil.py").write_text("open('canary', 'w')\n")
     (train_project / "evil.sh").write_text("#!/bin/sh\ntouch canary\n")
     (train_project / "evil.sh").chmod(0o755)
-    for launcher in (
+    launchers = (
         "python evil.py;", "sh evil.sh;", "python -c 'open(\"canary\", \"w\")';", "touch canary #",
         "$(touch canary)python", "python evil.py\n", "torchrun evil.py",
         "torchrun --no-python ./evil.sh", "torchrun --nproc-per-node 1 -m evil",
         "srun --prolog=./evil.sh torchrun",
-    ):  # fmt: skip
+    )  # fmt: skip
+    for launcher in launchers if SOAK else launchers[::3]:
         edit(train_project, "train", launcher=launcher)
-        output = run("dvc", "repro", "-s", "train", cwd=train_project, ok=False)
+        capfd.readouterr()
+        dvc("repro", "-s", "train", ok=False)
+        output = "".join(capfd.readouterr())
         (line,) = [line for line in output.splitlines() if line.startswith("error: ")]
         assert line.startswith("error: params.yaml: train.launcher is ")
         assert len(line) <= 507
@@ -214,18 +219,25 @@ def test_dvc_starts_nothing_of_a_hostile_launcher(train_project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "launcher", ["torchrun --standalone --nproc-per-node 2", "accelerate launch --num_processes 1"]
+    "launcher",
+    [
+        # By default, test_resume.py trains under torchrun, and test_train.py in two processes.
+        pytest.param("torchrun --standalone --nproc-per-node 2", marks=soak),
+        "accelerate launch --num_processes 1",
+    ],
 )
-def test_dvc_trains_under_the_launcher_of_the_params(train_project, launcher):
+def test_dvc_trains_under_the_launcher_of_the_params(train_project, capfd, launcher):
     edit(train_project, "train", launcher=launcher)
     commit(train_project)
-    output = run("dvc", "repro", "-s", "train", cwd=train_project)
+    dvc("repro", "-s", "train")
+    output = "".join(capfd.readouterr())
     rows = "2 steps of 32 rows" if "2" in launcher else "4 steps of 16 rows"
     assert rows in output
     assert output.count("trained in ") == 1
     assert (train_project / "models" / "finetuned" / "model.safetensors").is_file()
 
 
+@soak  # by default, the two processes of test_train.py are started by hand
 @pytest.mark.slow
 def test_a_stage_started_by_hand_under_a_launcher_ignores_that_of_the_params(train_project):
     edit(train_project, "train", launcher="accelerate launch --num-processes 2 --cpu")

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from helpers import documented, edit, follow, ran, run, would_run
+from helpers import documented, dvc_in, edit, follow, ran, run, would_run
 
 from benchmarks.workspace import ROOT, commit
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -19,10 +19,10 @@ def mine(finished_repo, tmp_path_factory):
     folder = tmp_path_factory.mktemp("team")
     origin = folder / "origin"
     shutil.copytree(finished_repo, origin, symlinks=True)
-    run("dvc", "remote", "add", "-d", "store", str(folder / "store"), cwd=origin)
-    run("dvc", "add", "models/external/tiny", cwd=origin)
-    run("dvc", "repro", cwd=origin)
-    run("dvc", "push", cwd=origin)
+    dvc_in(origin, "remote", "add", "-d", "store", str(folder / "store"))
+    dvc_in(origin, "add", "models/external/tiny")
+    dvc_in(origin, "repro")
+    dvc_in(origin, "push")
     commit(origin, "a remote")
     run("git", "switch", "-qc", "elsewhere", cwd=origin)  # nobody works in the server's folder
 
@@ -32,9 +32,10 @@ def mine(finished_repo, tmp_path_factory):
     assert ran(follow(clone, folder)) == []
     assert ran(follow(on_a_branch, folder / "theirs")) == ["audit", "report"]
 
-    follow(clone.replace("theirs", "mine"), folder)
+    run("git", "clone", "-q", "-b", "main", str(origin), "mine", cwd=folder)
+    dvc_in(folder / "mine", "pull")
     edit(folder / "mine", "audit", seed=1)
-    assert ran(run("dvc", "repro", cwd=folder / "mine")) == ["audit", "report"]
+    assert ran(dvc_in(folder / "mine", "repro")) == ["audit", "report"]
     commit(folder / "mine", "Another seed of the audit")
     run("git", "branch", "other", "origin/other", cwd=folder / "mine")
     return folder / "mine"
@@ -68,7 +69,7 @@ def test_taking_all_files_of_one_side_runs_nothing(merging, side):
     take = documented("team.md", "Merging")[1]
     follow(take.replace("--source=other", f"--source={side}"), merging)
     assert would_run(merging) == set()
-    assert ran(run("dvc", "repro", cwd=merging)) == []
+    assert ran(dvc_in(merging, "repro")) == []
     assert run("git", "status", "--porcelain", cwd=merging) == ""
     taken = {"other": "HEAD^2", "HEAD": "HEAD^1"}[side]
     assert run("git", "diff", "--stat", taken, "HEAD", "--", *TAKEN, cwd=merging) == ""

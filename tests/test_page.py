@@ -1,5 +1,7 @@
 """The page of a report: hostile texts stay text, nothing is requested, it fits a phone."""
 
+import copy
+import functools
 import re
 
 import numpy as np
@@ -30,7 +32,12 @@ FLAGS = ("leak", "duplicate", "near_duplicate", "conflict", "short")
 
 def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **changes) -> page.Run:
     """A run with random predictions of these classes, and hostile texts."""
-    rng, names = np.random.default_rng(0), list(names)
+    return copy.deepcopy(made(tuple(names), rows, ordered))._replace(**changes)
+
+
+@functools.cache
+def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
+    rng, names = np.random.default_rng(0), list(classes)
     labels = np.arange(rows) % len(names)
     logits = rng.normal(size=(rows, len(names))).astype(np.float32)
     logits[np.arange(rows), labels] += 1
@@ -53,7 +60,7 @@ def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **chang
     ]  # fmt: skip
     curve = [(1.0, 2.0), (2.0, 1.0)]
     shown = [texts.shown(name, 60) for name in names]
-    made = {
+    fields = {
         "parameters": {
             "download": {"source": "files", "train_file": HOSTILE[0]},
             "audit": {"near_duplicates": True},
@@ -78,9 +85,8 @@ def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **chang
         "suspects": listed,
         "n_mistakes": 1234,
         "n_suspects": 40,
-        **changes,
     }  # fmt: skip
-    return page.Run(**made)
+    return page.Run(**fields)
 
 
 def test_the_same_run_gives_the_same_page():

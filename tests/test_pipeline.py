@@ -10,9 +10,23 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import EVALUATE, ROOT, edit, fails, lay_out, ran, run, would_run
+from helpers import (
+    EVALUATE,
+    ROOT,
+    dvc_in,
+    edit,
+    fails,
+    fails_here,
+    lay_out,
+    ran,
+    run,
+    soak,
+    stars,
+    would_run,
+)
 
 from benchmarks.workspace import commit
+from stages import evaluate
 from yelp_stars import show
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -20,6 +34,7 @@ pytestmark = pytest.mark.slow
 
 PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
 COMMAND = re.compile(r"(?:[Rr]un|then| or) `((?:dvc|git|make|pip|stars|chmod|\{)[^`]*)`")
+SCORING = (*EVALUATE[3:5], "models/finetuned", *EVALUATE[6:])
 DATA = ("data/raw", "data/audit.parquet", "data/tokenized", "data/sample")
 
 
@@ -56,7 +71,7 @@ def test_git_holds_none_of_the_outs_that_dvc_caches(finished_repo):
 
 
 def test_a_second_repro_runs_nothing(repo):
-    assert ran(run("dvc", "repro", cwd=repo)) == []
+    assert ran(dvc_in(repo, "repro")) == []
 
 
 @pytest.mark.parametrize(
@@ -116,13 +131,13 @@ def test_a_comment_in_sample_runs_sample_alone_as_its_result_is_the_same(repo):
     with (repo / "stages" / "sample.py").open("a") as edited:
         edited.write("# a comment\n")
     before = outs(repo)
-    assert ran(run("dvc", "repro", cwd=repo)) == ["sample"]
+    assert ran(dvc_in(repo, "repro")) == ["sample"]
     assert outs(repo) == before
 
 
 def test_other_reviews_run_everything_but_the_checkpoint(repo):
     edit(repo, "download", seed=1)
-    output = run("dvc", "repro", cwd=repo)
+    output = dvc_in(repo, "repro")
     rerun = ["external", "download", "audit", "tokenize", "sample", "baseline", "train", "evaluate"]
     assert ran(output) == [*rerun, "report"]
 
@@ -137,9 +152,10 @@ def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
 
 
 @pytest.mark.parametrize("mode", [0o644, 0o444], ids=["writable", "read-only"])
-def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
+def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, monkeypatch, mode):
+    monkeypatch.chdir(repo)
     before = outs(repo)
-    run("dvc", "checkout", "--relink", cwd=repo)  # the fixture's copy has no links
+    dvc_in(repo, "checkout", "--relink")  # the fixture's copy has no links
     sample = repo / "data" / "sample" / "test.arrow"
     assert sample.stat().st_nlink == 2  # here and in DVC's cache: both are damaged
     expected = sample.read_bytes()
@@ -147,7 +163,7 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
     with sample.open("r+b") as file:
         file.write(b"\0" * 5000)
     sample.chmod(mode)
-    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
+    message = fails_here(evaluate.main, *SCORING)
     assert message == (
         "'data/sample/test.arrow' is damaged; "
         "run `chmod u+w data/sample/test.arrow`, then `dvc repro`"
@@ -158,22 +174,27 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, mode):
     assert outs(repo) == before
     assert would_run(repo) == set()
     assert run("git", "status", "--porcelain", cwd=repo) == ""
-    run("dvc", "checkout", "--relink", "data/sample", cwd=repo)  # from the cache
+    dvc_in(repo, "checkout", "--relink", "data/sample")  # from the cache
     assert sample.read_bytes() == expected
 
 
-@pytest.mark.parametrize(("damage", "mode"), [("cut", 0o644), ("zeroed", 0o444)])
-def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, mode):
+@pytest.mark.parametrize(
+    ("damages", "mode"),
+    [(("cut", "zeroed"), 0o444), pytest.param(("zeroed", "cut"), 0o644, marks=soak)],
+)
+def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, monkeypatch, damages, mode):
+    monkeypatch.chdir(repo)
     before = outs(repo)
-    run("dvc", "checkout", "--relink", cwd=repo)
+    dvc_in(repo, "checkout", "--relink")
     weights = repo / "models" / "finetuned" / "model.safetensors"
     expected = weights.read_bytes()
-    weights.chmod(0o644)
-    with weights.open("r+b") as file:  # a link into DVC's cache: both are damaged
-        file.truncate(2000) if damage == "cut" else file.write(b"\0" * 5000)
-    weights.chmod(mode)
-    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
-    assert "models/finetuned" in message
+    for damage in damages:
+        weights.chmod(0o644)
+        # In its place, a link into DVC's cache: both are damaged.
+        weights.write_bytes(expected[:2000] if damage == "cut" else bytes(5000) + expected[5000:])
+        weights.chmod(mode)
+        message = fails_here(evaluate.main, *SCORING)
+        assert "models/finetuned" in message
     for command in re.findall("`([^`]+)`", message):
         run(*command.split(), cwd=repo)
     assert weights.read_bytes() == expected
@@ -182,79 +203,92 @@ def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, damage, m
     assert would_run(repo) == set()
 
 
-def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo):
+@pytest.mark.parametrize("lost", ["out", pytest.param("cache", marks=soak)])
+def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo, monkeypatch, lost):
+    monkeypatch.chdir(repo)
     (repo / "data" / "sample" / "test.arrow").unlink()
-    shutil.rmtree(repo / ".dvc" / "cache" / "files")
-    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=repo)
+    cache = repo / ".dvc" / "cache" / "files" / "md5"
+    if lost == "cache":
+        shutil.rmtree(cache)
+    else:
+        md5 = outs(repo)["data/sample"]
+        (cache / md5[:2] / md5[2:]).unlink()
+    message = fails_here(evaluate.main, *SCORING)
     assert "run `dvc repro` or" in message
-    run("dvc", "repro", cwd=repo)
+    dvc_in(repo, "repro")
     assert (repo / "data" / "sample" / "test.arrow").is_file()
     scores = repo / "metrics" / "test.json"
     expected = scores.read_text()
     scores.write_text("<<<<<<< HEAD\n{}")
-    message = fails("stars", "show", cwd=repo)
-    assert message.endswith("run `dvc repro evaluate`")
-    run("dvc", "repro", "evaluate", cwd=repo)
+    assert stars("show").endswith("run `dvc repro evaluate`")
+    dvc_in(repo, "repro", "evaluate")
     assert scores.read_text() == expected
-    run("stars", "show", cwd=repo)
+    assert stars("show") == 0
 
 
+# The first run had one thread of OpenMP, and one of Rayon for each core.
+@pytest.mark.parametrize(
+    ("openmp", "rayon"), [("2", "1"), *(pytest.param(n, n, marks=soak) for n in ("1", "2"))]
+)
 def test_data_outs_are_the_same_bytes_in_another_clone_with_other_threads(
-    finished_repo, tmp_path, tiny_checkpoint
+    finished_repo, tmp_path, tiny_checkpoint, openmp, rayon
 ):
-    clones = [finished_repo]
-    threads = {"RAYON_NUM_THREADS": "2", "OMP_NUM_THREADS": "2"}
-    for name, environment in (("elsewhere", threads), ("one", {"RAYON_NUM_THREADS": "1"})):
-        clone = lay_out(tmp_path / name, tiny_checkpoint)
-        commit(clone)
-        run("dvc", "repro", "sample", cwd=clone, **environment)
-        clones.append(clone)
-    hashes = [{path: outs(clone)[path] for path in DATA} for clone in clones]
-    assert hashes[0] == hashes[1] == hashes[2]
-    assert len({(clone / "metrics" / "data.json").read_bytes() for clone in clones}) == 1
+    clone = lay_out(tmp_path / "elsewhere", tiny_checkpoint)
+    commit(clone)
+    threads = {"RAYON_NUM_THREADS": rayon, "OMP_NUM_THREADS": openmp}
+    run("dvc", "repro", "sample", cwd=clone, **threads)
+    first, second = ({path: outs(repo)[path] for path in DATA} for repo in (finished_repo, clone))
+    assert first == second
+    data = Path("metrics", "data.json")
+    assert (finished_repo / data).read_bytes() == (clone / data).read_bytes()
 
 
-def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path):
-    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repo)
-    run("dvc", "push", cwd=repo)
+def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path, monkeypatch):
+    dvc_in(repo, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc_in(repo, "push")
     commit(repo, "a remote")
     clone = tmp_path / "clone"
     run("git", "clone", "-q", str(repo), str(clone), cwd=tmp_path)
     # Git ignores the user's own files: the checkpoint is copied by hand.
     tiny = Path("models", "external", "tiny")
     shutil.copytree(repo / tiny, clone / tiny)
-    message = fails(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=clone)
+    monkeypatch.chdir(clone)
+    message = fails_here(evaluate.main, *SCORING)
     assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
-    run("dvc", "pull", cwd=clone)
-    run(*EVALUATE[:5], "models/finetuned", *EVALUATE[6:], cwd=clone)
+    dvc_in(clone, "pull")
+    evaluate.main(*map(Path, SCORING))
     assert would_run(clone) == set()
-    assert ran(run("dvc", "repro", cwd=clone)) == []
+    assert ran(dvc_in(clone, "repro")) == []
 
 
-def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(repo):
+def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(
+    second_run, monkeypatch, capsys
+):
+    monkeypatch.chdir(second_run)
     use, experiment, *comparisons = show.NEXT
-    assert " star" in run(*shlex.split(use), cwd=repo)
+    assert stars(*shlex.split(use)[1:]) == 0
+    assert " star" in capsys.readouterr().out
     assert experiment == "dvc exp run -S train.learning_rate=5e-5"
-    output = run(*experiment.split(), "-n", "slower", cwd=repo)
+    output = (second_run / ".dvc" / "tmp" / "printed.txt").read_text()
     assert ran(output) == ["train", "evaluate", "report"]
     for command in comparisons:
-        run(*command.split(), cwd=repo)
-    table = run("dvc", "exp", "show", "--csv", cwd=repo).splitlines()
+        run(*command.split(), cwd=second_run)
+    table = dvc_in(second_run, "exp", "show", "--csv").splitlines()
     header = table[0].split(",")
     row = dict(zip(header, next(line for line in table if "slower" in line).split(",")))
     assert row["train.learning_rate"] == "5e-05"
     assert 0 <= float(row["metrics/test.json:accuracy"]) <= 1
-    params = json.loads(run("dvc", "params", "diff", "--json", cwd=repo))["params.yaml"]
+    params = json.loads(dvc_in(second_run, "params", "diff", "--json"))["params.yaml"]
     assert list(params) == ["train.learning_rate"]
     assert (params["train.learning_rate"]["old"], params["train.learning_rate"]["new"]) == (
         0.001,
         5e-5,
     )
     # All: of 30 rows, the rounded scores may be the same.
-    metrics = json.loads(run("dvc", "metrics", "diff", "--all", "--json", cwd=repo))
+    metrics = json.loads(dvc_in(second_run, "metrics", "diff", "--all", "--json"))
     assert {"old", "new"} <= set(metrics["metrics/test.json"]["loss"])
-    run("dvc", "plots", "show", cwd=repo)
-    page = (repo / "dvc_plots" / "index.html").read_text("utf-8")
+    dvc_in(second_run, "plots", "show")
+    page = (second_run / "dvc_plots" / "index.html").read_text("utf-8")
     for title in ("Loss", "Validation accuracy", "Learning rate", "Confusion matrix"):
         assert title in page
 

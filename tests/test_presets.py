@@ -99,7 +99,8 @@ def test_without_git_dvcs_reason_is_reported(quickstart_project):
 
 
 @pytest.mark.slow
-def test_using_a_preset_names_the_stages_that_will_run(repo):
+def test_using_a_preset_names_the_stages_that_will_run(repo, monkeypatch, capsys):
+    monkeypatch.chdir(repo)
     finished = (repo / "params.yaml").read_text()
     output = run("stars", "use", "notebook", cwd=repo)
     will_run = f"`dvc repro` will run: external, {ALL}\n"
@@ -107,18 +108,21 @@ def test_using_a_preset_names_the_stages_that_will_run(repo):
     notebook = (ROOT / "presets" / "notebook.yaml").read_text()
     assert (repo / "params.yaml").read_text() == notebook
     (repo / "presets" / "mine.yaml").write_text(finished)
-    output = run("stars", "use", "mine", cwd=repo)
-    assert output.endswith("`dvc repro` will run: nothing\n")  # its results are still there
+    assert stars("use", "mine") == 0
+    # Its results are still there.
+    assert capsys.readouterr().out.endswith("`dvc repro` will run: nothing\n")
     edit(repo, "sample", train_size=50)
     (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
-    output = run("stars", "use", "fewer", cwd=repo)
-    assert output.endswith("`dvc repro` will run: sample, baseline, train, evaluate, report\n")
+    assert stars("use", "fewer") == 0
+    will_run = "`dvc repro` will run: sample, baseline, train, evaluate, report\n"
+    assert capsys.readouterr().out.endswith(will_run)
 
 
 @pytest.mark.slow
-def test_a_broken_params_file_is_replaced_on_request(repo):
+def test_a_broken_params_file_is_replaced_on_request(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     (repo / "params.yaml").write_text("train: [")
-    run("stars", "use", "quickstart", "--force", cwd=repo)
+    assert stars("use", "quickstart", "--force") == 0
 
 
 @pytest.mark.slow

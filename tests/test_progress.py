@@ -10,7 +10,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import TRAIN_OUTS, edit, finish, start_training, wait_for_step
+from helpers import TRAIN_OUTS, edit, finish, start_training, train, wait_for_step
 from transformers import TrainerControl, TrainerState
 
 from yelp_stars.pipeline.errors import UserError
@@ -205,10 +205,9 @@ def test_a_real_training_prints_its_table_and_its_result_on_lines_of_their_own(t
     step = re.search(r"stopped by SIGINT after step (\d+) of 40, which is saved", output)[1]
     assert [line for line in lines_of(output) if line.startswith("error: stopped by SIGINT")]
 
-    with start_training(train_project) as stage:
-        output = finish(stage)
-    assert stage.returncode == 0, output
-    lines = [line for line in lines_of(output) if line]
+    with terminal() as received:
+        train(train_project)
+    lines = [line for line in lines_of(received.getvalue()) if line]
     found = re.compile(rf"resuming from models/checkpoints/\w+/checkpoint-{step}")
     assert [line for line in lines if found.fullmatch(line)]
     start = lines.index(HEADER)

@@ -2,6 +2,7 @@
 
 import json
 import re
+import resource
 import shutil
 import threading
 import time
@@ -288,6 +289,20 @@ def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(fold
     run("bash", "-c", advice, cwd=folder)
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     live.close()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
+def test_a_full_disk_as_the_training_starts_is_one_line(folder):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    live = record.DVCLiveCurves(folder / "dvclive")
+    (folder / ".dvcignore").touch()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        with pytest.raises(UserError, match=r"DVC cannot write its state .* free some space"):
+            live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        live.close()
 
 
 @pytest.mark.parametrize("ordered", [True, False])

@@ -7,7 +7,7 @@ import sys
 
 import dvc.api
 import pytest
-from helpers import ROOT, documented, edit, follow, run, stars, would_run
+from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars import load_classifier, release
@@ -39,14 +39,16 @@ def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, c
 
 
 def test_a_consumer_gets_a_version_or_a_stage_and_predicts_with_it(here, tmp_path):
-    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=here)
+    dvc_in(here, "remote", "add", "-d", "store", str(tmp_path / "store"))
     commit(here, "a remote")
     for block in documented("team.md", "Versions of the model"):
         for line in block.splitlines():
             command = line.split("#")[0].split()
             if command[0] == "dvc" and command[1] == "artifacts":
                 command[3] = str(here)
-                run(*command, cwd=tmp_path)
+                dvc_in(tmp_path, *command[1:])
+            elif command[0] == "dvc":
+                dvc_in(here, *command[1:])
             elif command[:2] != ["git", "push"]:
                 run(*command, cwd=here)
     expected = fingerprint(here / "models" / "finetuned")
@@ -77,19 +79,16 @@ def test_without_scores_or_a_run_it_is_one_line(here):
     assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
 
 
-def test_an_earlier_model_comes_back_and_nothing_has_to_run(here):
-    before = fingerprint(here / "models" / "finetuned")
-    edit(here, "train", seed=7)
-    run("dvc", "repro", cwd=here)
-    commit(here, "another seed")
-    after = fingerprint(here / "models" / "finetuned")
+def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, second_run):
+    commit(second_run, "another learning rate")
+    before, after = (fingerprint(r / "models" / "finetuned") for r in (finished_repo, second_run))
     (back,) = documented("team.md", "An earlier model")
-    follow(back, here)
-    assert fingerprint(here / "models" / "finetuned") == before != after
-    assert would_run(here) == set()
-    follow("git switch -\ndvc checkout\n", here)
-    assert fingerprint(here / "models" / "finetuned") == after
-    assert would_run(here) == set()
+    follow(back, second_run)
+    assert fingerprint(second_run / "models" / "finetuned") == before != after
+    assert would_run(second_run) == set()
+    follow("git switch -\ndvc checkout\n", second_run)
+    assert fingerprint(second_run / "models" / "finetuned") == after
+    assert would_run(second_run) == set()
 
 
 def test_make_release_passes_the_version_on():

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import fails, run, would_run
+from helpers import dvc_in, fails, fails_here, run, would_run
+
+from stages.report import main
 
 pytestmark = pytest.mark.slow
 
-REPORT = (
-    "python", "-m", "stages.report", "data/raw", "data/sample",
+PATHS = (
+    "data/raw", "data/sample",
     "data/predictions/baseline.parquet", "data/predictions/test.parquet",
     "data/predictions/errors.parquet", "dvclive", "plots/training", "metrics/data.json",
     "metrics/audit.json", "metrics/baseline.json", "metrics/validation.json",
-    "metrics/evaluation.json",
+    "metrics/evaluation.json", "page.html",
 )  # fmt: skip
 
 
@@ -50,26 +52,29 @@ def test_it_opens_from_disk_without_a_request_or_a_message(finished_repo, tmp_pa
     assert seen.console == []
 
 
-def test_other_scores_rerun_the_report_alone(repo):
-    (repo / "metrics" / "evaluation.json").write_text("<<<<<<< HEAD\n{}")
-    message = fails(*REPORT, "page.html", cwd=repo)
-    assert message == "'metrics/evaluation.json' is not JSON; run `dvc repro`"
-    run("dvc", "repro", cwd=repo)
-    run(*REPORT, "page.html", cwd=repo)
+def test_other_scores_rerun_the_report_alone(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    (repo / "metrics" / "baseline.json").write_text("<<<<<<< HEAD\n{}")
+    message = fails("python", "-m", "stages.report", *PATHS, cwd=repo)
+    assert message == "'metrics/baseline.json' is not JSON; run `dvc repro`"
+    dvc_in(repo, "repro")
+    main(*map(Path, PATHS))
     assert would_run(repo) == set()
 
 
-def test_a_missing_input_is_one_line_and_leaves_nothing(repo):
+def test_a_missing_input_is_one_line_and_leaves_nothing(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     (repo / "data" / "predictions" / "errors.parquet").unlink()
-    message = fails(*REPORT, "page.html", cwd=repo)
+    message = fails_here(main, *PATHS)
     assert message == "no file 'data/predictions/errors.parquet'; run `dvc repro` or `dvc pull`"
     assert not (repo / "page.html").exists()
 
 
-def test_a_machine_that_was_not_watched_has_a_report_without_it(repo):
+def test_a_machine_that_was_not_watched_has_a_report_without_it(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     shutil.rmtree(repo / "dvclive" / "plots")
     (repo / "reports" / "seconds.json").write_text("not JSON")
-    run(*REPORT, "page.html", cwd=repo)
+    main(*map(Path, PATHS))
     html = (repo / "page.html").read_text("utf-8")
     assert "The machine while it trained" not in html
     assert "<h2>Scores</h2>" in html

@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import DEADLINE, ROOT, read_reviews, stars
+from helpers import DEADLINE, ROOT, SOAK, read_reviews, soak, stars
 
 from yelp_stars import load_classifier
 from yelp_stars.analysis import predictions
@@ -186,9 +186,10 @@ def wait_for(path, process):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("ending", [".csv", ".parquet"])
+@pytest.mark.parametrize("ending", [".csv", pytest.param(".parquet", marks=soak)])
 def test_a_command_killed_at_any_time_ends_with_the_same_bytes(here, model, texts, ending):
-    rows = 6 * WINDOW_ROWS - 5
+    kills = 3 if SOAK else 2
+    rows = 2 * kills * WINDOW_ROWS - 5
     pq.write_table(
         pa.table({"n": range(rows), "text": [texts[i % len(texts)] for i in range(rows)]}),
         "in.parquet",
@@ -197,16 +198,16 @@ def test_a_command_killed_at_any_time_ends_with_the_same_bytes(here, model, text
     assert stars(*arguments, f"expected{ending}") == 0
     part = Path(f"out{ending}.part")
     chance = random.Random(0)
-    for number in range(1, 4):
+    for number in range(1, kills + 1):
         process = start([*arguments, f"out{ending}"])
         wait_for(part / f"{number:07}.json", process)
         time.sleep(chance.random() / 5)
-        process.send_signal(signal.SIGKILL if number < 3 else signal.SIGTERM)
+        process.send_signal(signal.SIGKILL if number < kills else signal.SIGTERM)
         _, error = process.communicate(timeout=DEADLINE)
         assert process.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM)
         assert not Path(f"out{ending}").exists()
         assert ("resuming: " in error) == (number > 1)
-        if number == 3:
+        if number == kills:
             assert re.search(r"\nstopped; [\d,]+ rows are finished: run the same command", error)
     assert stars(*arguments, f"out{ending}") == 0
     assert Path(f"out{ending}").read_bytes() == Path(f"expected{ending}").read_bytes()

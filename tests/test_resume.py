@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers import (
@@ -19,11 +21,15 @@ from helpers import (
     TRAIN,
     TRAIN_OUTS,
     edit,
+    fails_here,
     finish,
     soak,
     start_training,
+    train,
     wait_for_step,
 )
+
+from stages.train import main
 
 STEPS = 4 * 15  # 60 rows, batches of 16, 15 epochs
 TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
@@ -69,7 +75,48 @@ def expected(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) ->
     project = tmp_path_factory.mktemp("uninterrupted") / "project"
     shutil.copytree(sampled_project, project)
     lengthen(project)
-    return uninterrupted(project)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        complete_here(project)
+    assert not (project / "models" / "checkpoints").exists()
+    return result(project)
+
+
+@pytest.fixture(scope="module")
+def interrupted(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose training was stopped by SIGTERM after two saves; `output.txt` is its output.
+
+    Copy it before you change it.
+    """
+    project = tmp_path_factory.mktemp("interrupted") / "project"
+    shutil.copytree(sampled_project, project)
+    lengthen(project)
+    with start_training(project) as stage:
+        wait_for_step(project, stage, 16)
+        stage.terminate()
+        output = finish(stage)
+    assert stage.returncode == 1, output
+    (project / "output.txt").write_text(output)
+    return project
+
+
+@pytest.fixture
+def interrupted_project(interrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, to change at will: the working folder."""
+    shutil.copytree(interrupted, tmp_path / "interrupted")
+    monkeypatch.chdir(tmp_path / "interrupted")
+    return tmp_path / "interrupted"
+
+
+def complete_here(project: Path, **values: Any) -> None:
+    """Run the training to its end in this process, which has imported all that it needs."""
+    train(project, **values)
+
+
+def checkpoints(project: Path) -> list[Path]:
+    """The checkpoints of all runs, by their step."""
+    found = project.glob("models/checkpoints/*/checkpoint-*")
+    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
 def complete_steps(project: Path) -> list[int]:
@@ -100,90 +147,107 @@ def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
     assert not (resumable_project / "models" / "checkpoints").exists()
 
 
-def test_sigterm_saves_at_once_and_a_truncated_checkpoint_is_skipped(resumable_project, expected):
-    with start_training(resumable_project) as stage:
-        wait_for_step(resumable_project, stage, 16)
-        stage.terminate()
-        output = finish(stage)
-    assert stage.returncode == 1, output
+def test_sigterm_saves_at_once_and_a_truncated_checkpoint_is_skipped(
+    interrupted_project, expected, capsys
+):
+    output = Path("output.txt").read_text()
     assert "error: stopped by SIGTERM after step" in output
     assert "run `dvc repro` to resume" in output
-    assert not [out for out in TRAIN_OUTS if (resumable_project / out).exists()]
-    assert not list(resumable_project.rglob("*.partial"))
-    found = resumable_project.glob("models/checkpoints/*/checkpoint-*")
-    by_age = sorted(found, key=lambda path: int(path.name.split("-")[1]))
+    assert not [out for out in TRAIN_OUTS if Path(out).exists()]
+    assert not list(interrupted_project.rglob("*.partial"))
+    by_age = checkpoints(Path())
     assert len(by_age) == 2
     assert f"after step {by_age[-1].name.split('-')[1]} of 60, which is saved" in output
     weights = by_age[-1] / "model.safetensors"
     os.truncate(weights, weights.stat().st_size // 2)
-    output = complete(resumable_project)
-    assert f"{by_age[-1].relative_to(resumable_project)} is damaged" in output
-    assert f"resuming from {by_age[0].relative_to(resumable_project)}" in output
-    assert result(resumable_project) == expected
+    complete_here(interrupted_project)
+    output = capsys.readouterr().out
+    assert f"{by_age[-1]} is damaged" in output
+    assert f"resuming from {by_age[0]}" in output
+    assert result(interrupted_project) == expected
 
 
-def test_another_run_never_resumes_from_it_but_another_launcher_does(resumable_project, expected):
-    with start_training(resumable_project) as stage:
-        wait_for_step(resumable_project, stage, 9)
-        stage.send_signal(signal.SIGINT)
-        assert "stopped by SIGINT" in finish(stage)
-    (kept,) = (resumable_project / "models" / "checkpoints").iterdir()
-    params = (resumable_project / "params.yaml").read_text("utf-8")
-    edit(resumable_project, "train", num_train_epochs=2, warmup_steps=0.2)
-    assert "resuming" not in complete(resumable_project)
+def test_another_run_never_resumes_from_it_but_another_launcher_does(
+    interrupted_project, expected, capsys
+):
+    (kept,) = Path("models", "checkpoints").iterdir()
+    params = Path("params.yaml").read_text("utf-8")
+    complete_here(interrupted_project, num_train_epochs=2, warmup_steps=0.2)
+    assert "resuming" not in capsys.readouterr().out
     # The other run has deleted its own.
-    assert [*(resumable_project / "models" / "checkpoints").iterdir()] == [kept]
-    (resumable_project / "params.yaml").write_text(params, "utf-8")
-    edit(resumable_project, "train", launcher="torchrun --nproc-per-node 1")
-    assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
-    assert result(resumable_project) == expected
+    assert [*Path("models", "checkpoints").iterdir()] == [kept]
+    Path("params.yaml").write_text(params, "utf-8")
+    edit(interrupted_project, "train", launcher="torchrun --nproc-per-node 1")
+    assert f"resuming from {kept}" in complete(interrupted_project)
+    assert result(interrupted_project) == expected
 
 
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
 @pytest.mark.parametrize(
-    ("larger_than", "by"),
+    ("file", "more"),
     [
-        ("complete.json", -1_000_000),  # no file can be written at all, by DVCLive neither
         ("model.safetensors", -1),  # full while the weights are written
         ("model.safetensors", 1000),  # in the midst of the optimizer's state, which is larger
         ("optimizer.pt", -1),  # when its file is closed
     ],
 )
 def test_a_full_disk_is_reported_and_the_next_run_resumes(
-    resumable_project, expected, larger_than, by
+    interrupted_project, expected, capsys, file, more
+):
+    latest = checkpoints(interrupted_project)[-1]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill_the_disk() -> None:
+        until = time.monotonic() + DEADLINE
+        while not Path("dvclive", "metrics.json").exists():  # it trains
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        limit = (latest / file).stat().st_size + more
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
+
+    try:
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(fill_the_disk)
+            error = fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "free some space" in error
+    assert checkpoints(interrupted_project)[-1] == latest
+    assert len(complete_steps(interrupted_project)) == len(checkpoints(interrupted_project))
+    complete_here(interrupted_project)
+    assert f"resuming from {latest.relative_to(interrupted_project)}" in capsys.readouterr().out
+    assert result(interrupted_project) == expected
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
+def test_a_disk_that_takes_no_file_at_all_is_reported_and_the_next_run_resumes(
+    resumable_project, expected, capsys
 ):
     with start_training(resumable_project) as stage:
         wait_for_step(resumable_project, stage, 8)
-        (file,) = resumable_project.glob(f"models/checkpoints/*/checkpoint-7/{larger_than}")
-        limit = max(1, file.stat().st_size + by)
-        resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (limit, limit))
+        resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (1, 1))
         output = finish(stage)
     assert stage.returncode == 1, output
     assert "Traceback" not in output
     assert "free some space" in output
-    found = resumable_project.glob("models/checkpoints/*/checkpoint-*")
-    assert sorted(complete_steps(resumable_project)) == sorted(
-        int(path.name.split("-")[1]) for path in found
-    )
-    assert "resuming from" in complete(resumable_project)
+    assert len(complete_steps(resumable_project)) == len(checkpoints(resumable_project)) > 0
+    complete_here(resumable_project)
+    assert "resuming from" in capsys.readouterr().out
     assert result(resumable_project) == expected
 
 
-def test_another_number_of_threads_does_not_resume(resumable_project, monkeypatch):
-    with start_training(resumable_project) as stage:
-        wait_for_step(resumable_project, stage, 9)
-        stage.terminate()
-        assert "which is saved" in finish(stage)
-    (kept,) = (resumable_project / "models" / "checkpoints").iterdir()
+def test_another_number_of_threads_does_not_resume(interrupted_project, monkeypatch, capsys):
+    (kept,) = Path("models", "checkpoints").iterdir()
     (kept / "checkpoint-7.bak").mkdir()
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)  # Dask's workers leave it at 1
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with start_training(resumable_project) as stage:
-        wait_for_step(resumable_project, stage, 1)
-        stage.terminate()
-        assert "resuming" not in finish(stage)
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert f"resuming from {kept.relative_to(resumable_project)}" in complete(resumable_project)
+    with start_training(interrupted_project) as stage:
+        wait_for_step(interrupted_project, stage, 1)
+        stage.send_signal(signal.SIGINT)
+        output = finish(stage)
+    assert "resuming" not in output
+    assert "stopped by SIGINT" in output
+    complete_here(interrupted_project)
+    assert f"resuming from {kept}" in capsys.readouterr().out
 
 
 @soak

@@ -7,7 +7,7 @@ import shlex
 import numpy as np
 import pytest
 from helpers import (
-    run,
+    dvc_in,
     soak,
     stars,
 )
@@ -58,7 +58,7 @@ def test_a_winner_is_compared_and_taken_over_by_the_commands_that_are_printed(to
     assert stars(*shlex.split(compare)[1:], "--json") == 0
     ranking = json.loads(capfd.readouterr().out)["ranking"]
     assert [len(row["runs"]) for row in ranking] == [2, 2]
-    run(*shlex.split(apply), cwd=toy_project)
+    dvc_in(toy_project, *shlex.split(apply)[1:])
     assert read_yaml(toy_project / "params.yaml")["train"]["learning_rate"] == 3e-5
 
 

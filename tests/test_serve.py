@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import FUZZ_EXAMPLES, fails, run
+from helpers import FUZZ_EXAMPLES, run, soak, stars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -204,7 +204,7 @@ def test_more_connections_than_allowed_get_503(folder):
         server.wait()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=soak)])
 def test_a_signal_lets_requests_end_and_stops(folder, number):
     server, port = start(folder, "--max-texts", "8000", "--max-body", "9000000")
     with ThreadPoolExecutor(1) as pool:
@@ -218,16 +218,16 @@ def test_a_signal_lets_requests_end_and_stops(folder, number):
     assert "Traceback" not in output
 
 
-def test_a_taken_port_is_one_line(port, folder, tmp_path):
-    command = (sys.executable, "-m", "yelp_stars.cli", "serve", "--model", str(folder))
-    message = fails(*command, "--port", str(port), cwd=tmp_path)
-    assert message.startswith(f"cannot listen at '127.0.0.1', port {port} (")
+def test_a_taken_port_is_one_line(port, folder):
+    message = stars("serve", "--model", str(folder), "--port", str(port))
+    assert message.startswith(f"error: cannot listen at '127.0.0.1', port {port} (")
     assert message.endswith("); choose another --port")
 
 
-def test_a_folder_without_a_model_is_one_line(tmp_path):
-    message = fails(sys.executable, "-m", "yelp_stars.cli", "serve", cwd=tmp_path)
-    assert message.startswith("'models/finetuned' has no 'tokenizer.json'; run `dvc repro`")
+def test_a_folder_without_a_model_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    message = stars("serve")
+    assert message.startswith("error: 'models/finetuned' has no 'tokenizer.json'; run `dvc repro`")
 
 
 TYPED = """

@@ -1,6 +1,5 @@
 """Two folders of one repository, a folder of a larger one, another system: docs/team.md."""
 
-import contextlib
 import re
 import resource
 import shutil
@@ -14,6 +13,7 @@ from dvc.api import artifacts_show
 from helpers import (
     ROOT,
     documented,
+    dvc_in,
     edit,
     follow,
     ran,
@@ -41,12 +41,6 @@ def side(small_repo) -> Path:
     output = follow(documented("team.md", BRANCHES)[0], small_repo)
     assert ran(output) == []
     return small_repo.parent / "side"
-
-
-def dvc_in(folder: Path, *arguments: str) -> None:
-    """Run a command of DVC in another folder."""
-    with contextlib.chdir(folder):
-        dvc(*arguments)
 
 
 def is_linked(folder: Path) -> bool:

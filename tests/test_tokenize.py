@@ -33,8 +33,9 @@ def tokenized(project) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in (project / "tokens").iterdir()}
 
 
-def test_rows_are_not_padded_and_lead_back_to_their_text(tokenizer_project):
-    output = run(*TOKENIZE, cwd=tokenizer_project)
+def test_rows_are_not_padded_and_lead_back_to_their_text(tokenizer_project, capsys):
+    main(*(tokenizer_project / path for path in PATHS))
+    output = capsys.readouterr().out
     assert "train: 200 rows" in output
     assert "truncated to 32 (head)" in output
     table = arrow.read(tokenizer_project / "tokens" / "train.arrow")

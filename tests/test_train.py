@@ -7,13 +7,13 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 import torch
-from helpers import TRAIN, TRAIN_OUTS, edit, fails, max_difference, run, train, train_losses
+from helpers import TRAIN, TRAIN_OUTS, edit, fails_here, max_difference, run, train, train_losses
 from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import pipeline
 
 from stages import sample
-from stages.train import Params
+from stages.train import Params, main
 from yelp_stars.data import arrow
 from yelp_stars.modeling import compute
 from yelp_stars.pipeline.errors import UserError
@@ -90,9 +90,12 @@ def test_two_processes_have_the_losses_and_weights_of_one(train_project):
     draw_48_rows(train_project)
     one = train(train_project, "one", per_device_train_batch_size=16)
     expected = train_losses(train_project)
-    edit(train_project, "train", per_device_train_batch_size=8)
+    # Started by hand under a launcher, the stage ignores that of the params.
+    launcher = "accelerate launch --num-processes 4 --cpu"
+    edit(train_project, "train", per_device_train_batch_size=8, launcher=launcher)
     torchrun = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
-    run(*torchrun, *TRAIN[2:], *TRAIN_OUTS, cwd=train_project)
+    output = run(*torchrun, *TRAIN[2:], *TRAIN_OUTS, cwd=train_project)
+    assert "3 steps of 16 rows" in output
     assert np.allclose(train_losses(train_project), expected, atol=1e-4)
     assert max_difference(one, load_file(train_project / "ft" / "model.safetensors")) < 1e-4
     assert json.loads((train_project / "validation.json").read_text())["n"] == 20
@@ -239,7 +242,7 @@ def test_an_unsupported_checkpoint_is_reported(train_project):
 @pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_reported_with_what_to_lower(train_project):
     edit(train_project, "train", learning_rate=1e30, logging_steps=1)
-    assert "lower train.learning_rate" in fails(*TRAIN, *TRAIN_OUTS, cwd=train_project)
+    assert "lower train.learning_rate" in fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
     assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
 
 
@@ -251,7 +254,7 @@ def test_what_the_hardware_lacks_is_reported_before_training(train_project, monk
         with pytest.raises(UserError, match=expected):
             train(train_project, precision=precision)
     edit(train_project, "train", precision="auto", tf32=True)
-    message = fails(*TRAIN, *TRAIN_OUTS, cwd=train_project)
+    message = fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
     assert "no GPU here supports it (Ampere does); set it to false" in message
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     expected = r"set train\.launcher to 'torchrun --nproc-per-node 8'"

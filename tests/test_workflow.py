@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers import ROOT, edit, follow, run
+from helpers import ROOT, follow, run
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -42,17 +42,15 @@ def test_it_runs_the_tests_and_checks_that_make_has():
 
 
 @pytest.mark.slow
-def test_the_comment_has_metrics_parameters_and_the_comparison(repo, tmp_path):
-    run("git", "switch", "-qc", "feature", cwd=repo)
-    edit(repo, "evaluate", per_device_eval_batch_size=3)
-    run("dvc", "repro", cwd=repo)
-    commit(repo, "smaller batches")
+def test_the_comment_has_metrics_parameters_and_the_comparison(second_run, tmp_path):
+    run("git", "switch", "-qc", "feature", cwd=second_run)
+    commit(second_run, "another learning rate")
     (script,) = [step["run"] for step in STEPS if step.get("name") == "Compare"]
     summary = tmp_path / "summary.md"
-    follow(script, repo, BASE="main", GITHUB_STEP_SUMMARY=str(summary))
-    comment = (repo / "comment.md").read_text("utf-8")
+    follow(script, second_run, BASE="main", GITHUB_STEP_SUMMARY=str(summary))
+    comment = (second_run / "comment.md").read_text("utf-8")
     assert summary.read_text("utf-8") == comment
-    assert "evaluate.per_device_eval_batch_size" in comment
+    assert "train.learning_rate" in comment
     assert "Not compared" not in comment
     metrics, parameters, compared = comment.split("### ")[1:]
     assert metrics.startswith("Metrics\n")

@@ -72,6 +72,8 @@ def run(main: Callable[..., None]) -> None:
     except OSError as error:
         if error.errno is None:
             raise
+        if "temporary directory" in (error.strerror or ""):  # of tempfile, on a full disk
+            fail(one_line(f"{error.strerror}; {ADVICE[errno.ENOSPC]}"))
         file = f" {quoted(str(error.filename))}" if error.filename else ""
         advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
         fail(one_line(f"{os.strerror(error.errno)}{file}{advice}"))

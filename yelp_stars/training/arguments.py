@@ -45,5 +45,6 @@ def training_arguments(
         save_strategy="epoch",  # and in between, see checkpoints.py
         save_total_limit=None,  # checkpoints.py deletes old ones
         metric_for_best_model="accuracy",
+        disable_tqdm=False,  # otherwise it depends on the user's TRANSFORMERS_VERBOSITY
         logging_nan_inf_filter=False,  # otherwise a NaN loss is logged as the running mean
     )

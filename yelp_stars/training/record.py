@@ -6,6 +6,7 @@ digits differ between CPUs.
 
 import dataclasses
 import math
+import sqlite3
 import threading
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,10 @@ class DVCLiveCurves(TrainerCallback):
             except SCMError:
                 raise UserError(
                     "this git repository has no commit; run `git add -A && git commit -m start`"
+                ) from None
+            except sqlite3.OperationalError as error:  # DVC's state, outside of the project
+                raise UserError(
+                    f"DVC cannot write its state ({error}); free some space and run again"
                 ) from None
             for entry in state.log_history:  # of the run that is resumed
                 self._log(entry, entry["step"])
