@@ -1,5 +1,7 @@
 """A copy of this project in another folder, to run its stages with other parameters."""
 
+import configparser
+import io
 import os
 import shutil
 import subprocess
@@ -40,10 +42,24 @@ def lay_out(folder: Path, params: dict[str, Any]) -> None:
     ignore = shutil.ignore_patterns("__pycache__", "cache", "tmp", "*.local")
     for name in FOLDERS:
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    (folder / ".dvc" / "config").write_text(config_without_remotes())
     for name in FILES:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     (folder / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
+
+
+def config_without_remotes(path: Path = ROOT / ".dvc" / "config") -> str:
+    """DVC's settings of this project, but not where its team keeps data."""
+    config = configparser.ConfigParser()
+    config.read(path, encoding="utf-8")
+    for section in config.sections():
+        if "remote" in section:  # ['remote "store"']
+            config.remove_section(section)
+    config.remove_option("core", "remote")
+    written = io.StringIO()
+    config.write(written)
+    return written.getvalue()
 
 
 def commit(folder: Path, message: str = "start") -> None:

@@ -1,5 +1,6 @@
 """A git and DVC repository of two quick stages, and what `stars doctor` says of it."""
 
+import contextlib
 import re
 import shlex
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 from dvc import cli
 from helpers import ROOT, run, stars
 
-from benchmarks.workspace import commit
+from benchmarks.workspace import commit, config_without_remotes
 from yelp_stars.pipeline.yaml_file import dump_yaml
 
 MODEL = Path("models/finetuned/model.safetensors")
@@ -35,7 +36,8 @@ def make_small(folder: Path) -> None:
     for name in ("stages", "data/external", "models", ".dvc"):
         (folder / name).mkdir(parents=True)
     (folder / "stages" / "__init__.py").touch()
-    for name in (".dvc/config", ".dvc/.gitignore", ".gitattributes"):
+    (folder / ".dvc" / "config").write_text(config_without_remotes())
+    for name in (".dvc/.gitignore", ".gitattributes"):
         (folder / name).write_bytes((ROOT / name).read_bytes())
     (folder / "params.yaml").write_text(dump_yaml({"prepare": {"n": 1}, "fit": {"rate": 0.1}}))
     (folder / "dvc.yaml").write_text(dump_yaml({"stages": STAGES}))
@@ -88,7 +90,8 @@ def diagnose(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
 
 def dvc(*arguments: str, ok: bool = True) -> None:
     """Run a command of DVC in this process and the working folder, which is ten times as fast."""
-    assert (cli.main([*arguments]) == 0) == ok, arguments
+    with contextlib.chdir("."):  # `--cd` would stay
+        assert (cli.main([*arguments]) == 0) == ok, arguments
 
 
 def follow(line: str) -> None:

@@ -42,11 +42,19 @@ def test_a_repository_in_which_nothing_has_run_says_so(small_repo, capsys):
     assert diagnose(capsys) == []
 
 
-def test_the_marks_of_a_conflict_in_the_lock_are_mended(small_repo, capsys):
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        ("<<<<<<< HEAD\n{}=======\n>>>>>>> theirs\n", "dvc.lock is not valid YAML: line "),
+        ("", "dvc.lock is not one of DVC's; "),  # DVC was killed while it wrote the file
+    ],
+    ids=["conflict", "empty"],
+)
+def test_the_marks_of_a_conflict_in_the_lock_are_mended(small_repo, capsys, damaged, problem):
     before = Path("dvc.lock").read_text()
-    Path("dvc.lock").write_text(f"<<<<<<< HEAD\n{before}=======\n>>>>>>> theirs\n")
+    Path("dvc.lock").write_text(damaged.format(before))
     (line,) = mended(capsys)
-    assert line.startswith("dvc.lock is not valid YAML: line ")
+    assert line.startswith(problem)
     assert Path("dvc.lock").read_text() == before
 
 

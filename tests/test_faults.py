@@ -3,10 +3,12 @@
 docs/interrupting.md has the table. `make soak` takes every stage, and more moments.
 """
 
+import contextlib
 import json
 import os
 import random
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -34,6 +36,8 @@ from helpers import (
 )
 
 from benchmarks.workspace import commit
+from yelp_stars.doctor import lock_file
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 ROUNDS = KILLS // 10 if SOAK else 1
@@ -72,7 +76,10 @@ def check_undisturbed(repo: Path, expected: dict[str, Any], context: object = ""
 
 
 def mend(repo: Path) -> None:
-    """As `make repro`, remove DVC's lock file if DVC did not write all of it, and cannot start."""
+    """As docs/interrupting.md says, remove or restore a file of DVC's that it did not write all of.
+
+    DVC does not start with it.
+    """
     lock = repo / ".dvc" / "tmp" / "rwlock"
     try:
         json.loads(lock.read_text())
@@ -81,6 +88,15 @@ def mend(repo: Path) -> None:
         lock.unlink()
     except FileNotFoundError:
         pass
+    with contextlib.chdir(repo):
+        try:
+            if Path("dvc.lock").exists():
+                lock_file.read_lock()
+        except UserError as error:
+            print(error)
+            command = re.findall("`([^`]+)`", str(error))[0]
+            if subprocess.run(shlex.split(command), check=False).returncode:
+                Path("dvc.lock").unlink()  # it has never been committed
 
 
 def forget(repo: Path, stage: str) -> None:

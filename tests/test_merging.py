@@ -26,14 +26,15 @@ def mine(finished_repo, tmp_path_factory):
     commit(origin, "a remote")
     run("git", "switch", "-qc", "elsewhere", cwd=origin)  # nobody works in the server's folder
 
-    clone, on_a_branch = documented("team.md", "A day")
+    clone, on_a_branch, daily = documented("team.md", "A day")
+    on_a_branch = on_a_branch.replace("train.learning_rate=5e-5", "audit.similarity=0.4")  # quicker
     clone = clone.replace("URL project", f"{origin} theirs").replace("cd project", "cd theirs")
     clone = clone.replace("make setup && source .venv/bin/activate", "git switch -q main")
     assert ran(follow(clone, folder)) == []
     assert ran(follow(on_a_branch, folder / "theirs")) == ["audit", "report"]
 
     run("git", "clone", "-q", "-b", "main", str(origin), "mine", cwd=folder)
-    dvc_in(folder / "mine", "pull")
+    follow(daily, folder / "mine")
     edit(folder / "mine", "audit", seed=1)
     assert ran(dvc_in(folder / "mine", "repro")) == ["audit", "report"]
     commit(folder / "mine", "Another seed of the audit")

@@ -390,6 +390,9 @@ FOLLOWED = {
     "dvc remote list": "test_a_named_remote_is_checked_and_an_unknown_one_is_one_line",
     "dvc remote modify {}": "test_a_relative_remote_is_made_absolute",
     "git checkout HEAD -- {}": "test_the_marks_of_a_conflict_in_the_lock_are_mended",
+    "git checkout HEAD -- .dvc/config": (
+        "test_settings_that_dvc_has_emptied_are_restored_by_the_advice"
+    ),
     "git checkout HEAD -- dvc.yaml": "test_an_unreadable_project_is_one_line",
     "git commit -a": "test_a_version_is_that_of_a_commit",
     "git commit -m remote .dvc/config": (

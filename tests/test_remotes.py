@@ -324,6 +324,7 @@ def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsy
     guide = guide.replace("/mnt/team", str(tmp_path / "team"))
     blocks = re.findall(r"^```sh\n(.*?)```", guide, re.M | re.S)
     set_up, in_a_clone, verify, over_http, shared, free, doctor = map(str.splitlines, blocks)
+    assert set_up.pop() == "git push"
     for command in [*set_up, *verify]:
         follow(f"; `{command}`")
     with servers.read_only_http(tmp_path / "team" / "yelp-stars") as server:

@@ -165,11 +165,6 @@ def test_every_preset_fits_the_stages_and_begins_with_its_description(preset):
     assert preset.read_text("utf-8").startswith("# ")
 
 
-def test_params_are_shipped_as_the_quickstart():
-    quickstart = (ROOT / "presets" / "quickstart.yaml").read_bytes()
-    assert (ROOT / "params.yaml").read_bytes() == quickstart
-
-
 def test_the_notebook_preset_is_the_notebook():
     notebook = read_yaml(ROOT / "presets" / "notebook.yaml")
     assert notebook["download"]["repo"] == "Yelp/yelp_review_full"

@@ -61,6 +61,18 @@ def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
     assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
 
 
+def test_settings_that_dvc_has_emptied_are_restored_by_the_advice(small_repo, capsys):
+    add_remote(small_repo, str(small_repo.parent / "store"))
+    expected = Path(".dvc", "config").read_text()
+    dvc("remote", "add", "other", "/tmp/störe", ok=False)
+    assert Path(".dvc", "config").read_text() == ""
+    (line,) = diagnose(capsys)
+    assert line.startswith("'.dvc/config' is empty, because a command of DVC failed")
+    follow(line)
+    assert Path(".dvc", "config").read_text() == expected
+    assert diagnose(capsys) == []
+
+
 def test_a_relative_remote_is_made_absolute(small_repo, tmp_path, capsys):
     add_remote(small_repo, "../the store")
     (line,) = diagnose(capsys)

@@ -3,12 +3,11 @@
 Its accuracy is a known function of the learning rate, of the training rows and of the seed.
 """
 
-import shutil
 from pathlib import Path
 
 from helpers import ROOT, run
 
-from benchmarks.workspace import commit
+from benchmarks.workspace import commit, config_without_remotes
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
 PIPELINE = {
@@ -69,7 +68,7 @@ def lay_out(folder: Path) -> None:
     (folder / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
     run("git", "init", "-q", "-b", "main", cwd=folder)
     run("dvc", "init", "-q", cwd=folder)
-    shutil.copy(ROOT / ".dvc" / "config", folder / ".dvc")
+    (folder / ".dvc" / "config").write_text(config_without_remotes())
     (folder / ".gitignore").write_text("/data/predictions\n")
     (folder / "models").mkdir()
     (folder / "models" / ".gitignore").write_text("/checkpoints\n")

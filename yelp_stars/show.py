@@ -27,7 +27,7 @@ MADE = {
 NEXT = {
     'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
     "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
-    "dvc exp show --only-changed": "compare experiments",
+    "stars compare HEAD workspace": "is the last run better than the commit?",
     "stars params": "what every parameter means",
 }
 

@@ -50,6 +50,7 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
         raise UserError("dvc.yaml has no stages; run `git checkout HEAD -- dvc.yaml`")
     yield from imports.undeclared(Path(), stages)
     yield from drift.check_libraries(Path("requirements.lock"))
+    yield from tracking.check_config(Path(repo.dvc_dir, "config"))
     yield from tracking.check_remotes(repo.config.load_one("repo").get("remote", {}))
     hardlink_lock = repo.config["core"].get("hardlink_lock", False)
     yield from leftovers.check_leftovers(Path(repo.tmp_dir), Path(cache.path), hardlink_lock)

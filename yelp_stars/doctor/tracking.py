@@ -37,6 +37,15 @@ def _untracked(path: Path, tracked: set[Path]) -> list[Path]:
     return inside if any(path in one.parents for one in tracked) else [path]
 
 
+def check_config(config: Path) -> Iterator[str]:
+    """An empty .dvc/config, where the last commit has one: DVC fails to write some paths."""
+    if _git("show", "HEAD:./.dvc/config").strip() and not config.read_text("utf-8").strip():
+        yield (
+            "'.dvc/config' is empty, because a command of DVC failed while it wrote the file; run "
+            "`git checkout HEAD -- .dvc/config`"
+        )
+
+
 def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
     """Remotes of .dvc/config to which `dvc exp push` uploads nothing, or to another place.
 
