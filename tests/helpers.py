@@ -351,6 +351,12 @@ def dvc_in(repo: Path, *arguments: str, ok: bool = True) -> str:
         patch.chdir(repo)
         patch.setattr(sys, "stdout", printed)
         patch.setenv("DVC_TEST", "1")  # or --json is written to an earlier stdout, too
+        # Other libraries, and DVC itself where stdout is closed, switch its lines off.
+        patch.setattr(logging.root.manager, "disable", logging.NOTSET)
+        for name, logger in logging.root.manager.loggerDict.items():
+            if name.partition(".")[0] == "dvc" and isinstance(logger, logging.Logger):
+                patch.setattr(logger, "disabled", False)
+        logging.getLogger("dvc").setLevel(logging.INFO)
         logging.getLogger("dvc").addHandler(lines)
         try:
             assert (dvc_cli.main([*arguments]) == 0) == ok, arguments

@@ -73,6 +73,7 @@ def test_the_parameters_are_those_of_the_run_not_edits_since(repo):
 
 
 def test_reading_changes_no_file_of_the_repository(here):
+    revisions.read_revision("HEAD")  # the first time, DVC makes .dvc/tmp
     before = run("git", "status", "--porcelain", "--ignored", cwd=here)
     for name in ("base", "better", "workspace", "latest:baseline"):
         found = revisions.read_revision(name)
