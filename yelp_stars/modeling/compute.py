@@ -76,9 +76,9 @@ def device_name() -> str:
 def set_up_cuda(*, repeatable: bool) -> None:
     """Choose the kernels of a CUDA GPU; call it before the first tensor is there.
 
-    cuDNN's attention builds a plan for each new shape of a batch, of up to a second on a H200; with
-    batches of many lengths, training took twice as long. `repeatable` chooses kernels that give the
-    same bytes each time: without it, two trainings of a BERT-base in bf16 differed.
+    cuDNN's attention builds a plan for each new shape of a batch, which takes up to a second
+    (modelscope/FunASR#3704). `repeatable` chooses kernels that give the same bytes each time:
+    without it, two trainings of a BERT-base in bf16 differed on a H200, and took twice as long.
     """
     if not torch.cuda.is_available():
         return
