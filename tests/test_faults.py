@@ -273,12 +273,15 @@ def test_a_full_disk_is_reported_and_with_space_the_run_is_an_undisturbed_one(
         with start(repo, stage) as dvc:
             output = ended(dvc)
         context = (SEED, stage, free, output)
-        # DVC does not report that it could not write its lock file, but that it cannot read it.
+        # DVC does not report that it could not write its lock file, but that it cannot read it;
+        # nor that it could not copy an out, but that no type of link works.
         assert dvc.returncode == 0 or re.search(
-            "free some space|No space left|RWLock-file", output
+            "free some space|No space left|RWLock-file|cache-types", output
         ), context
         (disk / "filler").unlink()
         rerun(repo)
+        for path in (repo / ".dvc" / "cache").rglob(".*.tmp"):  # `stars doctor` names it
+            path.unlink()
         check_undisturbed(repo, expected, context)
 
 
