@@ -144,10 +144,11 @@ def ended(dvc: subprocess.Popen[bytes]) -> str:
 def send(dvc: subprocess.Popen[bytes], number: int, whom: str) -> None:
     """Send a signal to DVC, to the stage that it runs, once it does, or to both."""
     while whom == "stage" and dvc.poll() is None:
-        for stage in psutil.Process(dvc.pid).children():
-            if stage.cmdline()[1:2] == ["-m"]:
-                stage.send_signal(number)
-                return
+        with contextlib.suppress(psutil.NoSuchProcess):  # it has just ended
+            for stage in psutil.Process(dvc.pid).children():
+                if stage.cmdline()[1:2] == ["-m"]:
+                    stage.send_signal(number)
+                    return
         time.sleep(0.01)
     if whom == "dvc":
         dvc.send_signal(number)
