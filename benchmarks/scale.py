@@ -97,7 +97,8 @@ def main() -> None:
             folder = Path(scratch)
             lay_out(folder, params(rows, test_rows, words))
             commit(folder)
-            measure(stage_command("pretrained"), folder)
+            for name in ("external", "pretrained"):
+                measure(stage_command(name), folder)
             for name in STAGES:
                 seconds, peak = measure(stage_command(name), folder)
                 size = on_disk(folder / "data" / OUTS[name])
