@@ -25,6 +25,7 @@ from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
 TURNS = 3
 BATCH = 16
+WARM_UP = 3  # steps: as many as the stage leaves out of its rates
 STAGES = ("download", "audit", "pretrained", "tokenize", "sample")
 PRESET = read_yaml(ROOT / "presets" / "notebook.yaml")["train"]
 GROUPED = {"padding": "longest", "train_sampling_strategy": "group_by_length"}
@@ -61,7 +62,6 @@ def prepare(folder: Path) -> None:
     params = read_yaml(ROOT / "presets" / "notebook.yaml")
     params["download"] = sample_params(1000, 0)["download"]
     params["pretrained"] = {"source": "folder", "folder": "bert-base"}
-    params["train"]["num_train_epochs"] = 1
     lay_out(folder, params)
     make_checkpoint(folder / "models" / "external" / "bert-base")
     shutil.copy(SHARED / "yelp_review_full_sample.jsonl", folder / "data" / "external")
@@ -71,7 +71,7 @@ def prepare(folder: Path) -> None:
 
 
 def peer(folder: Path) -> None:
-    """Train as the notebook does; leaves the rate from the fourth step on in runtime.json."""
+    """Train as the notebook does; leaves its rate in runtime.json, as the stage does."""
     import datasets
     from transformers import (
         AutoModelForSequenceClassification,
@@ -84,7 +84,7 @@ def peer(folder: Path) -> None:
 
     class Clock(TrainerCallback):
         def on_step_end(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-            if state.global_step == 3:
+            if state.global_step == WARM_UP:
                 self.started = time.monotonic()
             self.step, self.now = state.global_step, time.monotonic()
 
@@ -98,7 +98,7 @@ def peer(folder: Path) -> None:
     Trainer(
         model=AutoModelForSequenceClassification.from_pretrained(checkpoint, num_labels=5),
         args=TrainingArguments(
-            output_dir=str(folder / "peer"), per_device_train_batch_size=16, num_train_epochs=1,
+            output_dir=str(folder / "peer"), per_device_train_batch_size=BATCH, num_train_epochs=1,
             eval_strategy="epoch", save_strategy="no", logging_steps=30, disable_tqdm=True,
         ),
         train_dataset=train.remove_columns("row"),
@@ -106,12 +106,11 @@ def peer(folder: Path) -> None:
         data_collator=DataCollatorWithPadding(tokenizer, "max_length", 512),
         callbacks=[clock],
     ).train()  # fmt: skip
-    write_runtime(folder, clock.step - 3, clock.now - clock.started, time.monotonic() - begun)
-
-
-def write_runtime(folder: Path, steps: int, seconds: float, total: float) -> None:
+    content = {
+        "steps_per_second": (clock.step - WARM_UP) / (clock.now - clock.started),
+        "seconds": time.monotonic() - begun,
+    }
     (folder / "dvclive").mkdir(exist_ok=True)
-    content = {"steps_per_second": steps / seconds, "seconds": total}
     (folder / "dvclive" / "runtime.json").write_text(json.dumps(content))
 
 

@@ -172,6 +172,8 @@ def test_every_command_works_in_a_subfolder_of_a_monorepo(mono, tmp_path, monkey
     project = mono / "packages" / "stars"
     dvc_in(project, "remote", "add", "--default", "store", str(tmp_path / "store"))
     commit(mono, "a remote")
+    run("git", "clone", "-q", "--bare", str(mono), str(tmp_path / "server"), cwd=tmp_path)
+    run("git", "remote", "add", "origin", str(tmp_path / "server"), cwd=mono)
     (mono / "packages" / "other.txt").write_text("A change of somebody else.\n")
     commands = documented("team.md", MONOREPO)[1].replace("URL", str(mono))
     commands = commands.replace("train.learning_rate=2e-5", "audit.similarity=0.4")  # quicker
@@ -182,6 +184,8 @@ def test_every_command_works_in_a_subfolder_of_a_monorepo(mono, tmp_path, monkey
     assert "no problems found" in output
     assert "git push origin packages/stars=yelp-stars@v1.0.0" in output
     assert run("git", "status", "--porcelain", cwd=mono) == " M packages/other.txt\n"
+    pushed = run("git", "ls-remote", "--tags", "origin", cwd=mono)
+    assert "refs/tags/packages/stars=yelp-stars#prod#1" in pushed
     dvc_in(project, "push")
     follow(elsewhere, tmp_path)
     assert fingerprint(tmp_path / "prod") == fingerprint(project / "models" / "finetuned")
