@@ -3,11 +3,6 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# make setup TORCH=cpu: PyTorch's own index has builds without CUDA.
-ifeq ($(TORCH),cpu)
-PIP_OPTIONS := --extra-index-url https://download.pytorch.org/whl/cpu
-endif
-
 # Tests that repeat or fuzz; `make soak` does more of both.
 SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
   launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
@@ -34,7 +29,11 @@ setup: .venv/installed ## Create .venv and install requirements.lock (TORCH=cpu:
 	    echo "No NVIDIA driver found: press Ctrl-C and run make setup TORCH=cpu to leave out those 3 GB."; \
 	fi
 	@$(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --disable-pip-version-check $(PIP_OPTIONS) -r requirements.lock
+# PyTorch's own index has builds without CUDA. It is asked for PyTorch alone: where a network blocks
+# it, pip would wait for it at each package.
+	@[ "$(TORCH)" != cpu ] || .venv/bin/python -m pip install --disable-pip-version-check --no-deps \
+	  --extra-index-url https://download.pytorch.org/whl/cpu "$$(grep ^torch== requirements.lock)"
+	@.venv/bin/python -m pip install --disable-pip-version-check -r requirements.lock
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

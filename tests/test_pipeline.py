@@ -329,6 +329,15 @@ def test_without_git_make_names_the_command_to_run(tmp_path):
     assert "run: git init && git add -A && git commit" in done.stdout
 
 
+def test_pytorch_alone_is_sought_in_its_own_index():
+    """Where a network blocks that index, pip waits for it at each package that it may have."""
+    commands = run("make", "-n", "-B", "setup", "TORCH=cpu", cwd=ROOT).replace("\\\n", "")
+    asked = [line for line in commands.splitlines() if "download.pytorch.org" in line]
+    assert len(asked) == 1
+    assert " --no-deps " in asked[0]
+    assert asked[0].endswith('"$(grep ^torch== requirements.lock)"')
+
+
 @pytest.fixture
 def repo_with_make(repo):
     """A copy of the finished repository with the Makefile and this environment."""
