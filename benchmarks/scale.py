@@ -4,7 +4,6 @@
 copy of this project, measures what DVC adds, and writes benchmarks/SCALE.md. About half an hour.
 """
 
-import shutil
 import statistics
 import subprocess
 import sys
@@ -112,6 +111,7 @@ def main() -> None:
                 print(lines[-1], flush=True)
             if title == "Yelp's size":
                 dvc = [*dvc_cost(folder), nothing_to_do(folder)]
+                print("\n".join(dvc), flush=True)
     lines += ["", "Peak memory of the second size, as a share of the first's:", ""]
     for name, peak_of in peaks.items():
         first, second = (peak_of[title] for title in SIZES)

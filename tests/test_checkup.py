@@ -7,6 +7,8 @@ import pytest
 from helpers import run, stars
 from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
 
+from benchmarks.workspace import commit
+
 
 def mended(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     """The problems, until following the advice leaves none."""
@@ -78,6 +80,64 @@ def test_an_import_that_is_not_declared_is_mended(small_repo, capsys):
     )
     follow(line)
     assert diagnose(capsys) == []
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        (b"<<<<<<< HEAD\nimport sys\n=======\n>>>>>>> theirs\n", "invalid syntax (fit.py, line 1)"),
+        (b"word = 'caf\xe9'\n", "(unicode error) "),
+        (b"\0", "source code string cannot contain null bytes"),
+    ],
+    ids=["conflict", "Latin-1", "NUL"],
+)
+def test_code_that_is_not_python_is_mended(small_repo, capsys, damaged, problem):
+    script = Path("stages", "fit.py")
+    script.write_text("import sys\n")
+    pipeline = Path("dvc.yaml").read_text()
+    declared = pipeline.replace(
+        "    - data/raw\n    params", f"    - data/raw\n    - {script}\n    params"
+    )
+    Path("dvc.yaml").write_text(declared)
+    dvc("repro")
+    commit(small_repo, "a script")
+    script.write_bytes(damaged)
+    (line,) = mended(capsys)
+    assert line.startswith(f"'stages/fit.py' is not valid Python: {problem}")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    deps:\n    - data/raw\n", "    deps:\n"),
+        ("fit:\n    cmd", "fit:\n  other:\n    cmd"),
+        ("stages:", "stages: [\n"),
+    ],
+    ids=["no deps", "an empty stage", "not YAML"],
+)
+def test_a_pipeline_that_dvc_refuses_is_one_line(small_repo, capsys, old, new):
+    Path("stages/fit.py").touch()
+    pipeline = Path("dvc.yaml").read_text()
+    assert old in pipeline
+    Path("dvc.yaml").write_text(pipeline.replace(old, new))
+    message = str(stars("doctor"))
+    assert message.startswith("error: ")
+    assert "dvc.yaml" in message
+    assert "\n" not in message
+
+
+def test_dvcs_other_forms_of_parameters_and_commands_are_no_problem(small_repo, capsys):
+    """Single parameters, and commands with a parameter in them."""
+    pipeline = Path("dvc.yaml").read_text()
+    changed = pipeline.replace("    - fit\n", "    - fit.rate\n").replace(
+        "wc -l", "echo ${fit.rate}; wc -l"
+    )
+    assert changed.count("fit.rate") == 2
+    Path("dvc.yaml").write_text(changed)
+    dvc("repro")
+    assert diagnose(capsys) == []
+    Path("params.yaml").write_text(Path("params.yaml").read_text().replace("0.1", "0.2"))
+    assert "params.yaml differs from dvc.lock in 'fit.rate'; run `dvc repro`" in diagnose(capsys)
 
 
 def test_a_lock_that_was_merged_by_hand_is_mended(small_repo, capsys):

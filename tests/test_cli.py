@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -59,6 +60,21 @@ def test_outside_the_projects_folder_every_command_is_one_line(tmp_path, monkeyp
         f"run `stars` where dvc.yaml is"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_system_refuses_is_one_line(data_project):
+    Path("params.yaml").unlink()
+    Path("params.yaml").mkdir()
+    expected = "error: Is a directory 'params.yaml'; a file is expected there: move the folder away"
+    assert stars("use", "quickstart") == expected
+
+
+@pytest.mark.parametrize(
+    "arguments", [["release", "v1.0.0"], ["compare", "HEAD", "workspace"], ["seeds", "2"]]
+)
+def test_without_git_it_is_one_line(data_project, monkeypatch, arguments):
+    monkeypatch.setenv("PATH", str(data_project))
+    assert stars(*arguments) == "error: the command `git` is not installed; install it"
 
 
 @pytest.mark.parametrize("arguments", [["shwo"], ["show", "x"], ["use", "--froce"]])

@@ -2,17 +2,28 @@
 
 import numpy as np
 import pytest
-from helpers import (
-    soak,
-    stars,
-)
+from helpers import ROOT, documented, soak, stars
 
 from yelp_stars.analysis import learning_curve
+from yelp_stars.data.sampling import check_sizes
+from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.searching import curve
 
 
 def test_the_sizes_halve_from_all_rows():
     assert curve.default_sizes(2000) == [250, 500, 1000, 2000]
+
+
+def test_the_guide_names_sizes_that_the_quickstart_has():
+    params = read_yaml(ROOT / "presets" / "quickstart.yaml")
+    (command,) = documented("search.md", "Learning curve")
+    sizes = command.split()[2:-2]
+    assert len(sizes) == curve.FEWEST
+    rows = params["download"]["train_size"], params["download"]["test_size"]
+    for size in sizes:
+        sample = {**params["sample"], "train_size": int(size)}
+        names = ("train_size", "validation_size", "validation_from", "test_size", "allow_overlap")
+        check_sizes(*rows, **{name: sample[name] for name in names})
 
 
 def test_extrapolated_accuracies_are_labelled_as_such(capsys):

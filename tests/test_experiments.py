@@ -86,6 +86,10 @@ def test_what_cannot_run_is_one_line_before_anything_runs(toy_project):
         "train.launcher='${x}'": "'train.launcher' cannot be set to '${x}' from here",
         "train.seed=[": "the value of 'train.seed=[' is not valid YAML",
         "/etc/x=1": "'/etc/x' is not in params.yaml; run `stars params`",
+        ".=1": "'.' is not in params.yaml; run `stars params`",
+        "..=1": "'..' is not in params.yaml; run `stars params`",
+        "x" * 300 + "=1": f"'{'x' * 79}… is not in params.yaml; run `stars params`",
+        "train.seed=\udcff": "the value of 'train.seed=\\udcff' is not valid YAML",
     }
     for setting, message in refused.items():
         assert stars("seeds", "2", "-S", setting) == f"error: {message}"
@@ -99,6 +103,14 @@ def test_an_experiment_that_fails_leaves_nothing_and_says_so(toy_project, capfd)
     assert "the loss is not finite" in "".join(capfd.readouterr())
     assert listed(toy_project) == []
     assert not experiments.CLONE.exists()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_of_a_repository_that_git_refuses_to_read_its_reason_is_shown(toy_project, monkeypatch):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    run("chown", "-R", "1234", ".", cwd=toy_project)
+    message = stars("seeds", "2")
+    assert "git rev-parse --git-dir failed: fatal: detected dubious ownership" in message
 
 
 def test_without_a_commit_the_message_brings_one(toy_project):

@@ -14,7 +14,7 @@ from helpers import DEADLINE, run
 from small import diagnose, dvc, follow
 
 from benchmarks.workspace import commit
-from yelp_stars.doctor.leftovers import check_leftovers
+from yelp_stars.doctor.leftovers import QUIET, check_leftovers
 
 TMP, CACHE = Path(".dvc/tmp"), Path(".dvc/cache/files/md5")
 
@@ -54,10 +54,20 @@ def test_locks_of_ended_processes_are_removed(folder):
     assert checked() == []
 
 
-@pytest.mark.parametrize("word", ["dvc", "stages.train", "/usr/bin/dvc"])
-def test_while_a_run_is_in_progress_nothing_is_said(folder, word):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dvc"],
+        ["stages.train"],
+        ["/usr/bin/dvc"],
+        ["/usr/bin/stars", "distill", "models/finetuned"],
+        ["yelp_stars.cli", "predict", "texts.csv"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_while_a_run_is_in_progress_nothing_is_said(folder, words):
     code = "print(flush=True); import time; time.sleep(60)"
-    command = [sys.executable, "-c", code, word]
+    command = [sys.executable, "-c", code, *words]
     with subprocess.Popen(command, cwd=TMP, stdout=subprocess.PIPE) as running:
         running.stdout.readline()
         hold(running.pid)
@@ -96,6 +106,19 @@ def test_unfinished_outputs_are_removed_and_nothing_else(folder):
     assert checked() == []
     assert all(map(os.path.exists, kept))
     assert not any(map(os.path.exists, unfinished))
+
+
+def test_of_a_cache_that_others_share_only_old_files_are_removed(folder):
+    """The file of another project's run: what is young may be being written."""
+    shared = folder.parent / "shared" / "files" / "md5"
+    unfinished = shared / "ab" / ".x.tmp"
+    unfinished.mkdir(parents=True)
+    assert list(check_leftovers(TMP, shared, hardlink_lock=False)) == []
+    long_ago = time.time() - 2 * QUIET
+    os.utime(unfinished, (long_ago, long_ago))
+    (line,) = check_leftovers(TMP, shared, hardlink_lock=False)
+    follow(line)
+    assert not unfinished.exists()
 
 
 @contextlib.contextmanager

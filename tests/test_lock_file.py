@@ -7,17 +7,12 @@ from helpers import result_or_line
 from hypothesis import given
 from hypothesis import strategies as st
 
-from yelp_stars.doctor.lock_file import check_lock, check_params, read_lock
+from yelp_stars.doctor.lock_file import Declared, check_lock, check_params, read_lock
 from yelp_stars.pipeline.yaml_file import dump_yaml
 
 STAGES = {
-    "prepare": {"cmd": "prepare", "deps": ["code.py"], "outs": ["raw"]},
-    "fit": {
-        "cmd": "fit  raw",
-        "deps": ["code.py", "raw", "raw/a.csv"],
-        "outs": ["model"],
-        "metrics": [{"scores.json": {"cache": False}}],
-    },
+    "prepare": Declared("prepare", {"code.py"}, {"raw"}),
+    "fit": Declared("fit raw", {"code.py", "raw", "raw/a.csv"}, {"model", "scores.json"}),
 }
 CODE, RAW = {"path": "code.py", "md5": "c"}, {"path": "raw", "md5": "r.dir"}
 LOCK = {
@@ -39,7 +34,7 @@ PARAMS = {"prepare": {"n": 1}, "fit": {"rate": 0.1, "layers": [1, 2]}}
 
 
 def checked(lock, stages=STAGES):
-    return list(check_lock(lock, stages, stages, lambda md5: FOLDERS.get(md5, {})))
+    return list(check_lock(lock, stages, lambda md5: FOLDERS.get(md5, {})))
 
 
 def changed(*keys, value):
@@ -109,6 +104,23 @@ def test_one_path_with_two_hashes_is_no_run_also_for_a_file_of_a_folder(dep):
 def test_parameters_of_no_run_are_named(params, key):
     (line,) = check_params(LOCK, params)
     assert line == f"params.yaml differs from dvc.lock in {key!r}; run `dvc repro`"
+
+
+@pytest.mark.parametrize(
+    ("params", "differing"),
+    [
+        ({"fit": {"rate": 0.1, "more": {"depth": 3}}, "seed": 1}, []),
+        ({"fit": {"rate": 0.2, "more": {"depth": 3}}, "seed": 1}, ["fit.rate"]),
+        ({"fit": {"rate": 0.1, "more": {"depth": 4}}, "seed": 2}, ["fit.more.depth", "seed"]),
+        ({"fit": 3}, ["fit.rate", "fit.more.depth", "seed"]),
+        (None, ["fit.rate", "fit.more.depth", "seed"]),
+    ],
+)
+def test_single_parameters_are_compared_too(params, differing):
+    recorded = {"fit.rate": 0.1, "fit.more.depth": 3, "seed": 1}
+    lines = list(check_params({"fit": {"params": {"params.yaml": recorded}}}, params))
+    assert len(lines) == bool(differing)
+    assert all(repr(key) in line for line in lines for key in differing)
 
 
 def test_equal_numbers_of_two_types_are_the_same():

@@ -3,14 +3,16 @@
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers import FILES, ROOT, edit, replace, run, stars
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.params import stage_models, variants
-from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 from yelp_stars.presets import affected, closest_preset, describe, find_presets
+from yelp_stars.searching import experiments
 
 ALL = "download, audit, pretrained, tokenize, sample, baseline, train, evaluate, report"
 MODELS = stage_models()
@@ -152,6 +154,19 @@ def test_a_preset_can_be_used_without_activating_the_environment(repo):
 def test_a_change_affects_its_stage_and_those_after_it(changed, rerun, monkeypatch):
     monkeypatch.chdir(ROOT)
     assert affected(changed) == ([*rerun, "report"] if rerun else [])
+
+
+def test_stages_may_have_metrics_alone_or_no_deps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stages = {
+        "seed": {"cmd": "x", "outs": ["a"]},
+        "score": {"cmd": "x", "deps": ["a"], "metrics": [{"scores.json": {"cache": False}}]},
+        "draw": {"cmd": "x", "deps": ["scores.json"], "plots": ["p.csv"]},
+    }
+    Path("dvc.yaml").write_text(dump_yaml({"stages": stages}))
+    assert affected({"score"}) == ["score", "draw"]
+    assert affected({"seed"}) == [*stages]
+    assert experiments._inputs() == []
 
 
 def rows(shown: str) -> list[tuple[bool, str, str]]:

@@ -70,6 +70,36 @@ def test_a_version_is_that_of_a_commit(here):
     assert "v1.0.0 cannot be registered" in stars("release", "v1.0.0")
 
 
+def test_a_version_has_the_scores_of_its_own_model(here):
+    """A run that ended before its evaluation, then scores of another run."""
+    lock = (here / "dvc.lock").read_text()
+    trained = lock.replace(release.model_hash(here / "dvc.lock"), "0" * 32 + ".dir", 1)
+    (here / "dvc.lock").write_text(trained)
+    commit(here, "half a run")
+    message = stars("release", "v1.0.0")
+    assert "the scores are those of another models/finetuned; run `dvc repro`, and" in message
+    (here / "dvc.lock").write_text(lock)
+    scores = (here / "metrics" / "evaluation.json").read_text()
+    (here / "metrics" / "evaluation.json").write_text(scores.replace("0", "1", 1))
+    commit(here, "other scores")
+    message = stars("release", "v1.0.0")
+    assert "'metrics/evaluation.json' is not that of dvc.lock; run `dvc repro evaluate`" in message
+    dvc_in(here, "repro", "evaluate")
+    commit(here, "as the message says")
+    assert stars("release", "v1.0.0") == 0
+
+
+def test_without_a_name_in_git_it_is_one_line(here, tmp_path, monkeypatch):
+    for role in ("AUTHOR", "COMMITTER"):
+        for part in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{role}_{part}", raising=False)
+    command = (sys.executable, "-m", "yelp_stars.cli", "release", "v1.0.0")
+    message = run(*command, cwd=here, ok=False, HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert message.startswith("error: v1.0.0 cannot be registered: ")
+    assert "user name" in message
+    assert "Traceback" not in message
+
+
 def test_without_scores_or_a_run_it_is_one_line(here):
     (here / "metrics" / "evaluation.json").write_text("{}")
     commit(here, "no scores")

@@ -118,6 +118,18 @@ def test_more_seeds_and_more_rows_show_a_smaller_difference():
     assert seeds.smallest(same) == 0.0
 
 
+@pytest.mark.parametrize("accuracy", [0.7, 0.9, 0.98])
+@pytest.mark.parametrize("number", [2, 5])
+def test_the_interval_of_a_mean_covers_an_accuracy_near_1_too(number, accuracy):
+    """All runs agree: the rows are the only source of noise, and none is averaged out."""
+    covered = 0
+    for seed in range(1000):
+        right = np.random.default_rng(seed).random(100) < accuracy
+        low, high = seeds.mean_interval(np.full(number, right.mean()), 100)
+        covered += low <= accuracy <= high
+    assert covered / 1000 >= 0.93
+
+
 @pytest.mark.parametrize("of_seed", [0.0, 0.03])
 @pytest.mark.parametrize("number", [2, 5])
 def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
@@ -131,6 +143,8 @@ def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
 
 
 def test_the_interval_of_a_mean_stays_within_its_range():
-    assert seeds.mean_interval(np.array([1.0, 1.0]), 20) == (1.0, 1.0)
+    low, high = seeds.mean_interval(np.array([1.0, 1.0]), 20)  # Wilson's: 20 / (20 + 1.96²)
+    assert low == pytest.approx(0.839, abs=0.01)
+    assert high == 1.0
     low, high = seeds.mean_interval(np.array([0.9, 1.0]), 20)
     assert 0 <= low < 0.95 < high <= 1

@@ -38,10 +38,11 @@ def test_every_problem_is_in_one_error(tmp_path):
             "train.weight_decay: {low: a, step: 3}\n"
             "train.num_train_epochs: {choices: [1]}\n"
             "train.precision: {choices: [fp32, bf16], low: 1}\n"
-            "train.frozen_layers: 3\n",
+            "train.frozen_layers: 3\n"
+            f"train.attention_dropout: {{low: 1, high: {'9' * 400}}}\n",
         )
     shown = str(caught.value)
-    assert shown.splitlines()[0].endswith(": problems: 10")
+    assert shown.splitlines()[0].endswith(": problems: 11")
     for problem in (
         "'sample.validation_seed' is not a parameter of tokenize or train that a search may change",
         "'train.rate' is not a parameter",
@@ -52,6 +53,7 @@ def test_every_problem_is_in_one_error(tmp_path):
         "train.weight_decay.step is not a parameter",
         "train.num_train_epochs.choices is [1]: ",
         "train.precision is inconsistent: choices excludes low, high and log",
+        "train.attention_dropout.high is a number of 1,329 bits: should be less than or equal to",
         "train.frozen_layers is 3: should be a mapping of keys to values",
     ):
         assert problem in shown, problem

@@ -1,9 +1,12 @@
 """Files that nothing versions, and settings of DVC that lose data."""
 
+import os
+import shlex
+import sys
 from pathlib import Path
 
 import pytest
-from helpers import run
+from helpers import run, stars
 from small import MODEL, add_remote, diagnose, dvc, follow, objects
 
 from benchmarks.workspace import commit
@@ -59,6 +62,39 @@ def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
     content = MODEL.read_bytes()
     dvc("exp", "push", "origin", "after")
     assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
+
+
+def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_path, capsys):
+    hook = small_repo / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nexec {sys.executable} -m yelp_stars.cli doctor\n")
+    hook.chmod(0o755)
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    run("git", "add", ".dvc/config", cwd=small_repo)
+    (line,) = diagnose(capsys)  # not committed yet
+    run("git", "reset", "-q", cwd=small_repo)
+    follow(line)
+    assert diagnose(capsys) == []
+    dvc("remote", "add", "other", "/elsewhere")
+    run("git", "commit", "-a", "-m", "both", cwd=small_repo)
+    dvc("remote", "add", "third", "/elsewhere")
+    Path("README").write_text("unrelated")
+    run("git", "add", "README", cwd=small_repo)
+    assert "'third' is in .dvc/config" in run("git", "commit", "-m", "x", cwd=small_repo, ok=False)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_repository_that_git_refuses_to_read_is_mended(small_repo, monkeypatch, capsys):
+    """As a project that is mounted into a container, where its owner has another number."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(small_repo.parent / "gitconfig"))
+    run("chown", "-R", "1234", ".", cwd=small_repo)
+    (line,) = diagnose(capsys)
+    assert line.startswith("git cannot read this project: fatal: detected dubious ownership")
+    command = line.partition("call: ")[2]
+    assert command.startswith("git config --global --add safe.directory ")
+    assert "fatal: detected dubious ownership" in str(stars("compare", "HEAD", "workspace"))
+    run(*shlex.split(command), cwd=small_repo)
+    assert diagnose(capsys) == []
 
 
 def test_settings_that_dvc_has_emptied_are_restored_by_the_advice(small_repo, capsys):

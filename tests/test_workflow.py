@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from helpers import ROOT, follow, run
+from helpers import ROOT, edit, follow, run
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -44,6 +44,7 @@ def test_it_runs_the_tests_and_checks_that_make_has():
 @pytest.mark.slow
 def test_the_comment_has_metrics_parameters_and_the_comparison(second_run, tmp_path):
     run("git", "switch", "-qc", "feature", cwd=second_run)
+    edit(second_run, "evaluate", slices={"@octocat": "<b>|# ![x](https://example.org)"})
     commit(second_run, "another learning rate")
     (script,) = [step["run"] for step in STEPS if step.get("name") == "Compare"]
     summary = tmp_path / "summary.md"
@@ -53,6 +54,9 @@ def test_the_comment_has_metrics_parameters_and_the_comparison(second_run, tmp_p
     assert "train.learning_rate" in comment
     assert "Not compared" not in comment
     metrics, parameters, compared = comment.split("### ")[1:]
-    assert metrics.startswith("Metrics\n")
-    assert parameters.startswith("Parameters\n| Path ")
+    assert re.match(r"Metrics\n\n    Path .*\n    metrics/\S+ ", metrics)
+    assert re.match(r"Parameters\n\n    Path .*\n    params.yaml ", parameters)
     assert "accuracy" in compared
+    mentioned = [line for line in comment.splitlines() if "octocat" in line]
+    assert mentioned
+    assert all(line.startswith("    ") or "@octocat" not in line for line in mentioned)

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from yelp_stars.doctor.doctor import doctor
+from yelp_stars.pipeline.entrypoint import explain
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.predicting.command import predict
 from yelp_stars.searching.commands import curve, search, seeds
@@ -249,6 +250,10 @@ def main() -> None:
         app()
     except UserError as error:
         sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno is None:
+            raise
+        sys.exit(f"error: {explain(error)}")
 
 
 if __name__ == "__main__":

@@ -71,8 +71,11 @@ def use_preset(name: str, force: bool) -> None:
 
 
 def _committed() -> str:
-    shown = subprocess.run(["git", "show", "HEAD:./params.yaml"], capture_output=True, text=True)
-    return shown.stdout
+    command = ["git", "show", "HEAD:./params.yaml"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True).stdout
+    except FileNotFoundError:  # without git, nothing is committed
+        return ""
 
 
 def affected(changed: set[str]) -> list[str]:
@@ -84,14 +87,18 @@ def affected(changed: set[str]) -> list[str]:
     rerun: list[str] = []
     outs: list[Path] = []
     for name, stage in stages.items():  # listed in an order in which they can run
-        deps = [Path(dep) for dep in stage["deps"]]
+        deps = [Path(dep) for dep in stage.get("deps", [])]
         after = any(out == dep or out in dep.parents for out in outs for dep in deps)
         if after or name in changed:
             rerun.append(name)
-            outs += [
-                Path(next(iter(out)) if isinstance(out, dict) else out) for out in stage["outs"]
-            ]
+            outs += map(Path, outs_of(stage))
     return rerun
+
+
+def outs_of(stage: dict[str, Any]) -> list[str]:
+    """The paths of the outs, metrics and plots of a stage of dvc.yaml."""
+    outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in outs]
 
 
 def print_params(section: str | None) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import gto.api
+from dvc_data.hashfile.hash import file_md5
 from gto.exceptions import GTOException
+from scmrepo.exceptions import SCMError
 
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -20,7 +22,7 @@ SHOWN = {
     "mae": "mean error in stars",
     "loss": "log loss",
 }
-EVALUATION = Path("metrics", "evaluation.json")
+EVALUATION, MODEL = Path("metrics", "evaluation.json"), "models/finetuned"
 
 
 def run(version: str) -> None:
@@ -41,12 +43,14 @@ def run(version: str) -> None:
             f"{quoted(changed.splitlines()[0][3:])} is not committed, and a version is that of a "
             f"commit; run `git commit -a`"
         )
-    message = describe(model_hash(Path("dvc.lock")), _scores(EVALUATION))
+    lock = Path("dvc.lock")
+    _check_one_run(lock)
+    message = describe(model_hash(lock), _scores(EVALUATION))
     folder = _git("rev-parse", "--show-prefix").strip().rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
     try:
         tag = gto.api.register(".", name, "HEAD", version=version, message=message).tag
-    except GTOException as error:
+    except (GTOException, SCMError) as error:  # also: git has no name of the user
         raise UserError(f"{version} cannot be registered: {one_line(str(error))[:300]}") from None
     print(f"{tag}\n\n{message}\n\nPublish it:")
     print(f"  dvc push\n  git push origin {tag}")
@@ -55,7 +59,7 @@ def run(version: str) -> None:
 def describe(model: str, scores: dict[str, Any]) -> str:
     """The message of the tag: scores with their intervals and rows, the hash of the model."""
     lines = [f"{name} {_interval(scores[key])}" for key, name in SHOWN.items() if key in scores]
-    return "\n".join([*lines, f"models/finetuned: md5 {model}"])
+    return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
 
 def model_hash(lock: Path) -> str:
@@ -64,11 +68,38 @@ def model_hash(lock: Path) -> str:
     Raises:
         UserError: if it records none.
     """
+    return _recorded(lock, "train", "outs", MODEL)
+
+
+def _check_one_run(lock: Path) -> None:
+    """Whether the scores are those of the model: a run may have ended before its evaluation.
+
+    Raises:
+        UserError: if they are not.
+    """
+    model, evaluated = model_hash(lock), _recorded(lock, "evaluate", "deps", MODEL)
+    recorded = _recorded(lock, "evaluate", "outs", str(EVALUATION))
+    if evaluated != model:
+        raise UserError(f"the scores are those of another {MODEL}; run `dvc repro`, and commit")
+    if not EVALUATION.is_file() or recorded != file_md5(str(EVALUATION)):
+        raise UserError(
+            f"{str(EVALUATION)!r} is not that of {lock}; run `dvc repro evaluate`, and commit"
+        )
+
+
+def _recorded(lock: Path, stage: str, kind: str, path: str) -> str:
+    """The hash that dvc.lock records of a dep or an out of a stage.
+
+    Raises:
+        UserError: if it records none.
+    """
     try:
-        outs = read_yaml(lock)["stages"]["train"]["outs"]
-        (found,) = [out["md5"] for out in outs if out["path"] == "models/finetuned"]
+        entries = read_yaml(lock)["stages"][stage][kind]
+        (found,) = [entry["md5"] for entry in entries if entry["path"] == path]
     except (KeyError, TypeError, ValueError):
-        raise UserError(f"{str(lock)!r} has no run of the stage 'train'; run `dvc repro`") from None
+        raise UserError(
+            f"{str(lock)!r} has no run of the stage {stage!r}; run `dvc repro`"
+        ) from None
     return str(found)
 
 
@@ -87,7 +118,10 @@ def _interval(score: dict[str, Any]) -> str:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    try:
+        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    except FileNotFoundError:
+        raise UserError("the command `git` is not installed; install it") from None
     if done.returncode:
         raise UserError(f"git {arguments[0]} failed: {one_line(done.stderr)[:200]}")
     return done.stdout

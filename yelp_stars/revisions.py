@@ -23,7 +23,7 @@ from dvc_data.hashfile.hash_info import HashInfo
 
 from yelp_stars.analysis import mistakes, predictions
 from yelp_stars.analysis.predictions import Predictions
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError, listed, one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 WORKSPACE = "workspace"
@@ -77,10 +77,7 @@ def read_revision(name: str, *, pull: bool = True) -> Revision:
         )
     cached = find(lock.outs[path], pull=pull)
     if cached is None:
-        raise UserError(
-            f"{quoted(name)} has no {path} in DVC's cache or remote; run `git checkout "
-            f"{commit[:12]}`, then `dvc pull` or `dvc repro`"
-        )
+        raise _not_here(name, path, commit)
     try:
         return Revision(name, commit, lock, predictions.read(cached))
     except UserError:
@@ -142,10 +139,7 @@ def open_model(name: str) -> Iterator[Path]:
     entries = _entries(folder) if folder is not None else {}
     files = {file: find(md5, pull=True) for file, md5 in entries.items() if "/" not in file}
     if not files or None in files.values():
-        raise UserError(
-            f"{quoted(name)} has no {MODEL} in DVC's cache or remote; run `git checkout "
-            f"{commit[:12]}`, then `dvc pull` or `dvc repro`"
-        )
+        raise _not_here(name, MODEL, commit)
     with tempfile.TemporaryDirectory() as linked:
         for file, cached in files.items():
             assert cached is not None
@@ -254,9 +248,9 @@ def resolve(revision: str) -> str:
     Raises:
         UserError: if there is none, or more than one.
     """
-    inside = _git("rev-parse", "--git-dir")
-    if inside is None:
-        raise UserError("this folder is not a git repository: only 'workspace' can be read")
+    reason = _refusal()
+    if reason:
+        raise UserError(f"only 'workspace' can be read here: {reason}")
     if revision and not revision.startswith("-"):
         commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
         if commit:
@@ -284,6 +278,24 @@ def _experiments(name: str) -> dict[str, str]:
     pattern = rf"refs/exps/([0-9a-f]{{2}})/([0-9a-f]{{38}})/{re.escape(name)} ([0-9a-f]+)"
     found = filter(None, (re.fullmatch(pattern, line) for line in refs.splitlines()))
     return {match[1] + match[2]: match[3] for match in found}
+
+
+def _not_here(name: str, path: str, commit: str) -> UserError:
+    """Another processor computes other bytes: a rerun there is another commit."""
+    return UserError(
+        f"{quoted(name)} has no {path} in DVC's cache or remote; run `dvc push` where it ran; or "
+        f"run it here, and name the new commit: `git checkout {commit[:12]}`, `dvc repro`, "
+        f"`git commit -am again`"
+    )
+
+
+def _refusal() -> str:
+    """Why git cannot read this folder; nothing if it can."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False)
+    except FileNotFoundError:
+        raise UserError("the command `git` is not installed; install it") from None
+    return one_line(done.stderr.decode("utf-8", "replace")) if done.returncode else ""
 
 
 def _git(*arguments: str) -> str | None:

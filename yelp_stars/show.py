@@ -27,7 +27,7 @@ MADE = {
 NEXT = {
     'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
     "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
-    "stars compare HEAD workspace": "is the last run better than the commit?",
+    "stars compare workspace:baseline workspace": "is the model better than counting words?",
     "stars params": "what every parameter means",
 }
 
@@ -66,10 +66,10 @@ def show() -> None:
         return
     print("\nMade")
     for made, meaning in MADE.items():
-        print(f"  {made:<42}{meaning}")
+        print(f"  {made:<44}{meaning}")
     print("\nNext (first: source .venv/bin/activate)")
     for command, meaning in NEXT.items():
-        print(f"  {command:<42}{meaning}")
+        print(f"  {command:<44}{meaning}")
 
 
 def _show_baselines(path: Path) -> None:

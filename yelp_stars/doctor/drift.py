@@ -44,7 +44,7 @@ def check_libraries(requirements: Path) -> Iterator[str]:
     if not requirements.is_file():
         return
     others = []
-    for line in requirements.read_text("utf-8").splitlines():
+    for line in requirements.read_text("utf-8", "replace").splitlines():
         name, is_pinned, version = line.partition("==")
         try:
             installed = importlib.metadata.version(name).partition("+")[0] if is_pinned else ""

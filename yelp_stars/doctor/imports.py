@@ -1,19 +1,25 @@
 """Which of the project's own modules a script imports, and which ones a stage declares."""
 
 import ast
+import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.pipeline.errors import listed
+from yelp_stars.pipeline.errors import UserError, listed, quoted
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Code that decides a stage's result, but is not in its deps: an edit would rerun nothing."""
+    """Code that decides a stage's result, but is not in its deps: an edit would rerun nothing.
+
+    Raises:
+        UserError: if a file is not Python, as with the marks of a conflict.
+    """
     for name, stage in stages.items():
         script = root / "stages" / f"{name}.py"
         if script.is_file():
-            deps = [dep for dep in stage.get("deps", []) if isinstance(dep, str)]
+            listed_deps = stage.get("deps") if isinstance(stage, dict) else None
+            deps = [dep for dep in listed_deps or [] if isinstance(dep, str)]
             declared = set().union(*(modules(root, dep) for dep in deps if is_code(dep)))
             missing = sorted(({script} | own_imports(root, script)) - declared)
             if missing:
@@ -38,9 +44,21 @@ def own_imports(root: Path, script: Path) -> set[Path]:
 
 
 def imported(path: Path) -> list[str]:
-    """The names of all modules that a file imports, and of what it imports from them."""
+    """The names of all modules that a file imports, and of what it imports from them.
+
+    Raises:
+        UserError: if the file is not Python.
+    """
     names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    try:
+        tree = ast.parse(path.read_bytes(), path.name)
+    except (SyntaxError, ValueError) as error:
+        file = shlex.quote(path.as_posix())
+        raise UserError(
+            f"{quoted(str(path))} is not valid Python: {error}; mend it, or run `git checkout HEAD "
+            f"-- {file}`"
+        ) from None
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

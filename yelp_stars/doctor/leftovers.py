@@ -3,6 +3,7 @@
 import json
 import os
 import shlex
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import psutil
 FOLDERS = ("data", "models", "metrics", "plots", "reports")
 PARTIAL, TEMPORARY = ".*.partial", "*.tmp"
 SHOWN = 5
+WRITERS = {"distill", "predict"}  # commands of `stars`; others that write start DVC
+QUIET = 3600.0  # seconds after which a file of another project's run is not being written
 
 
 def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str]:
@@ -27,7 +30,7 @@ def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str
     if hardlink_lock and lock.is_file():  # of another kind of lock, the kernel releases it
         yield f"{_shown(lock)} is a lock of a process that ended; {_remove([lock])}"
     files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
-    files += [*Path().glob(PARTIAL), *cache.glob(f"??/{TEMPORARY}")]
+    files += [*Path().glob(PARTIAL), *_temporary(cache)]
     if files:
         yield f"{len(files):,} unfinished outputs of killed runs take space; {_remove(files)}"
     copies = [*tmp.glob("exps/standalone/tmp*"), *tmp.glob("exps/tmp*")]
@@ -39,17 +42,34 @@ def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str
         )
 
 
+def _temporary(cache: Path) -> list[Path]:
+    """Unfinished files of DVC's cache; of one that others share, those that nobody writes."""
+    files = list(cache.glob(f"??/{TEMPORARY}"))
+    if cache.resolve().is_relative_to(Path.cwd()):
+        return files
+    return [path for path in files if time.time() - path.stat().st_mtime > QUIET]
+
+
 def _is_busy(project: Path) -> bool:
-    """Whether a DVC command or a stage runs in the project's folder, or in a copy below it."""
+    """Whether anything that writes runs in the project's folder, or in a copy below it."""
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
-            is_run = "stages." in " ".join(words) or "dvc" in (Path(word).name for word in words)
-            if is_run and Path(process.cwd()).is_relative_to(project):
+            if _writes(words) and Path(process.cwd()).is_relative_to(project):
                 return True
         except psutil.Error:  # it ended, or is another user's
             continue
     return False
+
+
+def _writes(words: list[str]) -> bool:
+    """Whether a command line is a stage's, one of DVC's, or one of ours that writes files."""
+    ours = {"stars", "yelp_stars.cli"} & {Path(word).name for word in words}
+    return (
+        "stages." in " ".join(words)
+        or "dvc" in (Path(word).name for word in words)
+        or bool(ours and WRITERS & {*words})
+    )
 
 
 def _read(path: Path) -> dict[str, Any] | None:

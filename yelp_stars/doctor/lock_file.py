@@ -1,9 +1,9 @@
 """dvc.lock against itself, dvc.yaml and params.yaml: is it the record of one run?"""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from yelp_stars.pipeline.errors import UserError, listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -12,6 +12,14 @@ LOCK = Path("dvc.lock")
 
 Entries = Callable[[str], Mapping[str, str]]
 """The hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
+
+
+class Declared(NamedTuple):
+    """A stage of dvc.yaml as DVC resolves it."""
+
+    command: str | list[str]
+    deps: set[str]
+    outs: set[str]
 
 
 def read_lock() -> dict[str, Any]:
@@ -28,8 +36,7 @@ def read_lock() -> dict[str, Any]:
         for stage in stages.values():
             for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
                 entry["path"].startswith(str(entry.get("md5")))
-            for section in stage.get("params", {}).get("params.yaml", {}).values():
-                section.items()
+            stage.get("params", {}).get("params.yaml", {}).items()
         return dict(stages)
     except UserError as error:
         problem = str(error)
@@ -39,17 +46,14 @@ def read_lock() -> dict[str, Any]:
 
 
 def check_lock(
-    lock: Mapping[str, Any], names: Collection[str], stages: Mapping[str, Any], entries: Entries
+    lock: Mapping[str, Any], stages: Mapping[str, Declared], entries: Entries
 ) -> Iterator[str]:
-    """Whether the stages are those of dvc.yaml, and each path has one hash in all of them.
-
-    `names` are the stages as DVC resolves them: a stage of dvc.yaml may stand for several.
-    """
-    absent = [name for name in names if name not in lock]
+    """Whether the stages are those of dvc.yaml, and each path has one hash in all of them."""
+    absent = [name for name in stages if name not in lock]
     if absent:
         yield f"{LOCK} has no run of {listed(absent)}; run `dvc repro`"
     for name in lock:
-        if name not in names:
+        if name not in stages:
             yield (
                 f"{LOCK} has a run of {quoted(name)}, which dvc.yaml does not have; delete its "
                 f"lines there"
@@ -68,13 +72,11 @@ def check_lock(
         )
 
 
-def _differs(stage: Mapping[str, Any], recorded: Mapping[str, Any]) -> bool:
-    outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
-    paths = {next(iter(out)) if isinstance(out, dict) else out for out in outs}
+def _differs(stage: Declared, recorded: Mapping[str, Any]) -> bool:
     return (
-        str(stage.get("cmd")).split() != str(recorded.get("cmd")).split()
-        or set(stage.get("deps", [])) != {dep["path"] for dep in recorded.get("deps", [])}
-        or paths != {out["path"] for out in recorded.get("outs", [])}
+        stage.command != recorded.get("cmd")
+        or stage.deps != {dep["path"] for dep in recorded.get("deps", [])}
+        or stage.outs != {out["path"] for out in recorded.get("outs", [])}
     )
 
 
@@ -97,16 +99,29 @@ def _hashes(lock: Mapping[str, Any], entries: Entries) -> dict[str, set[str]]:
 
 def check_params(lock: Mapping[str, Any], params: Any) -> Iterator[str]:
     """Whether params.yaml has the values that the stages ran with."""
-    differing = []
+    differing: list[str] = []
     for stage in lock.values():
-        for section, recorded in stage.get("params", {}).get("params.yaml", {}).items():
-            values = params.get(section) if isinstance(params, dict) else None
-            values = values if isinstance(values, dict) else {}
-            differing += [
-                f"{section}.{key}"
-                for key in [*recorded, *(set(values) - set(recorded))]
-                if key not in values or key not in recorded or values[key] != recorded[key]
-            ]
+        for key, recorded in stage.get("params", {}).get("params.yaml", {}).items():
+            differing += _differing(str(key), _value(params, str(key)), recorded)
     if differing:
         keys = listed(list(dict.fromkeys(differing)))
         yield f"params.yaml differs from {LOCK} in {keys}; run `dvc repro`"
+
+
+def _value(params: Any, key: str) -> Any:
+    """The value of `section` or `section.name`; None if it is not there."""
+    for name in key.split("."):
+        params = params.get(name) if isinstance(params, dict) else None
+    return params
+
+
+def _differing(key: str, value: Any, recorded: Any) -> list[str]:
+    """The keys of the parameters in which a value, or a section, differs from what is recorded."""
+    if not isinstance(recorded, dict):
+        return [] if value == recorded else [key]
+    values = value if isinstance(value, dict) else {}
+    return [
+        f"{key}.{name}"
+        for name in [*recorded, *(set(values) - set(recorded))]
+        if name not in values or name not in recorded or values[name] != recorded[name]
+    ]

@@ -1,5 +1,6 @@
 """Files that nothing versions, and settings that lose data: of the cache, and of remotes."""
 
+import os
 import shlex
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -8,9 +9,22 @@ from typing import Any
 
 from dvc.config_schema import RelPath
 
-from yelp_stars.pipeline.errors import quoted
+from yelp_stars.pipeline.errors import one_line, quoted
 
 YOURS = (Path("data/external"), Path("models/external"))
+
+
+def check_git() -> Iterator[str]:
+    """A repository that git refuses to read, as one of another user: other checks see nothing."""
+    done = subprocess.run(
+        ["git", "rev-parse", "--git-dir"],
+        capture_output=True,
+        check=False,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    reason = done.stderr.decode("utf-8", "replace")
+    if done.returncode and "not a git repository" not in reason:
+        yield f"git cannot read this project: {one_line(reason.strip())}"
 
 
 def check_your_files(outs: Iterable[str]) -> Iterator[str]:
@@ -52,7 +66,9 @@ def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
     As `dvc push --all-commits`, it reads .dvc/config as it is in a commit, and takes a relative
     path there from the root of the file system.
     """
-    committed = _git("show", "HEAD:./.dvc/config")
+    # In a hook of git, what is about to be committed counts.
+    commit = "" if "GIT_INDEX_FILE" in os.environ else "HEAD"
+    committed = _git("show", f"{commit}:./.dvc/config")
     if not _git("rev-parse", "--verify", "HEAD"):
         return  # before the first commit, or without git
     for name, settings in remotes.items():

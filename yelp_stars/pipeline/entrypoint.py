@@ -72,17 +72,22 @@ def run(main: Callable[..., None]) -> None:
     except OSError as error:
         if error.errno is None:
             raise
-        if "temporary directory" in (error.strerror or ""):  # of tempfile, on a full disk
-            fail(one_line(f"{error.strerror}; {ADVICE[errno.ENOSPC]}"))
-        file = f" {quoted(str(error.filename))}" if error.filename else ""
-        advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
-        fail(one_line(f"{os.strerror(error.errno)}{file}{advice}"))
+        fail(explain(error))
     except SafetensorError as error:  # also on a full disk
         fail(one_line(f"the weights could not be read or written: {error}"))
     except MemoryError:
         fail("the memory is exhausted; close other programs and run again")
     except RecursionError as error:
         fail(one_line(f"an input is nested too deeply: {error}"))
+
+
+def explain(error: OSError) -> str:
+    """An error of the operating system that has a number, and what to do about it: one line."""
+    if "temporary directory" in (error.strerror or ""):  # of tempfile, on a full disk
+        return one_line(f"{error.strerror}; {ADVICE[errno.ENOSPC]}")
+    file = f" {quoted(str(error.filename))}" if error.filename else ""
+    advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
+    return one_line(f"{os.strerror(error.errno or 0)}{file}{advice}")
 
 
 @contextlib.contextmanager

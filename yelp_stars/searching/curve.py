@@ -28,10 +28,10 @@ def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> No
     sizes = sorted(set(sizes)) or default_sizes(experiments.training_rows(snapshot, overrides))
     if len(sizes) < FEWEST or sizes[0] < 1:
         raise UserError(f"the sizes are {sizes}: {FEWEST} different ones or more are needed")
-    groups = {}
-    for size in sizes:
-        repeats = repeat(snapshot, "curve", {**overrides, ROWS: size}, number)
-        groups[size] = read_right(repeats.names)
+    names = {}
+    for size in reversed(sizes):  # more rows than there are fail at once, and not at the end
+        names[size] = repeat(snapshot, "curve", {**overrides, ROWS: size}, number).names
+    groups = {size: read_right(names[size]) for size in sizes}
     fitted = learning_curve.extrapolate(groups, FACTORS)
     show(fitted, number, groups[sizes[0]].shape[1], margin)
 

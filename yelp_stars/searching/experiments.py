@@ -24,9 +24,10 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError, one_line, quoted
 from yelp_stars.pipeline.params import check, stage_models
 from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.presets import outs_of
 
 CLONE = Path(".dvc", "tmp", "yelp-stars")
 CHECKPOINTS = Path("models", "checkpoints")
@@ -68,6 +69,7 @@ def take_snapshot() -> Snapshot:
     """
     params: dict[str, Any] = read_yaml(Path("params.yaml"))
     check(params, stage_models(), "params.yaml")
+    _git("rev-parse", "--git-dir")  # or git says why not
     head = _git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=False)
     if not head:
         raise UserError("git has no commit here; run `git add -A && git commit -m start`")
@@ -80,9 +82,8 @@ def take_snapshot() -> Snapshot:
 def _inputs() -> list[str]:
     """What the stages depend on, without what they write."""
     stages = read_yaml(Path("dvc.yaml"))["stages"].values()
-    written = [out for stage in stages for out in stage["outs"] + stage.get("metrics", [])]
-    outs = {next(iter(out)) if isinstance(out, dict) else out for out in written}
-    return sorted({dep for stage in stages for dep in stage["deps"]} - outs)
+    written = [out for stage in stages for out in outs_of(stage)]
+    return sorted({dep for stage in stages for dep in stage.get("deps", [])} - {*written})
 
 
 def parse_overrides(texts: Sequence[str]) -> Overrides:
@@ -97,11 +98,11 @@ def parse_overrides(texts: Sequence[str]) -> Overrides:
         if not is_set:
             raise UserError(f"{quoted(text)} has another form than section.key=value")
         with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, key.replace("/", "") or "value")
-            file.write_text(value, encoding="utf-8")
+            file = Path(folder, "value")
             try:
+                file.write_text(value, encoding="utf-8")
                 overrides[key] = read_yaml(file)
-            except UserError:
+            except (UserError, UnicodeEncodeError):
                 raise UserError(f"the value of {quoted(text)} is not valid YAML") from None
     return overrides
 
@@ -253,8 +254,8 @@ def _git(*arguments: str, folder: Path = Path(), ok: bool = True) -> str:
     except FileNotFoundError:
         raise UserError("the command `git` is not installed; install it") from None
     if done.returncode and ok:
-        reason = done.stderr.decode("utf-8", "replace").strip()
-        raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason[-250:]}")
+        reason = one_line(done.stderr.decode("utf-8", "replace"))
+        raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
     return "" if done.returncode else done.stdout.decode("utf-8", "replace").strip()
 
 

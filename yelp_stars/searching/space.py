@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import Field, model_validator
@@ -20,12 +20,15 @@ FIXED = ("train.seed", "train.launcher")
 DIGITS = 3  # of a number between `low` and `high`
 
 
+Number = Annotated[int, Field(ge=-(2**53), le=2**53)] | float  # what floats have exactly
+
+
 class Parameter(StageParams):
     """The values that a search may give to one parameter."""
 
-    low: int | float | None = None
+    low: Number | None = None
     """The smallest value; if this and `high` are integers, so are those between them."""
-    high: int | float | None = None
+    high: Number | None = None
     """The largest value."""
     log: bool = False
     """Draw on a logarithmic scale."""
