@@ -3,12 +3,6 @@ PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-# Tests that repeat or fuzz; `make soak` does more of both.
-SOAKED := $(addprefix tests/test_,resume.py faults.py hub.py safety.py corpus.py params.py \
-  launcher.py arrow.py yaml_file.py entrypoint.py readers.py unpacking.py lines.py labels.py \
-  weights.py serve.py inputs.py remotes.py experiments.py dvc_experiments.py curve.py search.py \
-  team.py trainer.py results.py estimates.py pipeline.py compare.py)
-
 .DEFAULT_GOAL := help
 .PHONY: help setup repro use show test test-fast lint bench soak release
 
@@ -68,5 +62,6 @@ lint: setup ## Check style and types
 bench: setup ## Measure speed, memory and disk against the notebook's way
 	python -m benchmarks
 
-soak: setup ## Kill every stage many times, and try 20,000 hostile inputs
-	KILLS=20 FUZZ_EXAMPLES=5000 python -m pytest --timeout 7200 $(SOAKED)
+soak: setup ## Kill every stage many times, and try 5,000 inputs in every test that draws them
+	KILLS=20 FUZZ_EXAMPLES=5000 python -m pytest --timeout 7200 \
+	  $$(grep -lE 'FUZZ_EXAMPLES|KILLS|soak' tests/test_*.py)

@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from helpers import read_reviews
-from hypothesis import given
+from helpers import FUZZ_EXAMPLES, read_reviews
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
@@ -64,12 +64,14 @@ def test_a_label_has_one_form_for_every_format(canonical, value):
     assert canonical_labels({value: "this"}) == {canonical: "this"}
 
 
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(st.integers(-(10**15), 10**15))
 def test_a_number_has_one_form_in_every_format(number):
     forms = (number, float(number), str(number), f"{number}.0", repr(float(number)))
     assert {canonical_label(form) for form in forms} == {str(number)}
 
 
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(st.floats(allow_nan=False, allow_infinity=False, width=32))
 def test_a_fraction_has_one_form_in_json_and_in_a_csv(number):
     assert canonical_label(number) == canonical_label(repr(number)) == canonical_label(str(number))
@@ -130,6 +132,7 @@ def test_a_thousand_labels_are_not_listed():
         mapped("x", labels={str(number): str(number) for number in range(1000)})
 
 
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
 def test_a_valid_text_is_unchanged(text):
     assert valid_text(text, "a.csv line 1") == text

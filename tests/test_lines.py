@@ -3,7 +3,8 @@
 import io
 
 import pytest
-from hypothesis import given
+from helpers import FUZZ_EXAMPLES
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data.layout import Layout
@@ -128,6 +129,7 @@ def test_a_line_has_a_largest_length(encoding):
     assert error(content, encoding, longest=99).startswith("a.csv line 2 is longer than")
 
 
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\ufeff")))
 def test_lines_are_cut_at_line_feeds_only(text):
     lines = read(text.encode(), longest=10**6)
@@ -146,6 +148,7 @@ def test_a_missing_byte_order_mark_is_reported_and_the_advice_reads_the_file(enc
     assert read(content, f"{encoding}-le") == ["plain\n"]
 
 
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(lines=st.lists(st.binary(max_size=8).filter(lambda line: b"\n" not in line), max_size=6))
 def test_lines_that_are_kept_are_as_many_and_the_bad_ones_are_known(lines):
     content = b"first\n" + b"".join(line + b"\n" for line in lines)

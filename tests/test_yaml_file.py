@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from dvc.utils.serialize import loads_yaml
-from helpers import ROOT
+from helpers import FUZZ_EXAMPLES, ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.error import YAMLError
@@ -88,7 +88,7 @@ def fault(path: Path, content: str | bytes) -> str:
     return message.removeprefix(f"{path} is ").removeprefix("not valid YAML: ")
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=2 * FUZZ_EXAMPLES)
 @given(scalar=SCALARS)
 def test_every_scalar_has_the_value_and_the_type_that_dvc_reads(path, scalar):
     for layout in LAYOUTS:
@@ -155,7 +155,7 @@ SCALAR_VALUES = (
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=FUZZ_EXAMPLES)
 @given(
     tree=st.recursive(
         SCALAR_VALUES,
@@ -284,7 +284,7 @@ def test_a_quoted_value_is_cut_at_80_characters(path, content):
 @given(
     content=st.binary(max_size=60) | st.text(" \n-:,[]{}#&*!|>'\"%@`?\\aU01\t\r<=~", max_size=30)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=FUZZ_EXAMPLES)
 def test_no_content_gives_a_traceback(path, content):
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     message = ""
