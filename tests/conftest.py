@@ -32,9 +32,11 @@ os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PAT
 for role in ("AUTHOR", "COMMITTER"):
     os.environ[f"GIT_{role}_NAME"] = "test"
     os.environ[f"GIT_{role}_EMAIL"] = "test@example.org"
-# A job in a shell's background ignores Ctrl-C, and so would every stage that a test interrupts.
-if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+# A job in a shell's background ignores Ctrl-C, and one of `nohup` a closed terminal. So would every
+# stage that a test stops; a process gets back the default of a signal that its parent handles.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) is signal.SIG_IGN:
+        signal.signal(number, lambda number, frame: None)
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
