@@ -261,15 +261,13 @@ def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(
     assert message.startswith("'main' has no data/predictions/test.parquet in DVC's cache or remot")
     dvc_in(clone, "remote", "add", "-q", "--local", "-d", "store", str(store))
     assert stars("compare", "main", "good") == f"error: {message}"
+    assert "; run `dvc push` where it ran; or " in message
     shutil.copytree(real / ".dvc" / "cache", store)  # as `dvc push` fills a remote
-    for command in re.findall("`([^`]+)`", message)[:2]:
-        run(*shlex.split(command), cwd=clone)
     capsys.readouterr()
     assert stars("compare", "main", "good") == 0
     output = capsys.readouterr().out.splitlines()
     assert any(line.startswith("good is better than main by ") for line in output)
     shutil.rmtree(clone / ".dvc" / "cache")
-    shutil.rmtree(clone / "data" / "raw")
     # In processes of their own: DVC remembers what its cache had.
     assert "\nlongest quarter " not in run("stars", "compare", "main", "good", cwd=clone)
     output = run("stars", "compare", "main", "good", "--texts", "1", cwd=clone)
