@@ -82,11 +82,15 @@ def _cell(value: Any) -> str:
 
 
 def _encode_csv(rows: Rows, schema: pa.Schema) -> bytes:
-    lines = io.StringIO()
-    writer = csv.writer(lines, lineterminator="\n")
+    lines, line = [], io.StringIO()
+    # With this end of a line, the module quotes a cell that holds a carriage return alone.
+    writer = csv.writer(line, lineterminator="\r\n")
     for row in rows:
+        line.seek(0)
+        line.truncate()
         writer.writerow([_cell(row.get(name)) for name in schema.names])
-    return lines.getvalue().encode()
+        lines.append(line.getvalue().removesuffix("\r\n"))
+    return "".join(f"{each}\n" for each in lines).encode()
 
 
 def _encode_parquet(rows: Rows, schema: pa.Schema) -> bytes:
