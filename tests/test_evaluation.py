@@ -103,6 +103,19 @@ def test_the_name_of_a_class_or_a_slice_cannot_end_a_script_of_dvcs_page(tmp_pat
     assert [row["actual"] for row in rows] == ["‹/script><script>alert(1)‹/script>", "‹!--<script>"]
 
 
+def test_a_carriage_return_in_the_name_of_a_class_ends_no_row(tmp_path):
+    names = ["a\rb", "c\n"]
+    logits, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
+    part = Slice("pattern", names[0], "x", np.array([True, False]))
+    write_plots(logits, labels, names, described(logits, labels, part), tmp_path / "plots")
+    for table in TABLES:
+        rows = read_csv(tmp_path / "plots" / f"{table}.csv")
+        assert rows
+        assert all(None not in row and None not in row.values() for row in rows)
+    rows = read_csv(tmp_path / "plots" / "confusion.csv")
+    assert [row["actual"] for row in rows] == ["a b", "c\n"]
+
+
 def test_the_plots_are_the_same_bytes_for_the_same_logits(tmp_path, logits, labels, details):
     for name in ("a", "b"):
         write_plots(logits, labels, NAMES, details, tmp_path / name)

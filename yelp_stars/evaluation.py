@@ -77,7 +77,8 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _harmless(value: Any) -> Any:
-    return ENDS_SCRIPT.sub("‹", value) if isinstance(value, str) else value
+    """A name as a table can hold it: the csv module writes a carriage return as it is."""
+    return ENDS_SCRIPT.sub("‹", value).replace("\r", " ") if isinstance(value, str) else value
 
 
 def summary(details: dict[str, Any]) -> str:
