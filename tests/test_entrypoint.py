@@ -237,12 +237,9 @@ def test_a_stage_killed_at_any_time_is_silent_and_leaves_its_outs_complete_or_ab
 ):
     shutil.copytree(tokenizer_files, data_project / "models" / "external" / "tiny")
     rng = random.Random(time.time())
-    commands = {
-        DOWNLOAD: ("raw", "m"),
-        AUDIT: ("a.parquet", "a.json"),
-        TOKENIZE: ("tokens",),
-        SAMPLE: ("sample",),
-    }
+    commands = {DOWNLOAD: ("raw", "m"), TOKENIZE: ("tokens",)}
+    if KILLS > 2:
+        commands |= {AUDIT: ("a.parquet", "a.json"), SAMPLE: ("sample",)}
     for command, outs in commands.items():
         started = time.monotonic()
         assert stopped(command, data_project, None, signal.SIGTERM) == 0

@@ -84,8 +84,8 @@ def test_a_version_has_the_scores_of_its_own_model(here):
     commit(here, "other scores")
     message = stars("release", "v1.0.0")
     assert "'metrics/evaluation.json' is not that of dvc.lock; run `dvc repro evaluate`" in message
-    dvc_in(here, "repro", "evaluate")
-    commit(here, "as the message says")
+    (here / "metrics" / "evaluation.json").write_text(scores)
+    commit(here, "as the command in the message writes it")
     assert stars("release", "v1.0.0") == 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import runs
-from helpers import FUZZ_EXAMPLES, result_or_line, run, stars
+from helpers import FUZZ_EXAMPLES, dvc_in, result_or_line, run, stars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -291,8 +291,8 @@ def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
 ):
     repo = tmp_path / "repo"
     run("cp", "-a", str(finished_repo), str(repo), cwd=tmp_path)
-    run("dvc", "remote", "add", "-d", "store", str(tmp_path / "store"), cwd=repo)
-    run("dvc", "push", cwd=repo)
+    dvc_in(repo, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc_in(repo, "push")
     monkeypatch.chdir(repo)
     assert stars("predict", "good", "--rev", "HEAD") == 0
     shown = capsys.readouterr()
@@ -307,7 +307,7 @@ def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
     assert "the model.safetensors of 'HEAD' is damaged in DVC's cache; run `rm -f " in message
     run(*shlex.split(re.findall("`([^`]+)`", message)[0]), cwd=repo)
     assert stars("predict", "good", "--rev", "HEAD") == 0
-    run("dvc", "pull", cwd=repo)
+    dvc_in(repo, "pull")
     shutil.rmtree(tmp_path / "store")
     model = revisions.read_revision("HEAD", pull=False).lock.outs[revisions.MODEL]
     revisions.find(model, pull=False).unlink()
