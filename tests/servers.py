@@ -12,6 +12,7 @@ import socketserver
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -100,6 +101,8 @@ def s3() -> Iterator[Server]:
     try:
         host, port = server.get_host_and_port()
         endpoint = f"http://{host}:{port}"
+        # It keeps the objects of earlier servers in this process.
+        urllib.request.urlopen(f"{endpoint}/moto-api/reset", data=b"").close()
         boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1").create_bucket(
             Bucket="bucket"
         )
