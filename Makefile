@@ -33,7 +33,7 @@ setup: .venv/installed ## Create .venv and install requirements.lock (TORCH=cpu:
 
 repro: setup ## Run the pipeline: from reviews to a trained and tested model
 	@git rev-parse -q --verify HEAD >/dev/null || \
-	  { echo "error: git has no commit here; unless it says another reason, run: git init && git add -A && git commit -m start"; exit 1; }
+	  { echo "error: git has no commit here; unless it gives a reason above, run: git init && git add -A && git commit -m start"; exit 1; }
 # DVC does not start if it was killed, or the disk was full, while it wrote that file.
 	@python -m json.tool .dvc/tmp/rwlock /dev/null 2>/dev/null || rm -f .dvc/tmp/rwlock
 	@dvc repro

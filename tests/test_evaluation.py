@@ -90,11 +90,16 @@ def test_a_class_or_a_slice_with_a_comma_a_quote_or_markup_stays_one_value(tmp_p
         assert "<script" not in picture.read_text("utf-8")
 
 
-def test_the_name_of_a_class_or_a_slice_cannot_end_a_script_of_dvcs_page(tmp_path):
-    names = ["</script><script>alert(1)</script>", "<!--<script>"]
+def write_plots_of(names: list[str], folder: Path) -> None:
+    """The plots of two classes, and of a slice with the name of the first."""
     logits, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
     part = Slice("pattern", names[0], "x", np.array([True, False]))
-    write_plots(logits, labels, names, described(logits, labels, part), tmp_path / "plots")
+    write_plots(logits, labels, names, described(logits, labels, part), folder)
+
+
+def test_the_name_of_a_class_or_a_slice_cannot_end_a_script_of_dvcs_page(tmp_path):
+    names = ["</script><script>alert(1)</script>", "<!--<script>"]
+    write_plots_of(names, tmp_path / "plots")
     for table in TABLES:
         text = (tmp_path / "plots" / f"{table}.csv").read_text("utf-8")
         assert "</" not in text
@@ -105,9 +110,7 @@ def test_the_name_of_a_class_or_a_slice_cannot_end_a_script_of_dvcs_page(tmp_pat
 
 def test_a_carriage_return_in_the_name_of_a_class_ends_no_row(tmp_path):
     names = ["a\rb", "c\n"]
-    logits, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
-    part = Slice("pattern", names[0], "x", np.array([True, False]))
-    write_plots(logits, labels, names, described(logits, labels, part), tmp_path / "plots")
+    write_plots_of(names, tmp_path / "plots")
     for table in TABLES:
         rows = read_csv(tmp_path / "plots" / f"{table}.csv")
         assert rows

@@ -22,7 +22,8 @@ SHOWN = {
     "mae": "mean error in stars",
     "loss": "log loss",
 }
-EVALUATION, MODEL = Path("metrics", "evaluation.json"), "models/finetuned"
+EVALUATION = Path("metrics", "evaluation.json")
+MODEL = "models/finetuned"
 
 
 def run(version: str) -> None:
@@ -43,9 +44,7 @@ def run(version: str) -> None:
             f"{quoted(changed.splitlines()[0][3:])} is not committed, and a version is that of a "
             f"commit; run `git commit -a`"
         )
-    lock = Path("dvc.lock")
-    _check_one_run(lock)
-    message = describe(model_hash(lock), _scores(EVALUATION))
+    message = describe(_scored_model(Path("dvc.lock")), _scores(EVALUATION))
     folder = _git("rev-parse", "--show-prefix").strip().rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
     try:
@@ -71,8 +70,8 @@ def model_hash(lock: Path) -> str:
     return _recorded(lock, "train", "outs", MODEL)
 
 
-def _check_one_run(lock: Path) -> None:
-    """Whether the scores are those of the model: a run may have ended before its evaluation.
+def _scored_model(lock: Path) -> str:
+    """The hash of the model, if the scores are its own: a run may end before its evaluation.
 
     Raises:
         UserError: if they are not.
@@ -85,6 +84,7 @@ def _check_one_run(lock: Path) -> None:
         raise UserError(
             f"{str(EVALUATION)!r} is not that of {lock}; run `dvc repro evaluate`, and commit"
         )
+    return model
 
 
 def _recorded(lock: Path, stage: str, kind: str, path: str) -> str:

@@ -291,16 +291,17 @@ def _not_here(name: str, path: str, commit: str) -> UserError:
 
 def _refusal() -> str:
     """Why git cannot read this folder; nothing if it can."""
-    try:
-        done = subprocess.run(["git", "rev-parse", "--git-dir"], capture_output=True, check=False)
-    except FileNotFoundError:
-        raise UserError("the command `git` is not installed; install it") from None
+    done = _run_git("rev-parse", "--git-dir")
     return one_line(done.stderr.decode("utf-8", "replace")) if done.returncode else ""
 
 
 def _git(*arguments: str) -> str | None:
+    done = _run_git(*arguments)
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None
+
+
+def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
     try:
-        done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+        return subprocess.run(["git", *arguments], capture_output=True, check=False)
     except FileNotFoundError:
         raise UserError("the command `git` is not installed; install it") from None
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else None

@@ -88,11 +88,11 @@ def smallest(right: np.ndarray) -> float:
 
 
 def mean_interval(accuracies: np.ndarray, rows: int) -> tuple[float, float]:
-    """The interval of the mean accuracy of several runs on the same rows: 95 % or more.
+    """The interval of the mean accuracy of several runs on the same rows: about 95 %, or more.
 
     More, because the rows count as if the runs did not average any of their noise out. Their part
-    is that of Wilson's interval (1927), which holds near 0 and 1, too. Simulated: 94 % and more,
-    from 50 rows and an accuracy of up to 0.99.
+    is that of Wilson's interval (1927), which holds near 0 and 1, too. Simulated, with 50 to 1,000
+    rows and an accuracy of 0.5 to 0.99: 93.5 % and more; 90 % with 100 rows and one of 0.995.
     """
     runs, mean = len(accuracies), float(accuracies.mean())
     z = float(t.ppf(1 - LEVEL / 2, np.inf))

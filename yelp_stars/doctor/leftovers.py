@@ -47,7 +47,15 @@ def _temporary(cache: Path) -> list[Path]:
     files = list(cache.glob(f"??/{TEMPORARY}"))
     if cache.resolve().is_relative_to(Path.cwd()):
         return files
-    return [path for path in files if time.time() - path.stat().st_mtime > QUIET]
+    return [path for path in files if _age(path) > QUIET]
+
+
+def _age(path: Path) -> float:
+    """Seconds since a file was written; 0 if it is gone, because its writer has renamed it."""
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _is_busy(project: Path) -> bool:
@@ -64,12 +72,9 @@ def _is_busy(project: Path) -> bool:
 
 def _writes(words: list[str]) -> bool:
     """Whether a command line is a stage's, one of DVC's, or one of ours that writes files."""
-    ours = {"stars", "yelp_stars.cli"} & {Path(word).name for word in words}
-    return (
-        "stages." in " ".join(words)
-        or "dvc" in (Path(word).name for word in words)
-        or bool(ours and WRITERS & {*words})
-    )
+    names = {Path(word).name for word in words}
+    is_ours = bool(names & {"stars", "yelp_stars.cli"} and names & WRITERS)
+    return is_ours or "dvc" in names or "stages." in " ".join(words)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

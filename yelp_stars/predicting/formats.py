@@ -89,8 +89,8 @@ def _encode_csv(rows: Rows, schema: pa.Schema) -> bytes:
         line.seek(0)
         line.truncate()
         writer.writerow([_cell(row.get(name)) for name in schema.names])
-        lines.append(line.getvalue().removesuffix("\r\n"))
-    return "".join(f"{each}\n" for each in lines).encode()
+        lines.append(line.getvalue().removesuffix("\r\n") + "\n")
+    return "".join(lines).encode()
 
 
 def _encode_parquet(rows: Rows, schema: pa.Schema) -> bytes:
