@@ -127,6 +127,18 @@ def test_equal_numbers_of_two_types_are_the_same():
     assert list(check_params(LOCK, {**PARAMS, "prepare": {"n": 1.0}})) == []
 
 
+@pytest.mark.parametrize("end", ["cmd:", "hash: md", "hash: md5", "md5: 83c5", "size:", "size: 2"])
+def test_a_file_of_which_dvc_wrote_a_part_is_refused_where_dvc_itself_fails(tmp_path, end):
+    entry = "    deps:\n    - path: code.py\n"
+    whole = f"schema: '2.0'\nstages:\n  fit:\n    cmd: fit\n{entry}      hash: md5\n"
+    whole += f"      md5: {'83c5' * 8}\n      size: 20\n"
+    (tmp_path / "dvc.lock").write_text(whole[: whole.index(end) + len(end)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(tmp_path)
+        lock = result_or_line(read_lock)
+    assert isinstance(lock, str) == (end not in ("hash: md5", "size: 2"))
+
+
 SOME = st.none() | st.integers() | st.text(max_size=5) | st.sampled_from([LOCK, LOCK["fit"], [RAW]])
 KEYS = ["stages", "fit", "deps", "outs", "params", "params.yaml", "path", "md5", "cmd"]
 TREES = st.recursive(

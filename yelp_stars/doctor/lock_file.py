@@ -3,7 +3,9 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from yelp_stars.pipeline.errors import UserError, listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -22,25 +24,45 @@ class Declared(NamedTuple):
     outs: set[str]
 
 
+class Entry(BaseModel, strict=True):
+    """A dep or out. DVC was killed as it wrote the file if a value lacks its end."""
+
+    path: str
+    hash: Literal["md5"] = "md5"
+    md5: Annotated[str, Field(pattern=r"^[0-9a-f]{32}(\.dir)?$")] = ""
+    size: int = 0
+    nfiles: int = 0
+
+
+class Run(BaseModel, strict=True):
+    """A stage of dvc.lock."""
+
+    cmd: str | list[str]
+    deps: list[Entry] = []
+    params: dict[str, dict[str, Any]] = {}
+    outs: list[Entry] = []
+
+
+RUNS = TypeAdapter(dict[str, Run])
+
+
 def read_lock() -> dict[str, Any]:
     """What dvc.lock records of each stage.
 
     Raises:
-        UserError: if there is none, or it is not one of DVC's, as with the marks of a conflict.
+        UserError: if there is none, or it is not one of DVC's, as with the marks of a conflict, or
+            where DVC wrote only a part of it.
     """
     if not LOCK.is_file():
         raise UserError(f"no {str(LOCK)!r}: nothing has run; run `dvc repro`")
     problem = f"{LOCK} is not one of DVC's"
     try:
-        stages = read_yaml(LOCK)["stages"]
-        for stage in stages.values():
-            for entry in [*stage.get("deps", []), *stage.get("outs", [])]:
-                entry["path"].startswith(str(entry.get("md5")))
-            stage.get("params", {}).get("params.yaml", {}).items()
-        return dict(stages)
+        stages: dict[str, Any] = read_yaml(LOCK)["stages"]
+        RUNS.validate_python(stages)
+        return stages
     except UserError as error:
         problem = str(error)
-    except (AttributeError, KeyError, TypeError):
+    except (KeyError, TypeError, ValidationError):
         pass
     raise UserError(f"{problem}; run `git checkout HEAD -- {LOCK}`, then `dvc repro`")
 
