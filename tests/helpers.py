@@ -69,6 +69,8 @@ DEADLINE = 120  # seconds, for anything that a test waits for
 FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 250))  # of each fuzz; `make soak` tries 5,000
 KILLS = int(os.environ.get("KILLS", 1))  # of what is killed; `make soak`: 20
 SOAK = KILLS >= 20
+# What Python itself prints where Ctrl-C comes in its first milliseconds.
+STARTING = re.compile(r"Fatal Python error: init_import_site.*?KeyboardInterrupt\n", re.S)
 soak = pytest.mark.skipif(not SOAK, reason="takes long: make soak")
 
 # A valid section `download` for a file of the user's.

@@ -25,6 +25,7 @@ from helpers import (
     DEADLINE,
     KILLS,
     SOAK,
+    STARTING,
     TRAIN,
     TRAIN_OUTS,
     edit,
@@ -50,7 +51,6 @@ SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 WHOM = ("stage", "dvc", "both")
 DVC_STARTS = 1.5  # seconds, with what it does after the stage
 TIMED = ("dvclive", "reports/index.html")  # outs that hold durations
-STARTING = re.compile(r"Fatal Python error: init_import_site.*?KeyboardInterrupt\n", re.S)
 OBJECT = re.compile(r"files/md5/[0-9a-f]{2}/[0-9a-f]{30}(\.dir)?|runs/.*")
 LIST = re.compile(r"[0-9a-f]{2}/[0-9a-f]{30}\.dir")  # of a folder, as DVC 2 kept it
 
