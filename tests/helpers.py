@@ -69,8 +69,14 @@ DEADLINE = 120  # seconds, for anything that a test waits for
 FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 250))  # of each fuzz; `make soak` tries 5,000
 KILLS = int(os.environ.get("KILLS", 1))  # of what is killed; `make soak`: 20
 SOAK = KILLS >= 20
-# What Python itself prints where Ctrl-C comes in its first milliseconds.
-STARTING = re.compile(r"Fatal Python error: init_import_site.*?KeyboardInterrupt\n", re.S)
+# What Python itself prints where Ctrl-C comes in its first milliseconds: before it calls a stage's
+# code by `_run_code`, and before `stages/__init__.py` has run.
+STARTING = re.compile(
+    r"(Fatal Python error: init_\w+|Could not import runpy module"
+    r"|Exception ignored in: <function _get_module_lock|Traceback \(most recent call last\):\n"
+    r"  File \"<frozen runpy>\", line \d+, in _run_module_as_main\n(?!.* in _run_code\n))"
+    r"[\s\S]*?KeyboardInterrupt(: )?\n"
+)
 soak = pytest.mark.skipif(not SOAK, reason="takes long: make soak")
 
 # A valid section `download` for a file of the user's.

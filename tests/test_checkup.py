@@ -60,6 +60,19 @@ def test_the_marks_of_a_conflict_in_the_lock_are_mended(small_repo, capsys, dama
     assert Path("dvc.lock").read_text() == before
 
 
+@pytest.mark.parametrize("committed", [True, False])
+def test_a_damaged_lock_that_no_commit_has_whole_is_mended(small_repo, capsys, committed):
+    before = Path("dvc.lock").read_text()
+    run("git", "rm", "-q", "--cached", "dvc.lock", cwd=small_repo)
+    Path("dvc.lock").write_text(before[: before.index("md5: ") + 8])
+    if committed:
+        run("git", "add", "dvc.lock", cwd=small_repo)
+    run("git", "commit", "-qm", "damaged", cwd=small_repo)
+    (line,) = mended(capsys)
+    assert line == "dvc.lock is not one of DVC's; run `rm dvc.lock`, then `dvc repro`"
+    assert Path("dvc.lock").read_text() == before
+
+
 def test_a_parameter_that_no_run_has_seen_is_mended(small_repo, capsys):
     params = Path("params.yaml").read_text()
     Path("params.yaml").write_text(params.replace("0.1", "0.2"))

@@ -19,6 +19,18 @@ def test_imports_are_followed_and_also_those_inside_functions(tmp_path):
     assert own_imports(tmp_path, script) == {late, deep}
 
 
+def test_relative_imports_are_followed(tmp_path):
+    script = write(tmp_path / "stages" / "fit.py", "from . import common\nfrom .. import nothing\n")
+    common = write(tmp_path / "stages" / "common.py", "from yelp_stars.data.read import rows\n")
+    read = write(
+        tmp_path / "yelp_stars" / "data" / "read.py",
+        "from .parts import one\nfrom ..errors import Error\nfrom . import *\n",
+    )
+    parts = write(tmp_path / "yelp_stars" / "data" / "parts.py")
+    errors = write(tmp_path / "yelp_stars" / "errors.py")
+    assert own_imports(tmp_path, script) == {common, read, parts, errors}
+
+
 def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):
     write(tmp_path / "stages" / "fit.py", "import yelp_stars.helper\nimport yelp_stars.data.read\n")
     write(tmp_path / "yelp_stars" / "helper.py")

@@ -388,6 +388,7 @@ FOLLOWED = {
     "stars use {} --force": "test_a_broken_params_file_is_replaced_on_request",
     "{}": "test_an_old_checkpoint_is_reported_with_what_converts_it",
     "git checkout {}": "test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote",
+    "git worktree repair {}": "test_a_worktree_of_a_repository_that_was_moved_is_mended",
     "git fetch --unshallow": "test_a_shallow_clone_says_so_and_its_advice_brings_the_revision",
     "dvc exp list": "test_experiments_of_dvc_are_compared_by_name",
     "dvc repro download": "test_the_advice_about_missing_texts_brings_them",

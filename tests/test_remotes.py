@@ -4,10 +4,12 @@ import contextlib
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,7 @@ from helpers import (
 from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
 
 from benchmarks.workspace import commit
+from yelp_stars.pipeline.yaml_file import read_yaml
 
 UP_TO_DATE = "Data and pipelines are up to date.\n"
 NOTHING = (
@@ -309,6 +312,39 @@ def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
     assert diagnose(capsys, "--remote") == [NOTHING]
 
 
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("s3://bucket/store", "Unable to locate credentials"),
+        ("ssh://127.0.0.1:{port}/store", "[Errno 111] Connect call failed ('127.0.0.1', {port})"),
+        pytest.param(
+            "gs://bucket/store",
+            "gs is supported, but requires 'dvc-gs' to be installed: No module named 'dvc_gs'",
+            marks=pytest.mark.skipif(find_spec("dvc_gs") is not None, reason="it is installed"),
+        ),
+    ],
+    ids=["no credentials", "no server", "no package"],
+)
+def test_a_remote_that_cannot_be_read_is_one_line_of_every_command(
+    small_repo, monkeypatch, url, reason
+):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        (small_repo.parent / name).touch()
+        monkeypatch.setenv(name, str(small_repo.parent / name))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    port = servers.free_port()
+    add_remote(small_repo, url.format(port=port))
+    shutil.rmtree(Path(".dvc", "cache", "files"))
+    expected = (
+        f"error: the remote 'store' does not answer: {reason.format(port=port)}; run `dvc status "
+        f"--cloud --remote store`"
+    )
+    assert stars("doctor", "--remote") == expected
+    assert stars("predict", "good", "--rev", "HEAD") == expected
+
+
 @pytest.mark.slow
 def test_a_server_that_refuses_the_key_is_one_line(small_repo, tmp_path):
     with servers.ssh(tmp_path / "ssh") as server:
@@ -320,6 +356,16 @@ def test_a_server_that_refuses_the_key_is_one_line(small_repo, tmp_path):
         dvc("status", "--cloud", "--remote", "store", ok=False)  # DVC's own words
 
 
+def set_aside(repo: Path, setting: str, *options: str) -> str:
+    """Run an experiment `theirs`, and push its files; returns the hash of its model."""
+    dvc("exp", "run", "-n", "theirs", "-S", setting, *options)
+    dvc("push")
+    outs = read_yaml(repo / "dvc.lock")["stages"]["fit"]["outs"]
+    run("git", "checkout", "-q", ".", cwd=repo)
+    dvc("checkout")
+    return next(out["md5"] for out in outs if out["path"] == "models/finetuned")
+
+
 def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsys):
     guide = (ROOT / "docs" / "remotes.md").read_text("utf-8")
     guide = guide.replace("/mnt/team", str(tmp_path / "team"))
@@ -328,10 +374,7 @@ def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsy
     assert set_up.pop() == "git push"
     for command in [*set_up, *verify]:
         follow(f"; `{command}`")
-    dvc("exp", "run", "-n", "theirs", "-S", "fit.rate=0.7")
-    dvc("push")
-    run("git", "checkout", "-q", ".", cwd=small_repo)
-    dvc("checkout")
+    set_aside(small_repo, "fit.rate=0.7")
     with servers.read_only_http(tmp_path / "team" / "yelp-stars") as server:
         url = server.at(server.port)[0]
         monkeypatch.chdir(clone(small_repo, tmp_path / "consumer"))
@@ -343,10 +386,16 @@ def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsy
         follow(f"; `{command}`")
     assert not objects(Path(".dvc", "cache"))
     *fetched, freed = free
-    for command in fetched:
-        run(*shlex.split(command), cwd=Path())
-    dvc(*freed.split()[1:], "--force")  # keeps what an experiment of the other clone names
-    assert objects(tmp_path / "team" / "yelp-stars").keys() == objects(small_repo / ".dvc").keys()
+    for rate in (0.7, 0.8):  # it is pushed again, with the same name
+        monkeypatch.chdir(small_repo)
+        model = set_aside(small_repo, f"fit.rate={rate}", "--force")
+        monkeypatch.chdir(tmp_path / "clone")
+        for command in fetched:
+            run(*shlex.split(command), cwd=Path())
+        dvc(*freed.split()[1:], "--force")  # keeps what an experiment of the other clone names
+        kept = objects(tmp_path / "team" / "yelp-stars").keys()
+        assert model in kept
+    assert kept < objects(small_repo / ".dvc").keys()  # that of before has no name any more
     assert doctor[:2] == ["stars doctor", "stars doctor --remote"]
     (line,) = diagnose(capsys, "--remote")
     assert line.startswith("note: the cache ")

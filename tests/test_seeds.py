@@ -142,6 +142,17 @@ def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
     assert covered / 500 >= 0.95
 
 
+@pytest.mark.parametrize(("number", "share"), [(2, 0.88), (3, 0.93), (5, 0.94)])
+def test_the_interval_of_a_mean_covers_as_often_as_the_guide_says_where_runs_differ(number, share):
+    covered, rng = 0, np.random.default_rng(0)
+    for _ in range(4000):
+        accuracies = 0.6 + rng.normal(0, 0.05, number)
+        right = rng.random(1000) < accuracies[:, None]  # the same rows are hard for all
+        low, high = seeds.mean_interval(right.mean(axis=1), 1000)
+        covered += low <= 0.6 <= high
+    assert covered / 4000 == pytest.approx(share, abs=0.015)
+
+
 def test_the_interval_of_a_mean_stays_within_its_range():
     low, high = seeds.mean_interval(np.array([1.0, 1.0]), 20)  # Wilson's: 20 / (20 + 1.96²)
     assert low == pytest.approx(0.839, abs=0.01)

@@ -38,7 +38,8 @@ BRANCHES, MONOREPO = "Two branches side by side", "In a subfolder of a monorepo"
 def test_a_clone_of_git_for_windows_has_the_same_bytes(small_repo, tmp_path):
     """It is set up to turn line endings: each dep would look modified, and each stage run again."""
     Path("stages", "fit.py").write_bytes(b"import sys\n\n")
-    commit(small_repo, "a script")
+    Path("stages", "other.py").write_bytes(b"import sys\r\n\r\n")  # of an editor there
+    commit(small_repo, "scripts")
     clone = ["git", "-c", "core.autocrlf=true", "clone", "-q", ".", str(tmp_path / "clone")]
     run(*clone, cwd=small_repo)
     for name in run("git", "ls-files", cwd=small_repo).splitlines():

@@ -1,12 +1,14 @@
 """Files that nothing versions, and settings of DVC that lose data."""
 
 import os
+import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
-from helpers import run, stars
+from helpers import dvc_in, run, stars
 from small import MODEL, add_remote, diagnose, dvc, follow, objects
 
 from benchmarks.workspace import commit
@@ -95,6 +97,48 @@ def test_a_repository_that_git_refuses_to_read_is_mended(small_repo, monkeypatch
     assert "fatal: detected dubious ownership" in str(stars("compare", "HEAD", "workspace"))
     run(*shlex.split(command), cwd=small_repo)
     assert diagnose(capsys) == []
+
+
+@pytest.mark.slow
+def test_a_worktree_of_a_repository_that_was_moved_is_mended(
+    small_repo, tmp_path, monkeypatch, capsys
+):
+    run("git", "worktree", "add", "-q", "-b", "side", "../the side", cwd=small_repo)
+    moved = small_repo.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "the side")
+    (line,) = diagnose(capsys)
+    assert line.startswith("git cannot read this project: fatal: not a git repository: ")
+    assert line.endswith(" in that repository")
+    (command,) = re.findall("`([^`]+)`", line)
+    run(*shlex.split(command), cwd=moved)
+    dvc("cache", "dir", "--local", str(moved / ".dvc" / "cache"))
+    dvc("checkout")
+    (line,) = diagnose(capsys)
+    assert line.startswith("note: the cache ")
+
+
+def test_doctor_in_the_hook_of_a_worktree_of_a_monorepo_sees_what_it_sees_by_hand(
+    small_repo, tmp_path, capsys
+):
+    mono = tmp_path / "mono"
+    ignored = shutil.ignore_patterns(".git")
+    shutil.copytree(small_repo, mono / "packages" / "stars", symlinks=True, ignore=ignored)
+    dvc("--cd", str(mono / "packages" / "stars"), "config", "core.no_scm", "true")
+    hook = mono / ".git" / "hooks" / "pre-commit"
+    run("git", "init", "-q", ".", cwd=mono)
+    hook.parent.mkdir(exist_ok=True)
+    doctor = f"{sys.executable} -m yelp_stars.cli doctor"
+    commit(mono, "a monorepo")
+    hook.write_text(f"#!/bin/sh\ncd packages/stars && exec {doctor}\n")
+    hook.chmod(0o755)
+    run("git", "worktree", "add", "-q", "../side", cwd=mono)
+    side = tmp_path / "side" / "packages" / "stars"
+    shutil.copytree(mono / "packages" / "stars" / ".dvc", side / ".dvc", dirs_exist_ok=True)
+    (side / "README").write_text("unrelated")
+    run("git", "add", "README", cwd=side)
+    dvc_in(side, "checkout")
+    assert run(*doctor.split(), cwd=side) == "no problems found\n"
+    assert "no problems found" in run("git", "commit", "-m", "x", cwd=tmp_path / "side")
 
 
 def test_settings_that_dvc_has_emptied_are_restored_by_the_advice(small_repo, capsys):

@@ -21,6 +21,7 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc_data.hashfile.hash_info import HashInfo
 
+from yelp_stars import remotes
 from yelp_stars.analysis import mistakes, predictions
 from yelp_stars.analysis.predictions import Predictions
 from yelp_stars.pipeline.errors import UserError, listed, one_line, quoted
@@ -159,15 +160,20 @@ def _md5(path: Path) -> str:
 
 
 def find(md5: Any, *, pull: bool) -> Path | None:
-    """The file in DVC's cache that has a hash; from the remote, if the cache lacks it."""
+    """The file in DVC's cache that has a hash; from the remote, if the cache lacks it.
+
+    Raises:
+        UserError: if the remote does not answer.
+    """
     if not isinstance(md5, str) or not MD5.fullmatch(md5):
         return None
     try:
         repo = _repo(Path.cwd())
         cached = Path(repo.cache.local.oid_to_path(md5))
         if not cached.is_file() and pull:
+            _check_remote(Path.cwd())
             repo.cloud.pull([HashInfo("md5", md5)])
-    except (DvcException, OSError):  # no remote, or one that does not answer
+    except (DvcException, OSError):  # no remote, or a folder that is not there
         return None
     return cached if cached.is_file() else None
 
@@ -175,6 +181,14 @@ def find(md5: Any, *, pull: bool) -> Path | None:
 @functools.cache
 def _repo(folder: Path) -> Repo:
     return Repo(str(folder))
+
+
+@functools.cache
+def _check_remote(folder: Path) -> None:
+    repo = _repo(folder)
+    name = repo.config["core"].get("remote")
+    if name in repo.config["remote"]:
+        remotes.check_answers(repo, name)
 
 
 def _entries(folder: Path) -> dict[str, Any]:
@@ -283,9 +297,9 @@ def _experiments(name: str) -> dict[str, str]:
 def _not_here(name: str, path: str, commit: str) -> UserError:
     """Another processor computes other bytes: a rerun there is another commit."""
     return UserError(
-        f"{quoted(name)} has no {path} in DVC's cache or remote; run `dvc push` where it ran; or "
-        f"run it here, and name the new commit: `git checkout {commit[:12]}`, `dvc repro`, "
-        f"`git commit -am again`"
+        f"{quoted(name)} has no {path} in DVC's cache or remote, or the remote does not answer; "
+        f"run `dvc push` where it ran; or run it here, and name the new commit: `git checkout "
+        f"{commit[:12]}`, `dvc repro`, `git commit -am again`"
     )
 
 

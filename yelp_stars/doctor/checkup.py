@@ -1,7 +1,5 @@
 """`stars doctor`: what is wrong with the project, and the command that mends it."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +10,7 @@ from dvc.stage import PipelineStage
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash_info import HashInfo
 
+from yelp_stars import remotes
 from yelp_stars.doctor import drift, imports, leftovers, lock_file, objects, tracking
 from yelp_stars.doctor.lock_file import Declared
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
@@ -132,15 +131,6 @@ def _open(repo: Repo, name: str | None) -> HashFileDB:
     if name is None or name not in repo.config["remote"]:
         which = f"no remote {quoted(name)}" if name else "no default remote"
         raise UserError(f"{which} in DVC's settings; run `dvc remote list`, see docs/remotes.md")
-    odb = repo.cloud.get_remote_odb(name)
-    if odb.fs.protocol != "local":  # each kind has errors of its own, which DVC knows
-        command = [sys.executable, "-m", "dvc", "status", "--cloud", "--remote", name]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode > 1:
-            lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
-            reason = (lines or ["no answer"])[0].removeprefix("ERROR: ")
-            raise UserError(
-                f"the remote {quoted(name)} does not answer: {reason}; run `dvc status --cloud "
-                f"--remote {name}`"
-            )
+    remotes.check_answers(repo, name)
+    odb: HashFileDB = repo.cloud.get_remote_odb(name)
     return odb

@@ -35,7 +35,9 @@ def own_imports(root: Path, script: Path) -> set[Path]:
     found: set[Path] = set()
     todo = [script]
     while todo:
-        for module in imported(todo.pop()):
+        importing = todo.pop()
+        folder = importing.parent.relative_to(root)
+        for module in imported(importing, folder.parts):
             path = root / Path(*module.split(".")).with_suffix(".py")
             if path.is_file() and path not in found:
                 found.add(path)
@@ -43,8 +45,10 @@ def own_imports(root: Path, script: Path) -> set[Path]:
     return found
 
 
-def imported(path: Path) -> list[str]:
+def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
     """The names of all modules that a file imports, and of what it imports from them.
+
+    `package` is the one that the file is in: relative imports start there.
 
     Raises:
         UserError: if the file is not Python.
@@ -62,9 +66,10 @@ def imported(path: Path) -> list[str]:
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
-            names += [node.module or ""]
-            names += [f"{node.module}.{alias.name}" for alias in node.names]
-    return names
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            module = ".".join([*above, *filter(None, [node.module])])
+            names += [module, *(f"{module}.{alias.name}" for alias in node.names)]
+    return [name for name in names if name.strip(".")]
 
 
 def is_code(dep: str) -> bool:

@@ -1,5 +1,6 @@
 """dvc.lock against itself, dvc.yaml and params.yaml: is it the record of one run?"""
 
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
+from yelp_stars.doctor.tracking import git
 from yelp_stars.pipeline.errors import UserError, listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -55,16 +57,32 @@ def read_lock() -> dict[str, Any]:
     """
     if not LOCK.is_file():
         raise UserError(f"no {str(LOCK)!r}: nothing has run; run `dvc repro`")
-    problem = f"{LOCK} is not one of DVC's"
     try:
-        stages: dict[str, Any] = read_yaml(LOCK)["stages"]
-        RUNS.validate_python(stages)
-        return stages
+        return _parse(read_yaml(LOCK))
     except UserError as error:
-        problem = str(error)
+        mend = f"git checkout HEAD -- {LOCK}" if _is_committed() else f"rm {LOCK}"
+        raise UserError(f"{error}; run `{mend}`, then `dvc repro`") from None
+
+
+def _parse(content: Any) -> dict[str, Any]:
+    try:
+        stages: dict[str, Any] = content["stages"]
+        RUNS.validate_python(stages)
     except (KeyError, TypeError, ValidationError):
-        pass
-    raise UserError(f"{problem}; run `git checkout HEAD -- {LOCK}`, then `dvc repro`")
+        raise UserError(f"{LOCK} is not one of DVC's") from None
+    return stages
+
+
+def _is_committed() -> bool:
+    """Whether the last commit has a dvc.lock that DVC can read."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "dvc.lock")
+        path.write_text(git("show", f"HEAD:./{LOCK}"), encoding="utf-8")
+        try:
+            _parse(read_yaml(path))
+        except UserError:
+            return False
+    return True
 
 
 def check_lock(
@@ -133,7 +151,10 @@ def check_params(lock: Mapping[str, Any], params: Any) -> Iterator[str]:
 def _value(params: Any, key: str) -> Any:
     """The value of `section` or `section.name`; None if it is not there."""
     for name in key.split("."):
-        params = params.get(name) if isinstance(params, dict) else None
+        if isinstance(params, list) and name.isdecimal() and int(name) < len(params):
+            params = params[int(name)]  # as DVC does: `section.names.0`
+        else:
+            params = params.get(name) if isinstance(params, dict) else None
     return params
 
 

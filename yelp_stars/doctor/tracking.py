@@ -16,22 +16,20 @@ YOURS = (Path("data/external"), Path("models/external"))
 
 def check_git() -> Iterator[str]:
     """A repository that git refuses to read, as one of another user: other checks see nothing."""
-    done = subprocess.run(
-        ["git", "rev-parse", "--git-dir"],
-        capture_output=True,
-        check=False,
-        env={**os.environ, "LC_ALL": "C"},
-    )
-    reason = done.stderr.decode("utf-8", "replace")
-    if done.returncode and "not a git repository" not in reason:
-        yield f"git cannot read this project: {one_line(reason.strip())}"
+    done = _run_git("rev-parse", "--git-dir")
+    reason = one_line(done.stderr.decode("utf-8", "replace").strip())
+    if reason.startswith("fatal: not a git repository: "):
+        yield (
+            f"git cannot read this project: {reason}; if it is a worktree of a repository that was "
+            f"moved, run `git worktree repair {shlex.quote(str(Path.cwd()))}` in that repository"
+        )
+    elif done.returncode and "not a git repository (or any" not in reason:
+        yield f"git cannot read this project: {reason}"
 
 
 def check_your_files(outs: Iterable[str]) -> Iterator[str]:
     """Files in data/external and models/external that neither git nor DVC tracks."""
-    tracked = {
-        Path(name) for name in [*_git("ls-files", "-z", *map(str, YOURS)).split("\0"), *outs]
-    }
+    tracked = {Path(name) for name in [*git("ls-files", "-z", *map(str, YOURS)).split("\0"), *outs]}
     for folder in YOURS:
         for path in sorted(folder.glob("[!.]*")):
             yield from (
@@ -53,7 +51,7 @@ def _untracked(path: Path, tracked: set[Path]) -> list[Path]:
 
 def check_config(config: Path) -> Iterator[str]:
     """An empty .dvc/config, where the last commit has one: DVC fails to write some paths."""
-    if _git("show", "HEAD:./.dvc/config").strip() and not config.read_text("utf-8").strip():
+    if git("show", "HEAD:./.dvc/config").strip() and not config.read_text("utf-8").strip():
         yield (
             "'.dvc/config' is empty, because a command of DVC failed while it wrote the file; run "
             "`git checkout HEAD -- .dvc/config`"
@@ -68,8 +66,8 @@ def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
     """
     # In a hook of git, what is about to be committed counts.
     commit = "" if "GIT_INDEX_FILE" in os.environ else "HEAD"
-    committed = _git("show", f"{commit}:./.dvc/config")
-    if not _git("rev-parse", "--verify", "HEAD"):
+    committed = git("show", f"{commit}:./.dvc/config")
+    if not git("rev-parse", "--verify", "HEAD"):
         return  # before the first commit, or without git
     for name, settings in remotes.items():
         if f'remote "{name}"' not in committed:
@@ -96,6 +94,15 @@ def shared_cache(cache: Path) -> Iterator[str]:
         )
 
 
-def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, check=False)
+def git(*arguments: str) -> str:
+    """The output of a command of git; nothing if it fails."""
+    done = _run_git(*arguments)
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+
+
+def _run_git(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    # A hook of a worktree sets GIT_DIR, and git then takes a subfolder of it for its root.
+    others = {name: value for name, value in os.environ.items() if name != "GIT_DIR"}
+    return subprocess.run(
+        ["git", *arguments], capture_output=True, check=False, env={**others, "LC_ALL": "C"}
+    )

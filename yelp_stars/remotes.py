@@ -1,0 +1,33 @@
+"""DVC's remotes: whether one can be read."""
+
+import subprocess
+import sys
+from typing import Any
+
+from dvc.repo import Repo
+
+from yelp_stars.pipeline.errors import UserError, one_line, quoted
+
+
+def check_answers(repo: Repo, name: str) -> None:
+    """Ask a remote on a server what it has.
+
+    Each kind has errors of its own, which the command `dvc` knows. Over HTTP it takes a server that
+    is down or refuses for one that has nothing.
+
+    Raises:
+        UserError: if it does not answer, refuses the key, or needs a package that is not installed.
+    """
+    settings: Any = repo.config["remote"][name]
+    if "://" not in settings["url"]:
+        return
+    command = [sys.executable, "-m", "dvc", "status", "--cloud", "--remote", name]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode > 1:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
+        reason = (lines or ["no answer"])[0].removeprefix("ERROR: ")
+        raise UserError(
+            f"the remote {quoted(name)} does not answer: "
+            f"{one_line(reason.removeprefix('unexpected error - '))}; run `dvc status --cloud "
+            f"--remote {name}`"
+        )
