@@ -315,7 +315,11 @@ def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("s3://bucket/store", "Unable to locate credentials"),
+        pytest.param(
+            "s3://bucket/store",
+            "Unable to locate credentials",
+            marks=pytest.mark.skipif(find_spec("dvc_s3") is None, reason="needs the extra s3"),
+        ),
         ("ssh://127.0.0.1:{port}/store", "[Errno 111] Connect call failed ('127.0.0.1', {port})"),
         pytest.param(
             "gs://bucket/store",
