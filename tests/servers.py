@@ -15,7 +15,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from helpers import DEADLINE
@@ -115,14 +115,28 @@ def s3() -> Iterator[Server]:
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
+    def __init__(self, *arguments: Any, fault: int | str | None, **others: Any) -> None:
+        self.fault = fault
+        super().__init__(*arguments, **others)
+
+    def do_GET(self) -> None:
+        if isinstance(self.fault, int):
+            self.send_error(self.fault)
+        elif self.fault == "cut":
+            self.do_HEAD()
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+        else:
+            super().do_GET()
+
     def log_message(self, format: str, *arguments: object) -> None:
         pass
 
 
 @contextlib.contextmanager
-def read_only_http(folder: Path) -> Iterator[Server]:
-    """Python's own server of a folder's files."""
-    handler = functools.partial(_Quiet, directory=str(folder))
+def read_only_http(folder: Path, fault: int | str | None = None) -> Iterator[Server]:
+    """Python's own server of a folder's files; with a fault, it says what it has, and fails."""
+    handler = functools.partial(_Quiet, directory=str(folder), fault=fault)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield Server(server.server_port, "http://127.0.0.1:{port}", ())

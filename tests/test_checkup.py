@@ -1,5 +1,7 @@
 """`stars doctor`: every fault is one line, and the command in it mends it."""
 
+import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -205,6 +207,62 @@ def test_a_fault_of_the_cache_is_named_and_mended(
     capsys.readouterr()
     dvc("status")
     assert capsys.readouterr().out == "Data and pipelines are up to date.\n"
+
+
+@pytest.mark.parametrize("damage", ["missing", "damaged"])
+@pytest.mark.parametrize("pushed", [True, False])
+def test_no_advice_about_the_cache_loses_an_edit(small_repo, tmp_path, capsys, pushed, damage):
+    add_remote(small_repo, str(tmp_path / "store"))
+    if pushed:
+        dvc("push")
+    yours = Path("data/external/own.csv")
+    content = yours.read_bytes()
+    cached = objects(small_repo / ".dvc" / "cache").values()
+    path = next(path for path in cached if path.read_bytes() == content)
+    yours.unlink()
+    yours.write_bytes(b"label,text\n0,edited\n")
+    path.unlink() if damage == "missing" else overwrite(path, b"garbage")
+    (line,) = diagnose(capsys)
+    assert line.startswith(f"{str(yours)!r} is {damage} in DVC's cache; run `")
+    fetch, add = re.findall("`(dvc [^`]+)`", line)
+    for command in re.findall("`(rm [^`]+)`", line):
+        run(*shlex.split(command), cwd=small_repo)
+    dvc(*fetch.split()[1:])
+    assert yours.read_bytes() == b"label,text\n0,edited\n"
+    if not pushed:
+        assert "or, if the remote lacks it, bring it and run `dvc add" in line
+        dvc(*add.split()[1:])
+    assert diagnose(capsys) == []
+    assert yours.read_bytes() == b"label,text\n0,edited\n"
+
+
+@pytest.mark.parametrize("name", [str(MODEL), "data/count.txt", "data/external/own.csv"])
+def test_what_the_workspace_has_is_stored_again_whatever_the_remote_has(
+    small_repo, tmp_path, capsys, name
+):
+    add_remote(small_repo, str(tmp_path / "store"))  # nothing is pushed
+    content = Path(name).read_bytes()
+    cached = objects(small_repo / ".dvc" / "cache").values()
+    next(path for path in cached if path.read_bytes() == content).unlink()
+    (line,) = mended(capsys)
+    assert re.search("is missing in DVC's cache; run `dvc commit [^`]+`$", line)
+    assert Path(name).read_bytes() == content
+
+
+def test_a_damaged_file_that_no_remote_has_is_made_again(small_repo, tmp_path, capsys):
+    add_remote(small_repo, str(tmp_path / "store"))  # nothing is pushed
+    dvc("checkout", "--relink")
+    content = MODEL.read_bytes()
+    cached = objects(small_repo / ".dvc" / "cache").values()
+    overwrite(next(path for path in cached if path.read_bytes() == content), b"garbage")
+    (line,) = diagnose(capsys)
+    remove, fetch, _, again = re.findall("`([^`]+)`", line)
+    assert line.endswith(", or, if the remote lacks it, `dvc repro`")
+    run(*shlex.split(remove), cwd=small_repo)
+    dvc(*fetch.split()[1:])  # exit code 0, and no file
+    follow(f"; `{again}`")
+    assert diagnose(capsys) == []
+    assert MODEL.read_bytes() == content
 
 
 def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(

@@ -31,6 +31,14 @@ def test_relative_imports_are_followed(tmp_path):
     assert own_imports(tmp_path, script) == {common, read, parts, errors}
 
 
+def test_a_stage_that_stands_for_several_and_a_dep_on_the_project_are_read(tmp_path):
+    write(tmp_path / "stages" / "fit.py")
+    several = {"foreach": ["a", "b"], "do": {"deps": ["stages/fit.py"]}}
+    assert list(undeclared(tmp_path, {"fit": several})) == []
+    (line,) = undeclared(tmp_path, {"fit": {"foreach": ["a", "b"], "do": {"deps": ["."]}}})
+    assert line.startswith("stage 'fit' imports 'stages/fit.py'")
+
+
 def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):
     write(tmp_path / "stages" / "fit.py", "import yelp_stars.helper\nimport yelp_stars.data.read\n")
     write(tmp_path / "yelp_stars" / "helper.py")

@@ -1,6 +1,7 @@
 """Remotes on real servers: what is pushed is what is pulled, and nothing else is ever used."""
 
 import contextlib
+import errno
 import os
 import re
 import shlex
@@ -320,7 +321,7 @@ def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
             "Unable to locate credentials",
             marks=pytest.mark.skipif(find_spec("dvc_s3") is None, reason="needs the extra s3"),
         ),
-        ("ssh://127.0.0.1:{port}/store", "[Errno 111] Connect call failed ('127.0.0.1', {port})"),
+        ("ssh://127.0.0.1:{port}/store", f"[Errno {errno.ECONNREFUSED}] Connect call failed"),
         pytest.param(
             "gs://bucket/store",
             "gs is supported, but requires 'dvc-gs' to be installed: No module named 'dvc_gs'",
@@ -332,7 +333,7 @@ def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
 def test_a_remote_that_cannot_be_read_is_one_line_of_every_command(
     small_repo, monkeypatch, url, reason
 ):
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
         (small_repo.parent / name).touch()
@@ -341,12 +342,39 @@ def test_a_remote_that_cannot_be_read_is_one_line_of_every_command(
     port = servers.free_port()
     add_remote(small_repo, url.format(port=port))
     shutil.rmtree(Path(".dvc", "cache", "files"))
-    expected = (
-        f"error: the remote 'store' does not answer: {reason.format(port=port)}; run `dvc status "
-        f"--cloud --remote store`"
-    )
-    assert stars("doctor", "--remote") == expected
-    assert stars("predict", "good", "--rev", "HEAD") == expected
+    for command in (["doctor", "--remote"], ["predict", "good", "--rev", "HEAD"]):
+        error = str(stars(*command))
+        assert error.startswith(f"error: the remote 'store' does not answer: {reason}")
+        assert error.endswith("; run `dvc status --cloud --remote store`")
+        assert "\n" not in error
+
+
+@pytest.mark.parametrize("fault", [503, 403, "cut"])
+def test_a_server_that_has_the_files_and_does_not_give_them_is_one_line(
+    small_repo, tmp_path, monkeypatch, fault
+):
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    with servers.read_only_http(tmp_path / "store", fault) as server:
+        redirect(server, server.port)
+        error = str(stars("doctor", "--remote"))
+        assert error.startswith("error: the remote 'store' does not answer: ")
+        assert error.endswith("; run `dvc status --cloud --remote store`")
+        shutil.rmtree(Path(".dvc", "cache", "files"))
+        error = str(stars("predict", "good", "--rev", "HEAD"))
+        assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in error
+
+
+@pytest.mark.slow
+def test_a_remote_is_read_beside_another_process_of_dvc(small_repo, tmp_path, capsys):
+    with servers.ssh(tmp_path / "ssh") as server:
+        connect(small_repo, server)
+        dvc("push")
+        shutil.rmtree(Path(".dvc", "cache", "files"))
+        with Repo().lock:
+            error = str(stars("predict", "good", "--rev", "HEAD"))
+    assert "does not answer" not in error
+    assert MODEL.read_bytes() in [path.read_bytes() for path in objects(Path(".dvc")).values()]
 
 
 @pytest.mark.slow

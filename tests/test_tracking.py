@@ -69,6 +69,7 @@ def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
 def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_path, capsys):
     hook = small_repo / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)
+    run("git", "config", "core.hooksPath", str(hook.parent), cwd=small_repo)
     hook.write_text(f"#!/bin/sh\nexec {sys.executable} -m yelp_stars.cli doctor\n")
     hook.chmod(0o755)
     dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
@@ -100,18 +101,27 @@ def test_a_repository_that_git_refuses_to_read_is_mended(small_repo, monkeypatch
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("folder", [".", "packages/stars"])
 def test_a_worktree_of_a_repository_that_was_moved_is_mended(
-    small_repo, tmp_path, monkeypatch, capsys
+    small_repo, tmp_path, monkeypatch, capsys, folder
 ):
-    run("git", "worktree", "add", "-q", "-b", "side", "../the side", cwd=small_repo)
-    moved = small_repo.rename(tmp_path / "moved")
-    monkeypatch.chdir(tmp_path / "the side")
+    if folder != ".":  # of a monorepo
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "mono" / "packages").mkdir(parents=True)
+        small_repo = small_repo.rename(tmp_path / "mono" / folder)
+        (small_repo / ".git").rename(tmp_path / "mono" / ".git")
+        dvc("--cd", str(small_repo), "config", "core.no_scm", "true")
+        commit(tmp_path / "mono", "a monorepo")
+    top = tmp_path / "mono" if folder != "." else small_repo
+    run("git", "worktree", "add", "-q", "-b", "side", "../the side", cwd=top)
+    moved = top.rename(tmp_path / "moved")
+    monkeypatch.chdir(tmp_path / "the side" / folder)
     (line,) = diagnose(capsys)
     assert line.startswith("git cannot read this project: fatal: not a git repository: ")
     assert line.endswith(" in that repository")
     (command,) = re.findall("`([^`]+)`", line)
     run(*shlex.split(command), cwd=moved)
-    dvc("cache", "dir", "--local", str(moved / ".dvc" / "cache"))
+    dvc("cache", "dir", "--local", str(moved / folder / ".dvc" / "cache"))
     dvc("checkout")
     (line,) = diagnose(capsys)
     assert line.startswith("note: the cache ")
@@ -127,6 +137,7 @@ def test_doctor_in_the_hook_of_a_worktree_of_a_monorepo_sees_what_it_sees_by_han
     hook = mono / ".git" / "hooks" / "pre-commit"
     run("git", "init", "-q", ".", cwd=mono)
     hook.parent.mkdir(exist_ok=True)
+    run("git", "config", "core.hooksPath", str(hook.parent), cwd=mono)
     doctor = f"{sys.executable} -m yelp_stars.cli doctor"
     commit(mono, "a monorepo")
     hook.write_text(f"#!/bin/sh\ncd packages/stars && exec {doctor}\n")

@@ -4,9 +4,13 @@ import subprocess
 import sys
 from typing import Any
 
+import aiohttp
 from dvc.repo import Repo
 
 from yelp_stars.pipeline.errors import UserError, one_line, quoted
+
+# Of a server that answers and then fails: the clients of HTTP and S3 use aiohttp.
+READ_ERRORS = (OSError, aiohttp.ClientError)
 
 
 def check_answers(repo: Repo, name: str) -> None:
@@ -23,11 +27,15 @@ def check_answers(repo: Repo, name: str) -> None:
         return
     command = [sys.executable, "-m", "dvc", "status", "--cloud", "--remote", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode > 1:
+    # Another process of DVC says nothing about the remote.
+    if done.returncode > 1 and "Unable to acquire lock" not in done.stderr:
         lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR")]
         reason = (lines or ["no answer"])[0].removeprefix("ERROR: ")
-        raise UserError(
-            f"the remote {quoted(name)} does not answer: "
-            f"{one_line(reason.removeprefix('unexpected error - '))}; run `dvc status --cloud "
-            f"--remote {name}`"
-        )
+        raise no_answer(name, reason.removeprefix("unexpected error - "))
+
+
+def no_answer(name: str, reason: str) -> UserError:
+    return UserError(
+        f"the remote {quoted(name)} does not answer: {one_line(reason)}; run `dvc status --cloud "
+        f"--remote {name}`"
+    )

@@ -173,7 +173,7 @@ def find(md5: Any, *, pull: bool) -> Path | None:
         if not cached.is_file() and pull:
             _check_remote(Path.cwd())
             repo.cloud.pull([HashInfo("md5", md5)])
-    except (DvcException, OSError):  # no remote, or a folder that is not there
+    except (DvcException, *remotes.READ_ERRORS):  # no remote, or it fails
         return None
     return cached if cached.is_file() else None
 

@@ -100,18 +100,24 @@ def _objects(repo: Repo, cache: HashFileDB, remote: str | None) -> Iterator[str]
     """What the cache, and the remote, lack of what dvc.lock and .dvc files name."""
     default = repo.config["core"].get("remote")
     there = _open(repo, remote or default) if remote is not None else None
-    found = objects.stored(repo, *filter(None, (cache, there)))
+    try:
+        found = objects.stored(repo, *filter(None, (cache, there)))
+        outs = objects.pushed(repo, remote or default)
+        uploaded = [one for one in found if one.out in outs]
+        not_there = objects.faults(there, uploaded) if there else {}
+    except remotes.READ_ERRORS as error:
+        if there is None:
+            raise
+        raise remotes.no_answer(remote or default, str(error)) from None
     everything = {one.md5 for one in found}
     not_here = objects.faults(cache, found)
-    outs = objects.pushed(repo, remote or default)
-    uploaded = [one for one in found if one.out in outs]
-    not_there = objects.faults(there, uploaded) if there else {}
     in_remote = {one.md5 for one in uploaded} - set(not_there) if there or default else set()
     if set(not_here.values()) == {objects.MISSING} and set(not_here) == everything:
         mend = "dvc pull" if in_remote else "dvc repro"
         print(f"note: DVC's cache has no out of the last run, as in a new clone; run `{mend}`")
     else:
-        yield from objects.check_cache(cache, found, not_here, in_remote)
+        ignore = repo.dvcignore
+        yield from objects.check_cache(cache, found, not_here, in_remote, there is not None, ignore)
     if set(not_there.values()) == {objects.MISSING} and len(not_there) == len(uploaded):
         yield (
             f"the remote {quoted(remote or default)} has no out of the last run, or does not "

@@ -18,7 +18,8 @@ def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
     for name, stage in stages.items():
         script = root / "stages" / f"{name}.py"
         if script.is_file():
-            listed_deps = stage.get("deps") if isinstance(stage, dict) else None
+            one = stage.get("do", stage) if isinstance(stage, dict) else None  # of a foreach
+            listed_deps = one.get("deps") if isinstance(one, dict) else None
             deps = [dep for dep in listed_deps or [] if isinstance(dep, str)]
             declared = set().union(*(modules(root, dep) for dep in deps if is_code(dep)))
             missing = sorted(({script} | own_imports(root, script)) - declared)
@@ -73,7 +74,7 @@ def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
 
 
 def is_code(dep: str) -> bool:
-    return Path(dep).parts[0] in ("stages", "yelp_stars")
+    return Path(dep).parts[:1] in (("stages",), ("yelp_stars",))
 
 
 def modules(root: Path, dep: str) -> set[Path]:

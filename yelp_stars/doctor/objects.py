@@ -1,5 +1,6 @@
 """What dvc.lock and .dvc files name, in DVC's cache and in a remote: every object, by its hash."""
 
+import filecmp
 import shlex
 from collections.abc import Container, Iterator, Mapping
 from pathlib import Path
@@ -7,12 +8,14 @@ from typing import Any, NamedTuple
 
 from dvc.fs import localfs
 from dvc.repo import Repo
+from dvc_data.hashfile.build import build
 from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash import hash_file
 from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
 MISSING, DAMAGED = "missing", "damaged"
+_HERE, _THERE, _PERHAPS_THERE = "workspace", "remote", "remote that has not been read"
 
 
 class Stored(NamedTuple):
@@ -79,30 +82,54 @@ def faults(odb: HashFileDB, objects: list[Stored]) -> dict[str, str]:
 
 
 def check_cache(
-    odb: HashFileDB, objects: list[Stored], found: Mapping[str, str], in_remote: Container[str]
+    odb: HashFileDB,
+    objects: list[Stored],
+    found: Mapping[str, str],
+    in_remote: Container[str],
+    certain: bool,
+    ignore: Any,
 ) -> Iterator[str]:
-    """What DVC's cache lacks, and what mends it."""
+    """What DVC's cache lacks, and what mends it without a loss of edits in the workspace.
+
+    `certain` says whether `in_remote` has been read from the remote, and not only pushed to it.
+    """
+    complete: dict[str, bool] = {}
     for one in objects:
-        if one.md5 not in found:
-            continue
-        steps = []
-        if found[one.md5] == DAMAGED:
-            path = Path(odb.oid_to_path(one.md5))
-            path = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-            steps.append(f"rm -f {shlex.quote(str(path))}")
-        if one.md5 in in_remote:
-            steps.append(f"dvc pull --force {shlex.quote(one.out)}")
-        elif found[one.md5] == MISSING and _in_workspace(one):
-            steps.append(f"dvc commit {shlex.quote(one.out)}")
-        elif one.made:
-            steps.append("dvc repro")
-        else:
-            steps.append(f"dvc add {shlex.quote(one.out)}")
-        what = f"{_named(one)} is {found[one.md5]} in DVC's cache"
-        if steps[-1].startswith("dvc add"):
-            yield f"{what}, and here nothing else has it; bring it, then {_then(steps)}"
-        else:
-            yield f"{what}; {_then(steps)}"
+        if one.md5 in found:
+            if one.out not in complete:
+                complete[one.out] = _is_in_workspace(one, odb, ignore)
+            where = _HERE if complete[one.out] else None
+            if where is None and one.md5 in in_remote:
+                where = _THERE if certain else _PERHAPS_THERE
+            damaged = Path(odb.oid_to_path(one.md5)) if found[one.md5] == DAMAGED else None
+            yield f"{_named(one)} is {found[one.md5]} in DVC's cache{_mend(one, damaged, where)}"
+
+
+def _mend(one: Stored, damaged: Path | None, where: str | None) -> str:
+    """The end of a line: the commands that bring an object into the cache again."""
+    out, here, more = shlex.quote(one.out), Path(one.path), ""
+    again = "dvc repro" if one.made else f"dvc add {out}"
+    steps = []
+    if damaged is not None:
+        root = Path.cwd()
+        shown = damaged.relative_to(root) if damaged.is_relative_to(root) else damaged
+        steps.append(f"rm -f {shlex.quote(str(shown))}")
+    if where is None:
+        bring = "" if one.made else ", and here nothing else has it; bring it"
+        return f"{bring}{', then' if bring else ';'} {_then([*steps, again])}"
+    if where == _HERE:
+        return f"; {_then([*steps, f'dvc commit {out}'])}"
+    steps.append(f"dvc fetch {out}")
+    if not here.exists():
+        steps.append(f"dvc checkout {out}")
+    elif damaged is not None and here.is_file() and filecmp.cmp(damaged, here, shallow=False):
+        if one.made:
+            steps.append(f"dvc checkout --force {out}")
+        else:  # an edit of the user's looks the same, where the file is a link into the cache
+            more = f", and, unless you have edited it, `dvc checkout --force {out}`"
+    if where == _PERHAPS_THERE:
+        more += f", or, if the remote lacks it, {'' if one.made else 'bring it and run '}`{again}`"
+    return f"; {_then(steps)}{more}"
 
 
 def check_remote(
@@ -137,12 +164,14 @@ def check_remote(
             yield f"{what}; delete {urls}, then run `dvc push`"
 
 
-def _in_workspace(one: Stored) -> bool:
-    """Whether the workspace has the file, or a folder that can be listed again."""
-    path = Path(one.path)
-    if path.is_dir():
-        return one.folder is None
-    return path.is_file() and hash_file(str(path), localfs, "md5")[1].value == one.md5
+def _is_in_workspace(one: Stored, odb: HashFileDB, ignore: Any) -> bool:
+    """Whether the workspace has the complete out as it was stored: each file is read."""
+    reading = HashFileDB(odb.fs, odb.path)  # without the hashes that DVC remembers
+    try:
+        _, _, found = build(reading, one.out, localfs, "md5", ignore=ignore, dry_run=True)
+    except FileNotFoundError:
+        return False
+    return bool(found.hash_info.value == (one.folder or one.md5))
 
 
 def _named(one: Stored) -> str:

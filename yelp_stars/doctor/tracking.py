@@ -19,9 +19,11 @@ def check_git() -> Iterator[str]:
     done = _run_git("rev-parse", "--git-dir")
     reason = one_line(done.stderr.decode("utf-8", "replace").strip())
     if reason.startswith("fatal: not a git repository: "):
+        folder = Path.cwd()
+        root = next(path for path in (folder, *folder.parents) if (path / ".git").exists())
         yield (
             f"git cannot read this project: {reason}; if it is a worktree of a repository that was "
-            f"moved, run `git worktree repair {shlex.quote(str(Path.cwd()))}` in that repository"
+            f"moved, run `git worktree repair {shlex.quote(str(root))}` in that repository"
         )
     elif done.returncode and "not a git repository (or any" not in reason:
         yield f"git cannot read this project: {reason}"
