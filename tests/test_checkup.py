@@ -245,7 +245,7 @@ def test_what_the_workspace_has_is_stored_again_whatever_the_remote_has(
     cached = objects(small_repo / ".dvc" / "cache").values()
     next(path for path in cached if path.read_bytes() == content).unlink()
     (line,) = mended(capsys)
-    assert re.search("is missing in DVC's cache; run `dvc commit [^`]+`$", line)
+    assert re.search("is missing in .*; run `dvc fetch [^`]+`, or, .*, `dvc commit [^`]+`$", line)
     assert Path(name).read_bytes() == content
 
 

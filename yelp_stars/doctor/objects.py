@@ -15,7 +15,6 @@ from dvc_data.hashfile.tree import Tree
 from dvc_objects.errors import ObjectFormatError
 
 MISSING, DAMAGED = "missing", "damaged"
-_HERE, _THERE, _PERHAPS_THERE = "workspace", "remote", "remote that has not been read"
 
 
 class Stored(NamedTuple):
@@ -98,27 +97,24 @@ def check_cache(
         if one.md5 in found:
             if one.out not in complete:
                 complete[one.out] = _is_in_workspace(one, odb, ignore)
-            where = _HERE if complete[one.out] else None
-            if where is None and one.md5 in in_remote:
-                where = _THERE if certain else _PERHAPS_THERE
             damaged = Path(odb.oid_to_path(one.md5)) if found[one.md5] == DAMAGED else None
-            yield f"{_named(one)} is {found[one.md5]} in DVC's cache{_mend(one, damaged, where)}"
+            commands = _mend(one, damaged, complete[one.out], one.md5 in in_remote, certain)
+            yield f"{_named(one)} is {found[one.md5]} in DVC's cache{commands}"
 
 
-def _mend(one: Stored, damaged: Path | None, where: str | None) -> str:
+def _mend(one: Stored, damaged: Path | None, complete: bool, in_remote: bool, certain: bool) -> str:
     """The end of a line: the commands that bring an object into the cache again."""
     out, here, more = shlex.quote(one.out), Path(one.path), ""
-    again = "dvc repro" if one.made else f"dvc add {out}"
     steps = []
     if damaged is not None:
         root = Path.cwd()
         shown = damaged.relative_to(root) if damaged.is_relative_to(root) else damaged
         steps.append(f"rm -f {shlex.quote(str(shown))}")
-    if where is None:
-        bring = "" if one.made else ", and here nothing else has it; bring it"
-        return f"{bring}{', then' if bring else ';'} {_then([*steps, again])}"
-    if where == _HERE:
-        return f"; {_then([*steps, f'dvc commit {out}'])}"
+    lost = not complete and not one.made
+    again = f"dvc add {out}" if lost else f"dvc commit {out}" if complete else "dvc repro"
+    if not in_remote:
+        bring = ", and here nothing else has it; bring it, then" if lost else ";"
+        return f"{bring} {_then([*steps, again])}"
     steps.append(f"dvc fetch {out}")
     if not here.exists():
         steps.append(f"dvc checkout {out}")
@@ -127,8 +123,8 @@ def _mend(one: Stored, damaged: Path | None, where: str | None) -> str:
             steps.append(f"dvc checkout --force {out}")
         else:  # an edit of the user's looks the same, where the file is a link into the cache
             more = f", and, unless you have edited it, `dvc checkout --force {out}`"
-    if where == _PERHAPS_THERE:
-        more += f", or, if the remote lacks it, {'' if one.made else 'bring it and run '}`{again}`"
+    if not certain:
+        more += f", or, if the remote lacks it, {'bring it and run ' if lost else ''}`{again}`"
     return f"; {_then(steps)}{more}"
 
 
