@@ -29,7 +29,7 @@ class Params(StageParams):
     """Parts of the training rows; each is predicted by a model fitted on the others."""
     suspects: NonNegativeInt
     """Training rows to list whose label those models doubt; 0 skips them."""
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the parts."""
 
 

@@ -111,6 +111,17 @@ def test_a_folder_without_a_model_or_with_a_damaged_one_is_one_line(folder, tmp_
     assert "tokenizer.json" in result_or_line(lambda: load_classifier(copy))
 
 
+def test_the_fingerprint_is_of_every_shard_of_the_weights(tmp_path):
+    found = set()
+    for name in ("", *(f"model-0000{number}-of-00002.safetensors" for number in (1, 2))):
+        for content in (b"one", b"two"):
+            folder = tmp_path / f"{name}-{content}"
+            folder.mkdir()
+            (folder / (name or "model.safetensors.index.json")).write_bytes(content)
+            found.add(fingerprint(folder))
+    assert len(found) == 6
+
+
 def test_the_fingerprint_is_of_what_decides_a_prediction(folder, tmp_path):
     copy = shutil.copytree(folder, tmp_path / "ft")
     before = fingerprint(folder)

@@ -51,7 +51,8 @@ def test_too_few_sizes_are_one_line(toy_project, arguments):
 
 @pytest.mark.slow
 def test_all_rows_are_not_a_number(toy_project):
-    message = "error: sample.train_size is 'all'; set a number: -S sample.train_size=10000"
+    message = "error: sample.train_size is 'all'; set a number, at most the training "
+    message += "rows that the validation sample leaves, such as -S sample.train_size=10000"
     assert stars("curve", "-S", "sample.train_size=all") == message
 
 

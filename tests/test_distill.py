@@ -85,6 +85,18 @@ def test_serve_takes_it(distilled):
         server.wait()
 
 
+def test_nothing_but_a_student_is_replaced(distilled, tmp_path, monkeypatch):
+    monkeypatch.chdir(distilled[0])
+    content = Path("models/finetuned/model.safetensors").read_bytes()
+    for output in ("models", "models/finetuned"):
+        message = str(stars("distill", "-o", output, "--force"))
+        assert message.startswith(f"error: {output!r} holds '")
+        assert message.endswith("which no student has; choose another -o")
+    assert "'params.yaml' is a file" in str(stars("distill", "-o", "params.yaml", "--force"))
+    assert "is not the name of a folder" in str(stars("distill", "-o", ".", "--force"))
+    assert Path("models/finetuned/model.safetensors").read_bytes() == content
+
+
 def test_an_existing_student_is_kept_unless_it_is_forced(distilled, monkeypatch):
     folder, _ = distilled
     monkeypatch.chdir(folder)
@@ -136,7 +148,7 @@ def test_the_commands_of_the_guide_run_and_dvc_add_versions_it(distilled, tmp_pa
 def test_missing_data_or_files_are_one_line(finished_repo, tmp_path, monkeypatch):
     folder = shutil.copytree(finished_repo, tmp_path / "project", symlinks=True)
     monkeypatch.chdir(folder)
-    missing = "no file 'nothing.csv'; choose another --unlabelled"
+    missing = "no file 'nothing.csv'; '.' holds 'data', "
     assert missing in stars("distill", "--unlabelled", "nothing.csv")
     shutil.rmtree("data/sample")
     assert "no file 'data/sample/train.arrow'; run `dvc repro`" in stars("distill")

@@ -41,7 +41,9 @@ def test_all_files_of_the_named_checkpoint_are_hashed(tmp_path):
     assert hash_checkpoint(tmp_path, {"source": "package"}) == {}
 
 
-@pytest.mark.parametrize("inside", [".", ".dvc/tmp/exps/standalone/tmpx1", ".dvc/tmp/exps/tmp2"])
+@pytest.mark.parametrize(
+    "inside", [".", ".dvc/tmp/exps/standalone/tmpx1", ".dvc/tmp/exps/tmp2", ".dvc/tmp/yelp-stars"]
+)
 def test_a_missing_file_in_a_copy_of_the_project_is_reported_with_dvc_add(
     tmp_path, monkeypatch, inside
 ):

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -51,8 +52,9 @@ def test_lines_of_standard_input_are_texts(monkeypatch):
 def test_an_error_of_standard_input_names_it_and_not_a_temporary_file(monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fine\nbad \xe9t\xe9\n")))
     assert error(lambda: read("-")) == (
-        "stdin line 2 is not UTF-8 (byte 0xe9); it looks like cp1252 (Windows): "
-        "set --encoding to 'cp1252'"
+        "stdin line 2 is not UTF-8 (byte 0xe9); as 'cp1252' (Western Europe) it has 'été': "
+        "set --encoding to 'cp1252' if that is right, else to 'cp1250' (Central Europe), 'cp1254' "
+        "(Turkish) or 'cp1251' (Cyrillic)"
     )
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
     assert error(lambda: read("-")).startswith("stdin is empty")
@@ -84,6 +86,9 @@ def test_columns_survive_in_their_order_whatever_the_format(tmp_path):
         ([1, None], pa.int64()),
         ([1, 2.5], pa.float64()),
         ([2**70, 1], pa.string()),
+        ([2**53 + 1, 1], pa.int64()),
+        ([2**53 + 1, 1.5], pa.string()),
+        ([2**53, 1.5], pa.float64()),
         ([True, 1], pa.string()),
         (["a", 1], pa.string()),
         ([{"a": 1}], pa.string()),
@@ -179,6 +184,12 @@ def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypa
     assert (
         error(lambda: read("a.csv", "text")) == "'a.csv' is a file: give it alone, or texts alone"
     )
+
+
+def test_a_folder_is_no_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("reviews").mkdir()
+    assert error(lambda: read("reviews")) == "'reviews' is a folder; name a file in it"
 
 
 def test_labels_are_known_by_name_by_the_number_in_it_or_as_given():

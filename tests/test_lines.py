@@ -90,8 +90,29 @@ def test_windows_text_is_recognized_and_the_advice_reads_it(text):
     message = error(content)
     line = 1 + [line.isascii() for line in text.splitlines()].index(False)
     assert message.startswith(f"a.csv line {line} is not UTF-8 (byte 0x")
-    assert message.endswith("it looks like cp1252 (Windows): set download.encoding to 'cp1252'")
+    assert "set download.encoding to 'cp1252' if that is right, else to 'cp1250' (Cen" in message
     assert "".join(read(content, "cp1252")) == text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text", "shown"),
+    [
+        ("cp1252", "1,on a adoré le café\n", "adoré le café"),
+        ("cp1250", "1,obsługa była świetna\n", "obs³uga by³a œwietna"),
+        ("cp1254", "1,şef harika\n", "þef harika"),
+    ],
+)
+def test_the_advice_shows_the_letters_and_names_an_encoding_that_reads_them(encoding, text, shown):
+    message = error(text.encode(encoding))
+    assert f"as 'cp1252' (Western Europe) it has '{shown}" in message
+    assert f"'{encoding}'" in message
+    assert read(text.encode(encoding), encoding) == [text]
+
+
+@pytest.mark.parametrize("written", ["utf-8-sig", "utf-16", "utf-32"])
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "shift_jis", "utf-16"])
+def test_a_byte_order_mark_counts_more_than_the_encoding(written, encoding):
+    assert read("label,text\n1,café\n".encode(written), encoding) == ["label,text\n", "1,café\n"]
 
 
 @pytest.mark.parametrize("encoding", ["gb18030", "cp1251", "shift_jis", "euc_kr", "big5", "koi8-r"])

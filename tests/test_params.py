@@ -61,6 +61,7 @@ def tree():
         ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
         ("train", "learning_rate", float("nan"), "is nan: "),
         ("train", "seed", 2**32, "is 4294967296: "),
+        ("baseline", "seed", 2**32, "is 4294967296: "),
         ("train", "precision", "fp8", "is 'fp8': should be 'auto', 'fp32'"),
         ("train", "launcher", "python; rm -r x", "is 'python; rm -r x': "),
         ("train", "launcher", "torchrun $(reboot)", "is 'torchrun $(reboot)': "),

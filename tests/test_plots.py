@@ -16,6 +16,28 @@ def test_a_confusion_matrix_has_the_same_bytes_and_escapes_names(tmp_path):
     assert "<dc:date>" not in text
 
 
+@pytest.mark.filterwarnings("error")
+def test_names_in_letters_that_the_font_lacks_stay_text(tmp_path):
+    plots.draw_confusion_matrix(np.eye(2, dtype=int), ["好评", "差评"], "title", tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text("utf-8")
+    assert ">好评</text>" in text
+    plots.draw_confusion_matrix(np.eye(2, dtype=int), ["gut", "süß"], "title", tmp_path / "b.svg")
+    assert "<text" not in (tmp_path / "b.svg").read_text("utf-8")
+
+
+def test_a_picture_of_many_classes_is_not_larger_and_has_no_numbers(tmp_path):
+    for classes in (30, 31, 400):
+        names = [f"n{number}" for number in range(classes)]
+        counts = np.eye(classes, dtype=int)
+        plots.draw_confusion_matrix(counts, names, "title", tmp_path / f"{classes}.svg")
+    sizes = [(tmp_path / f"{classes}.svg").stat().st_size for classes in (30, 31, 400)]
+    assert sizes[1] < sizes[0] / 3
+    assert sizes[2] < sizes[0]
+    shown = [f"<!-- n{number} -->" for number in range(400)]
+    text = (tmp_path / "400.svg").read_text("utf-8")
+    assert [name in text for name in shown] == [number % 14 == 0 for number in range(400)]
+
+
 def test_training_curves_have_the_same_bytes_and_no_date(tmp_path):
     curves = {
         "train/loss": [(2, 1.5), (4, 1.2)],

@@ -9,6 +9,7 @@ import runs
 
 from yelp_stars import ranking
 from yelp_stars.analysis import compare, intervals
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.revisions import Lock, Revision
 
 PARAMS = {"train.learning_rate": 1e-4, "train.seed": 1, "sample.train_seed": 2, "train.epochs": 3}
@@ -84,6 +85,16 @@ def test_runs_that_differ_in_seeds_are_one_group():
     assert second["accuracy"] == pytest.approx(np.mean(accuracies))
     assert second["standard_deviation"] == pytest.approx(np.std(accuracies, ddof=1))
     assert found["params"] == {"train.epochs": [9, 3]}  # not the seeds
+
+
+def test_one_run_in_two_commits_is_no_second_run():
+    runs = [revision("a", 1.0, 0), revision("b", 2.0, 1), revision("again", 1.0, 0)]
+    with pytest.raises(UserError) as caught:
+        ranking.rank(runs)
+    assert str(caught.value) == "'a' and 'again' are the same run; name one of them"
+    other_seed = revision("again", 1.0, 0, train__seed=7)  # it may predict the same
+    (group,) = ranking.rank([*runs[:2], other_seed])["ranking"]
+    assert group["runs"] == ["a", "b", "again"]
 
 
 def test_runs_of_one_group_say_what_chance_does():

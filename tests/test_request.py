@@ -47,6 +47,10 @@ def source(tmp_path, monkeypatch):
         (request("folder.csv"), "'folder.csv' is a folder; name a file in it"),
         (request("b.xlsx"), "-o 'b.xlsx' must end in .jsonl, .csv, .parquet"),
         (request("old.csv"), "'old.csv' exists; choose another -o, or add --force"),
+        (
+            request("b.csv", "old.csv"),
+            "'old.csv' exists; choose another --skip-bad, or add --force",
+        ),
     ],
 )
 def test_what_would_be_overwritten_is_one_line(source, made, message):
@@ -55,9 +59,23 @@ def test_what_would_be_overwritten_is_one_line(source, made, message):
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("made", [request("b.csv", "a.tgz", force=True), request(None, "a.tgz")])
+def test_the_archive_that_is_read_is_not_written(source, made):
+    Path("a.tgz").touch()
+    source = Input("a.tgz/b.csv", [], Path("a.tgz", "b.csv"), Layout("text", None), False)
+    with pytest.raises(UserError, match=r"'a.tgz/b.csv' is the input; choose another"):
+        check_paths(made, source)
+
+
+def test_an_interrupted_command_may_write_its_errors_again(source):
+    Path("b.csv.part").mkdir()
+    check_paths(request("b.csv", "old.csv"), source)
+
+
 def test_new_files_may_be_written_and_old_ones_on_request(source):
     check_paths(request("new/b.csv", "bad.txt"), source)
     check_paths(request("old.csv", force=True), source)
+    check_paths(request(None, "old.csv", force=True), source)
     check_paths(request(None), source)
 
 

@@ -87,6 +87,16 @@ def test_any_name_that_git_has_for_a_commit_is_a_revision(here, name):
     assert revisions.read_revision(name).commit == revisions.read_revision("better").commit
 
 
+def test_a_folder_of_the_project_is_not_the_project(here, monkeypatch):
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert error("HEAD") == "no dvc.yaml in this folder; run the command in the project's folder"
+
+
+def test_a_model_and_a_revision_are_two_models(here):
+    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/student") == 2
+
+
 def test_a_project_in_a_folder_of_a_repository_is_read(made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path / "mono" / "project", ignore=shutil.ignore_patterns(".git"))
     (tmp_path / "mono" / "project" / ".gitignore").unlink()

@@ -226,6 +226,7 @@ def test_a_taken_port_is_one_line(port, folder):
 
 def test_a_folder_without_a_model_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    assert stars("serve", "--host", "") == 2
     message = stars("serve")
     assert message.startswith("error: 'models/finetuned' has no 'tokenizer.json'; run `dvc repro`")
 

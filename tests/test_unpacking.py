@@ -110,6 +110,29 @@ def test_a_missing_file_is_reported_with_what_is_there(tmp_path):
     assert error(tmp_path / "none" / "b.csv").endswith("none' holds nothing")
 
 
+def test_the_complete_name_of_a_member_counts_more_than_an_ending(tmp_path):
+    files = {"backup/data/train.csv": b"old", "data/train.csv": b"new", "./c.csv": b"c"}
+    archive = put(tmp_path / "a.tgz", pack(files))
+    assert read(archive / "data" / "train.csv") == b"new"
+    assert read(archive / "backup" / "data" / "train.csv") == b"old"
+    assert read(archive / "c.csv") == b"c"
+    assert error(archive / "train.csv") == (
+        f"2 files in {str(archive)!r} end in 'train.csv': 'backup/data/train.csv', "
+        f"'data/train.csv'; give the complete name of one"
+    )
+
+
+def test_of_two_members_with_one_name_the_last_counts_as_for_tar(tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for content in (b"old", b"new"):
+            member = tarfile.TarInfo("data/train.csv")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    archive = put(tmp_path / "a.tgz", packed.getvalue())
+    assert read(archive / "train.csv") == b"new"
+
+
 def test_a_zip_archive_is_reported_as_one(tmp_path):
     put(tmp_path / "a.zip", b"PK")
     assert error(tmp_path / "a.zip" / "b.csv").endswith(

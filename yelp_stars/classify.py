@@ -31,6 +31,7 @@ FILES = (
     TRUNCATION,
     VOCABULARY,
 )
+SHARDS = (".safetensors", ".index.json", ".bin")  # of a large model
 
 
 @dataclass(frozen=True)
@@ -173,7 +174,8 @@ def is_student(folder: Path) -> bool:
 def fingerprint(folder: Path) -> str:
     """A hash of what decides the predictions of a model: weights, tokenizer, calibration."""
     found = hashlib.sha256()
-    for name in FILES:
+    shards = {path.name for end in SHARDS for path in folder.glob(f"*{end}")}
+    for name in [*FILES, *sorted(shards - set(FILES))]:
         path = folder / name
         found.update(f"{name} {sha256_of(path) if path.is_file() else '-'}\n".encode())
     return found.hexdigest()

@@ -164,6 +164,8 @@ def serve(
       stars serve
       stars serve --model DIR --port 8080
     """  # noqa: D301
+    if not host:  # the system would take it for all addresses of this machine
+        raise typer.BadParameter("is empty: give an address, such as 127.0.0.1", param_hint="host")
     try:
         from yelp_stars import serve as serving
     except ImportError:

@@ -17,7 +17,8 @@ from yelp_stars.analysis.predictions import read_texts
 from yelp_stars.classify import Classifier
 from yelp_stars.data import arrow
 from yelp_stars.data.layout import Layout
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.data.unpacking import on_disk
+from yelp_stars.pipeline.errors import UserError, listed, quoted
 from yelp_stars.pipeline.files import replacing, write_json
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.predicting import inputs
@@ -45,6 +46,7 @@ def run(
     Raises:
         UserError: if the model, the data, or a file cannot be read.
     """
+    check_target(target)
     more = read_unlabelled(unlabelled, text_column)
     origin = validation_origin()
     train, validation = read_split("train", "train"), read_split("validation", origin)
@@ -90,6 +92,23 @@ def run(
     )
 
 
+def check_target(target: Path) -> None:
+    """Check that nothing but a student, which may be damaged, will be replaced.
+
+    Raises:
+        UserError: if there is anything else.
+    """
+    if not target.name:
+        raise UserError(f"-o {quoted(str(target))} is not the name of a folder; choose another -o")
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{quoted(str(target))} is a file; choose another -o")
+    others = sorted({path.name for path in target.glob("*")} - student.FILES)
+    if others:
+        raise UserError(
+            f"{quoted(str(target))} holds {listed(others)}, which no student has; choose another -o"
+        )
+
+
 def read_unlabelled(paths: Iterable[Path], text_column: str) -> list[str]:
     """The texts of files, without their labels.
 
@@ -99,8 +118,7 @@ def read_unlabelled(paths: Iterable[Path], text_column: str) -> list[str]:
     layout = Layout(column_of(text_column), None)
     texts: list[str] = []
     for path in paths:
-        if not path.is_file():
-            raise UserError(f"no file {quoted(str(path))}; choose another --unlabelled")
+        on_disk(path)
         with inputs.open_input([str(path)], layout, False) as source:
             for row in tqdm(source.rows(None), path.name, unit=" rows", delay=1):
                 texts.append(row.text)

@@ -14,8 +14,8 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pretrained import find_folder
 
-# Where `dvc exp run` copies what git and DVC track, for --temp and --queue.
-COPIES = (".dvc", "tmp", "exps")
+# Where `dvc exp run` copies what git and DVC track, for --temp and --queue, and `stars seeds`.
+COPIES = ((".dvc", "tmp", "exps"), (".dvc", "tmp", "yelp-stars"))
 
 
 def hash_data(folder: Path, download: Mapping[str, Any]) -> dict[str, str]:
@@ -53,7 +53,7 @@ def advice_in_a_copy(path: Path) -> Iterator[None]:
         yield
     except UserError as error:
         parts = Path.cwd().parts
-        if not any(parts[start : start + 3] == COPIES for start in range(len(parts))):
+        if not any(parts[start : start + 3] in COPIES for start in range(len(parts))):
             raise
         raise UserError(
             f"{error} in this copy of the project, which has only what git or DVC track; "

@@ -9,6 +9,7 @@ import numpy as np
 
 from yelp_stars.analysis import compare, intervals, seeds
 from yelp_stars.pairing import changed_code, changed_params, match
+from yelp_stars.pipeline.errors import UserError, quoted
 from yelp_stars.revisions import Revision
 
 SEED = re.compile(r"(.*[._])?seed")
@@ -48,14 +49,29 @@ def group(runs: list[Revision]) -> list[Group]:
     ]
 
 
+def _are_same(one: Revision, other: Revision) -> bool:
+    """Two commits have one run; two runs may predict the same, with other seeds."""
+    suffixes = {revision.name.partition(":")[2] for revision in (one, other)}
+    return (
+        len(suffixes) == 1
+        and (one.lock.params, one.lock.code) == (other.lock.params, other.lock.code)
+        and np.array_equal(one.predictions.logits, other.predictions.logits)
+    )
+
+
 def rank(runs: list[Revision]) -> dict[str, Any]:
     """Rank three or more runs by accuracy, as `--json` prints it; runs that differ in seeds as one.
 
     Each is compared with the best; the p-values are adjusted for the number of all pairs.
 
     Raises:
-        UserError: if they are not predictions of the same rows.
+        UserError: if they are not predictions of the same rows, or one is there twice.
     """
+    for run, other in itertools.combinations(runs, 2):
+        if _are_same(run, other):
+            raise UserError(
+                f"{quoted(run.name)} and {quoted(other.name)} are the same run; name one of them"
+            )
     groups = sorted(group(runs), key=lambda one: -float(one.right.mean()))
     pairs = list(itertools.combinations(range(len(groups)), 2))
     gaps = [_gap(groups[one].right, groups[two].right) for one, two in pairs]

@@ -217,6 +217,8 @@ def _lock_here() -> Lock:
 @functools.cache  # a run and its baseline have the same one
 def _lock_at(commit: str, name: str) -> Lock:
     content = _git("show", f"{commit}:./dvc.lock")
+    if content is None and not Path("dvc.yaml").is_file():
+        raise UserError("no dvc.yaml in this folder; run the command in the project's folder")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "dvc.lock")
         path.write_text(content or "", encoding="utf-8")

@@ -21,11 +21,12 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from yelp_stars.analysis import baseline
+from yelp_stars.analysis import baseline, calibration
 from yelp_stars.classify import CONFIG, STUDENT, VOCABULARY
 from yelp_stars.pipeline.errors import UserError, quoted
 
 WEIGHTS = "model.safetensors"
+FILES = {CONFIG, WEIGHTS, VOCABULARY, calibration.FILE}  # of its folder
 MOST_BYTES = 200_000_000  # of a file; 50,000 words need 2 MB
 MOST_LABELS = 10_000
 TEXTS_AT_A_TIME = 1000

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from yelp_stars.data.layout import Layout, skip_or_raise
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import UserError, quoted
 
 CHUNK = 2**16
 
@@ -33,7 +33,9 @@ SAME = {
 }
 
 KEPT = re.compile("[\udc80-\udcff]")  # Python's sign of a byte that could not be decoded
-BYTE_ORDER_MARKS = (  # UTF-32's little-endian mark begins with UTF-16's
+BYTE_ORDER_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    # UTF-32's little-endian mark begins with UTF-16's.
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
@@ -74,9 +76,9 @@ def read_lines(
         UserError: for a line that is longer, or not in `encoding`.
     """
     start = stream.peek(4)[:4]
-    if encoding == "utf-8":
-        marks = [name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)]
-        encoding = marks[0] if marks else encoding
+    # Whatever `encoding` is: of two files, only one may be in it.
+    marks = [name for mark, name in BYTE_ORDER_MARKS if start.startswith(mark)]
+    encoding = marks[0] if marks else encoding
     if encoding != "utf-8":
         stream = io.BufferedReader(_AsUtf8(stream, path, encoding), 2**20)
     beyond_ascii = False
@@ -135,8 +137,20 @@ def advice(line: bytes) -> str:
     except UnicodeDecodeError:
         runs = []
     if runs and sum(length <= 2 for length in runs) > len(runs) / 2:
-        return "it looks like cp1252 (Windows): set download.encoding to 'cp1252'"
+        # Those of Eastern Europe and Turkey are the same bytes, for other letters.
+        return (
+            f"as 'cp1252' (Western Europe) it has {quoted(_some_letters(line))}: set "
+            f"download.encoding to 'cp1252' if that is right, else to 'cp1250' (Central Europe), "
+            f"'cp1254' (Turkish) or 'cp1251' (Cyrillic)"
+        )
     return "set download.encoding to the file's encoding, such as 'gb18030', 'shift_jis', 'cp1251'"
+
+
+def _some_letters(line: bytes) -> str:
+    """The first word, and what follows, of a line that has a letter beyond ASCII."""
+    first = next(place for place, byte in enumerate(line) if byte > 127)
+    begin = max(line.rfind(separator, 0, first) for separator in b' ,;\t"') + 1
+    return line[max(begin, first - 20) : first + 20].decode("cp1252").strip()
 
 
 class _AsUtf8(io.RawIOBase):

@@ -7,10 +7,11 @@ import contextlib
 import functools
 import gzip
 import io
+import itertools
 import tarfile
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from yelp_stars.pipeline.errors import UserError, listed, quoted
@@ -21,6 +22,7 @@ LARGEST_RATIO = 100
 ALWAYS_ALLOWED = 16_000_000  # bytes that any file may unpack to
 LARGEST_READ = 16_000_000  # tarfile reads a header at once, whatever size it declares
 BUFFER = 2**20
+MOST_FOUND = 1000  # files of one name in different folders
 
 DAMAGED = (EOFError, OSError, zlib.error, tarfile.TarError)
 # What tarfile raises for headers that make no sense.
@@ -124,26 +126,56 @@ class _Gzip(gzip.GzipFile):
 
 
 def _member(packed: _Gzip, archive: Path, wanted: Path) -> Any:
-    """The file of a tar archive whose name ends in `wanted`; Yelp's has its files in a folder."""
-    names = []
+    """The file of a tar archive that `wanted` names, or whose name ends in it.
+
+    Yelp's archive has its files in a folder.
+
+    Raises:
+        UserError: if there is none, if several names end in it, or if it is not a plain file.
+    """
+    found: dict[str, int] = {}  # by the complete name, the last of its members, as tar extracts it
+    plain, names = True, []
     try:
-        tar = tarfile.open(fileobj=packed, mode="r:")  # noqa: SIM115  # owns nothing to close
-        for member in tar:
-            if f"/{member.name}".endswith(f"/{wanted}"):
-                if not member.isreg() or member.issparse():
-                    raise UserError(
-                        f"{quoted(str(wanted))} in {quoted(str(archive), 160)} is not a plain "
-                        f"file but a folder, a link, or sparse; pack the file itself"
-                    )
-                return tar.extractfile(member)
+        for number, member in enumerate(_members(packed)):
+            name = PurePosixPath(member.name).as_posix()  # without a leading ./
+            if f"/{name}".endswith(f"/{wanted}") and len(found) < MOST_FOUND:
+                found[name] = number
             names.append(member.name)
             del names[8:]
-            # Millions of tiny members would fill the memory.
-            tar.members = []  # type: ignore[attr-defined]
+        if len(found) > 1 and str(wanted) not in found:
+            raise UserError(
+                f"{len(found)} files in {quoted(str(archive), 160)} end in {quoted(str(wanted))}: "
+                f"{listed(list(found))}; give the complete name of one"
+            )
+        if found:
+            chosen = found.get(str(wanted), next(iter(found.values())))
+            packed.seek(0)
+            tar, member = next(itertools.islice(_opened(packed), chosen, None))
+            plain = member.isreg() and not member.issparse()
+            if plain:
+                return tar.extractfile(member)
     except BAD_HEADER as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise tarfile.ReadError from None
+    if not plain:
+        raise UserError(
+            f"{quoted(str(wanted))} in {quoted(str(archive), 160)} is not a plain file but a "
+            f"folder, a link, or sparse; pack the file itself"
+        )
     raise UserError(
         f"no file {quoted(str(wanted), 160)} in {quoted(str(archive), 160)}: it has {listed(names)}"
     )
+
+
+def _members(packed: _Gzip) -> Iterator[tarfile.TarInfo]:
+    return (member for _, member in _opened(packed))
+
+
+def _opened(packed: _Gzip) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Each member of a tar archive, with the archive that can extract it."""
+    tar = tarfile.open(fileobj=packed, mode="r:")  # noqa: SIM115  # owns nothing to close
+    for member in tar:
+        yield tar, member
+        # Millions of tiny members would fill the memory.
+        tar.members = []  # type: ignore[attr-defined]

@@ -14,7 +14,9 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write .jsonl, .csv or .parquet")
     ] = None,
-    model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
+    model: Annotated[
+        Path | None, typer.Option(help="Folder of the model; models/finetuned by default")
+    ] = None,
     rev: Annotated[
         str | None, typer.Option(help="Take the model of a revision or an experiment")
     ] = None,
@@ -69,6 +71,8 @@ def predict(
     from yelp_stars.predicting import job
     from yelp_stars.predicting.request import Request, column_of
 
+    if model is not None and rev is not None:
+        raise typer.BadParameter("and --model exclude each other", param_hint="--rev")
     try:
         encoding = known_encoding(encoding)
     except ValueError as error:
@@ -92,7 +96,7 @@ def predict(
         Request(
             inputs or [],
             output,
-            model,
+            model or Path("models/finetuned"),
             rev,
             layout,
             label or [],

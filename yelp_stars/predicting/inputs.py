@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 from tqdm import tqdm
@@ -27,7 +27,7 @@ from yelp_stars.pipeline.files import sha256_of
 TEXT = ".txt"
 SUFFIXES = (TEXT, *readers.READERS)
 # Not read, but nobody's review: a file that is missing or must be unpacked.
-OTHER_FILES = (".zip", ".tgz", ".tar", ".gz", ".xlsx", ".xls", ".arrow")
+OTHER_FILES = (".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".xlsx", ".xls", ".arrow")
 STDIN = "-"
 MOST_COLUMNS = 10_000
 Skip = Callable[[UserError], None]
@@ -136,6 +136,8 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
         return
     files = [argument for argument in arguments if is_file(argument)]
     if not files:
+        if len(arguments) == 1 and is_folder(arguments[0]):
+            raise UserError(f"{quoted(arguments[0])} is a folder; name a file in it")
         yield Input("texts", arguments, None, layout, unescape)
     elif len(arguments) > 1:
         raise UserError(f"{quoted(files[0])} is a file: give it alone, or texts alone")
@@ -150,6 +152,12 @@ def is_file(argument: str) -> bool:
         return True
     with contextlib.suppress(OSError):  # a name that is too long
         return Path(argument).is_file()
+    return False
+
+
+def is_folder(argument: str) -> bool:
+    with contextlib.suppress(OSError, ValueError):  # a name that is too long, or has a NUL
+        return Path(argument).is_dir()
     return False
 
 
@@ -171,8 +179,7 @@ def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -
                 found = kinds[name] = set()
                 if len(kinds) > MOST_COLUMNS:
                     raise UserError(f"{row.location} makes more than {MOST_COLUMNS:,} columns")
-            fits = type(value) is not int or -(2**63) <= value < 2**63
-            found.add(type(value) if fits else object)
+            found.add(_kind(value))
     if not rows:
         raise UserError(f"{quoted(source.name)} has no row that can be predicted")
     if source.path is not None and suffix(source.path) == ".parquet":
@@ -180,12 +187,22 @@ def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -
     return Checked(rows, pa.schema([(name, column_type(found)) for name, found in kinds.items()]))
 
 
+class Large(int):
+    """The kind of an integer that a float does not hold exactly."""
+
+
+def _kind(value: Any) -> type:
+    if type(value) is int and abs(value) > 2**53:
+        return Large if -(2**63) <= value < 2**63 else object
+    return type(value)
+
+
 def column_type(kinds: set[type]) -> pa.DataType:
     """The type of a column that has values of these kinds; what is mixed becomes text."""
     kinds = kinds - {type(None)}
     if kinds == {bool}:
         return pa.bool_()
-    if kinds == {int}:
+    if kinds and kinds <= {int, Large}:
         return pa.int64()
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 

@@ -54,7 +54,9 @@ def check_paths(request: Request, source: Input) -> None:
     """
     written = [path for path in (request.output, request.skip_bad) if path is not None]
     resolved = [path.resolve() for path in written]
-    if source.path is not None and source.path.resolve() in resolved:
+    # The file itself, or the archive that it is in.
+    read = [] if source.path is None else [source.path, *source.path.parents]
+    if any(path.resolve() in resolved for path in read if not path.is_dir()):
         raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
     if len(set(resolved)) < len(resolved):
         raise UserError("-o and --skip-bad are one file; choose two")
@@ -64,5 +66,9 @@ def check_paths(request: Request, source: Input) -> None:
     output = request.output
     if output is not None and output.suffix not in FORMATS:
         raise UserError(f"-o {quoted(str(output))} must end in {', '.join(FORMATS)}")
+    resumed = output is not None and output.with_name(f"{output.name}.part").is_dir()
+    errors = request.skip_bad
+    if errors is not None and errors.exists() and not (request.force or resumed):
+        raise UserError(f"{quoted(str(errors))} exists; choose another --skip-bad, or add --force")
     if output is not None and output.exists() and not request.force:
         raise UserError(f"{quoted(str(output))} exists; choose another -o, or add --force")

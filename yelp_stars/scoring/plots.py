@@ -1,12 +1,17 @@
 """Pictures of a run as SVG, the same bytes for the same numbers."""
 
+import math
+import warnings
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.text import Text
 
+MOST_LABELLED = 30  # classes
 Curve = list[tuple[int, float]]  # (step, value)
 
 STYLE: dict[Any, Any] = {
@@ -33,16 +38,20 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
 
 @matplotlib.rc_context(STYLE)
 def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path: Path) -> None:
-    """Draw counts (classes, classes), actual by predicted, shaded by the share of each row."""
-    size = 2.4 + 0.55 * len(names)
+    """Draw counts (classes, classes), actual by predicted, shaded by the share of each row.
+
+    Of more than `MOST_LABELLED` classes, every second, third... has its name, and no cell a number.
+    """
+    step = math.ceil(len(names) / MOST_LABELLED)
+    size = 2.4 + 0.55 * min(len(names), MOST_LABELLED)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks = range(len(names))
-    axes.set_xticks(ticks, names, rotation=30, ha="right")
-    axes.set_yticks(ticks, names)
-    for row in ticks:
+    ticks = range(0, len(names), step)
+    axes.set_xticks(ticks, names[::step], rotation=30, ha="right")
+    axes.set_yticks(ticks, names[::step])
+    for row in ticks if step == 1 else ():
         for column in ticks:
             color = "white" if shares[row, column] > 0.5 else "black"
             axes.text(
@@ -109,4 +118,11 @@ def _columns(curve: Curve) -> tuple[list[int], list[float]]:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    """Text is drawn as lines, or stays text, for the viewer's fonts, where ours lacks a letter."""
+    font = get_font(findfont(FontProperties()))
+    shown = "".join(text.get_text() for text in figure.findobj(Text))
+    lacking = any(not font.get_char_index(ord(letter)) for letter in shown if letter > "~")
+    style: dict[Any, Any] = {"svg.fonttype": "none" if lacking else "path"}
+    with matplotlib.rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
+        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})

@@ -143,7 +143,10 @@ def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
     """
     rows = change(snapshot.params, overrides)["sample"]["train_size"]
     if not isinstance(rows, int):
-        raise UserError(f"{ROWS} is {quoted(rows)}; set a number: -S {ROWS}=10000")
+        raise UserError(
+            f"{ROWS} is {quoted(rows)}; set a number, at most the training rows that the "
+            f"validation sample leaves, such as -S {ROWS}=10000"
+        )
     return rows
 
 
