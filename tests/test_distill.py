@@ -150,6 +150,15 @@ def test_missing_data_or_files_are_one_line(finished_repo, tmp_path, monkeypatch
     monkeypatch.chdir(folder)
     missing = "no file 'nothing.csv'; '.' holds 'data', "
     assert missing in stars("distill", "--unlabelled", "nothing.csv")
+    Path("own.csv").write_bytes("text;n\nDöner;1\n ;2\n".encode("cp1252"))
+    reading = ["--unlabelled", "own.csv"]
+    for option, value in (("--encoding", "cp1252"), ("--delimiter", ";")):
+        message = str(stars("distill", *reading))
+        assert f"set {option} to '{value}'" in message
+        reading += [option, value]
+    assert str(stars("distill", *reading)).endswith(
+        "own.csv line 3 has an empty text; remove the row"
+    )
     shutil.rmtree("data/sample")
     assert "no file 'data/sample/train.arrow'; run `dvc repro`" in stars("distill")
     Path("dvc.lock").unlink()

@@ -152,6 +152,14 @@ def test_bad_rows_are_collected_and_the_others_keep_their_columns(here, model, c
     assert "bad.txt: the errors of 4 rows that are left out" in capsys.readouterr().err
 
 
+def test_only_the_rows_that_are_shown_are_predicted_though_all_are_checked(here, model, capsys):
+    Path("in.csv").write_text("text\n" + "good\n" * 200 + "\0\n")
+    assert stars("predict", "in.csv", "--model", model, "--skip-bad", "bad.txt") == 0
+    error = capsys.readouterr().err
+    assert "bad.txt: the errors of 1 rows that are left out" in error
+    assert "the first 20 rows; add -o FILE for all" in error
+
+
 def test_how_texts_are_cut_is_said(here, model, capsys):
     assert stars("predict", "word " * 99, "--model", model) == 0
     error = capsys.readouterr().err

@@ -9,7 +9,7 @@ import typer
 from yelp_stars.doctor.doctor import doctor
 from yelp_stars.pipeline.entrypoint import explain
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.predicting.command import predict
+from yelp_stars.predicting.command import checked, predict
 from yelp_stars.searching.commands import curve, search, seeds
 from yelp_stars.show import show
 
@@ -187,6 +187,8 @@ def distill(
         list[Path] | None, typer.Option(metavar="FILE", help="More texts; several times")
     ] = None,
     text_column: Annotated[str, typer.Option(help="Of these files")] = "text",
+    encoding: Annotated[str, typer.Option(help="Of those that are no Parquet")] = "utf-8",
+    delimiter: Annotated[str | None, typer.Option(help="Of those that are CSV or TSV")] = None,
     c: Annotated[
         float, typer.Option("--c", min=1e-6, max=1e6, help="Inverse strength of the L2 penalty")
     ] = 30.0,
@@ -204,11 +206,13 @@ def distill(
       stars distill
       stars distill --unlabelled reviews.csv --unlabelled more.parquet
     """  # noqa: D301
+    encoding = checked(encoding, delimiter)
     if output.exists() and not force:
         raise UserError(f"{str(output)!r} exists; choose another -o, or add --force")
     from yelp_stars import distill as distilling
 
-    distilling.run(model, output, unlabelled or [], text_column, c, max_features)
+    reading = distilling.Reading(text_column, encoding, delimiter)
+    distilling.run(model, output, unlabelled or [], reading, c, max_features)
 
 
 @app.command()

@@ -28,6 +28,14 @@ MOST_TEXTS = 1_000_000
 TEXTS_AT_A_TIME = 2000  # that the model labels
 
 
+class Reading(NamedTuple):
+    """How files of texts without labels are read."""
+
+    text_column: str
+    encoding: str
+    delimiter: str | None
+
+
 class Labelled(NamedTuple):
     """Reviews of a split, with their labels."""
 
@@ -39,7 +47,7 @@ class Labelled(NamedTuple):
 
 
 def run(
-    model: Path, target: Path, unlabelled: list[Path], text_column: str, c: float, most: int
+    model: Path, target: Path, unlabelled: list[Path], reading: Reading, c: float, most: int
 ) -> None:
     """Fit a student to the model's probabilities of the training and the unlabelled texts.
 
@@ -47,7 +55,7 @@ def run(
         UserError: if the model, the data, or a file cannot be read.
     """
     check_target(target)
-    more = read_unlabelled(unlabelled, text_column)
+    more = read_unlabelled(unlabelled, reading)
     origin = validation_origin()
     train, validation = read_split("train", "train"), read_split("validation", origin)
     teacher = Classifier.load(model, "auto", None, None)
@@ -109,24 +117,28 @@ def check_target(target: Path) -> None:
         )
 
 
-def read_unlabelled(paths: Iterable[Path], text_column: str) -> list[str]:
+def read_unlabelled(paths: Iterable[Path], reading: Reading) -> list[str]:
     """The texts of files, without their labels.
 
     Raises:
         UserError: for a file or a row that cannot be read, or for too many rows.
     """
-    layout = Layout(column_of(text_column), None)
+    column = column_of(reading.text_column)
+    layout = Layout(column, None, encoding=reading.encoding, delimiter=reading.delimiter)
     texts: list[str] = []
     for path in paths:
         on_disk(path)
         with inputs.open_input([str(path)], layout, False) as source:
-            for row in tqdm(source.rows(None), path.name, unit=" rows", delay=1):
-                texts.append(row.text)
-                if len(texts) > MOST_TEXTS:
-                    raise UserError(
-                        f"{quoted(str(path))} has more than {MOST_TEXTS:,} texts; "
-                        f"draw a sample of them"
-                    )
+            try:
+                for row in tqdm(source.rows(None), path.name, unit=" rows", delay=1):
+                    texts.append(row.text)
+                    if len(texts) > MOST_TEXTS:
+                        raise UserError(
+                            f"{quoted(str(path))} has more than {MOST_TEXTS:,} texts; "
+                            f"draw a sample of them"
+                        )
+            except UserError as error:  # here is no --skip-bad
+                raise UserError(str(error).removesuffix(inputs.OR_SKIP)) from None
     return texts
 
 

@@ -67,18 +67,12 @@ def predict(
       stars predict labelled.jsonl --label-column stars --prefix predicted_
     """  # noqa: D301
     from yelp_stars.data.layout import Layout
-    from yelp_stars.data.lines import known_encoding
     from yelp_stars.predicting import job
     from yelp_stars.predicting.request import Request, column_of
 
     if model is not None and rev is not None:
         raise typer.BadParameter("and --model exclude each other", param_hint="--rev")
-    try:
-        encoding = known_encoding(encoding)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--encoding") from None
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
-        raise typer.BadParameter("should be one character", param_hint="--delimiter")
+    encoding = checked(encoding, delimiter)
     text = column_of(text_column)
     value = None if label_column is None else column_of(label_column)
     if value is not None and type(value) is not type(text):
@@ -110,3 +104,20 @@ def predict(
             force,
         )
     )
+
+
+def checked(encoding: str, delimiter: str | None) -> str:
+    """How a file is read, in the options of a command; returns the encoding's usual name.
+
+    Raises:
+        typer.BadParameter: if a file cannot be read so.
+    """
+    from yelp_stars.data.lines import known_encoding
+
+    try:
+        encoding = known_encoding(encoding)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--encoding") from None
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
+        raise typer.BadParameter("should be one character", param_hint="--delimiter")
+    return encoding

@@ -40,6 +40,9 @@ ADVICE = {
 }
 
 
+OR_SKIP = ", or add --skip-bad FILE"
+
+
 class Input(NamedTuple):
     """Texts, or a file of them."""
 
@@ -65,7 +68,7 @@ class Input(NamedTuple):
                         raise UserError(f"{row.location} has an empty text; remove the row")
                 except UserError as error:
                     if skip is None:
-                        raise UserError(f"{error}, or add --skip-bad FILE") from None
+                        raise UserError(f"{error}{OR_SKIP}") from None
                     skip(self.explained(error))
                     continue
                 yield row._replace(text=unescape(text) if self.unescape else text)

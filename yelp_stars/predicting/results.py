@@ -52,9 +52,10 @@ def produce(request: Request, source: Input, folder: Path) -> None:
     started, before = time.monotonic(), 0
     if request.output is None:
         # To be scored, all rows are predicted; else those that are shown.
-        few = source.path is not None and numbers is None and request.skip_bad is None
-        total = None if few else check(request, source, numbers).rows
-        tally = to_terminal(predictor, rows, total)
+        few = source.path is not None and numbers is None
+        all_checked = not few or request.skip_bad is not None
+        total = check(request, source, numbers).rows if all_checked else None
+        tally = to_terminal(predictor, rows, None if few else total)
     else:
         checked = check(request, source, numbers)
         schema = joined_schema(checked.schema, columns, source.name)
