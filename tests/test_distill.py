@@ -152,7 +152,7 @@ def test_missing_data_or_files_are_one_line(finished_repo, tmp_path, monkeypatch
     assert missing in stars("distill", "--unlabelled", "nothing.csv")
     Path("own.csv").write_bytes("text;n\nDöner;1\n ;2\n".encode("cp1252"))
     reading = ["--unlabelled", "own.csv"]
-    for option, value in (("--encoding", "cp1252"), ("--delimiter", ";")):
+    for option, value in (("--delimiter", ";"), ("--encoding", "cp1252")):
         message = str(stars("distill", *reading))
         assert f"set {option} to '{value}'" in message
         reading += [option, value]
