@@ -122,6 +122,12 @@ def test_the_complete_name_of_a_member_counts_more_than_an_ending(tmp_path):
     )
 
 
+def test_the_complete_name_is_found_after_a_thousand_endings(tmp_path):
+    files = {f"{number}/train.csv": b"other" for number in range(1001)}
+    archive = put(tmp_path / "a.tgz", pack({**files, "train.csv": b"own"}))
+    assert read(archive / "train.csv") == b"own"
+
+
 def test_of_two_members_with_one_name_the_last_counts_as_for_tar(tmp_path):
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as tar:

@@ -165,7 +165,9 @@ def serve(
       stars serve --model DIR --port 8080
     """  # noqa: D301
     if not host:  # the system would take it for all addresses of this machine
-        raise typer.BadParameter("is empty: give an address, such as 127.0.0.1", param_hint="host")
+        raise typer.BadParameter(
+            "is empty: give an address, such as 127.0.0.1", param_hint="--host"
+        )
     try:
         from yelp_stars import serve as serving
     except ImportError:
@@ -187,7 +189,7 @@ def distill(
         list[Path] | None, typer.Option(metavar="FILE", help="More texts; several times")
     ] = None,
     text_column: Annotated[str, typer.Option(help="Of these files")] = "text",
-    encoding: Annotated[str, typer.Option(help="Of those that are no Parquet")] = "utf-8",
+    encoding: Annotated[str, typer.Option(help="Of those that are not Parquet")] = "utf-8",
     delimiter: Annotated[str | None, typer.Option(help="Of those that are CSV or TSV")] = None,
     c: Annotated[
         float, typer.Option("--c", min=1e-6, max=1e6, help="Inverse strength of the L2 penalty")

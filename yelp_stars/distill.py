@@ -127,7 +127,7 @@ def read_unlabelled(paths: Iterable[Path], reading: Reading) -> list[str]:
     layout = Layout(column, None, encoding=reading.encoding, delimiter=reading.delimiter)
     texts: list[str] = []
     for path in paths:
-        on_disk(path)
+        on_disk(path)  # or a missing file without a known ending would be taken for a text
         with inputs.open_input([str(path)], layout, False) as source:
             try:
                 for row in tqdm(source.rows(None), path.name, unit=" rows", delay=1):

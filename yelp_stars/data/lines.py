@@ -147,7 +147,7 @@ def advice(line: bytes) -> str:
 
 
 def _some_letters(line: bytes) -> str:
-    """The first word, and what follows, of a line that has a letter beyond ASCII."""
+    """Some characters around the first one beyond ASCII, from the beginning of its word."""
     first = next(place for place, byte in enumerate(line) if byte > 127)
     begin = max(line.rfind(separator, 0, first) for separator in b' ,;\t"') + 1
     return line[max(begin, first - 20) : first + 20].decode("cp1252").strip()

@@ -22,7 +22,7 @@ LARGEST_RATIO = 100
 ALWAYS_ALLOWED = 16_000_000  # bytes that any file may unpack to
 LARGEST_READ = 16_000_000  # tarfile reads a header at once, whatever size it declares
 BUFFER = 2**20
-MOST_FOUND = 1000  # files of one name in different folders
+MOST_FOUND = 1000  # files of one name in different folders: millions would fill the memory
 
 DAMAGED = (EOFError, OSError, zlib.error, tarfile.TarError)
 # What tarfile raises for headers that make no sense.
@@ -136,9 +136,10 @@ def _member(packed: _Gzip, archive: Path, wanted: Path) -> Any:
     found: dict[str, int] = {}  # by the complete name, the last of its members, as tar extracts it
     plain, names = True, []
     try:
-        for number, member in enumerate(_members(packed)):
+        for number, (_, member) in enumerate(_opened(packed)):
             name = PurePosixPath(member.name).as_posix()  # without a leading ./
-            if f"/{name}".endswith(f"/{wanted}") and len(found) < MOST_FOUND:
+            ends = f"/{name}".endswith(f"/{wanted}")
+            if ends and (len(found) < MOST_FOUND or name in found or name == str(wanted)):
                 found[name] = number
             names.append(member.name)
             del names[8:]
@@ -166,10 +167,6 @@ def _member(packed: _Gzip, archive: Path, wanted: Path) -> Any:
     raise UserError(
         f"no file {quoted(str(wanted), 160)} in {quoted(str(archive), 160)}: it has {listed(names)}"
     )
-
-
-def _members(packed: _Gzip) -> Iterator[tarfile.TarInfo]:
-    return (member for _, member in _opened(packed))
 
 
 def _opened(packed: _Gzip) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:

@@ -90,7 +90,8 @@ def check_cache(
 ) -> Iterator[str]:
     """What DVC's cache lacks, and what mends it without a loss of edits in the workspace.
 
-    `certain` says whether `in_remote` has been read from the remote, and not only pushed to it.
+    `certain` says whether `in_remote` has been read from the remote, or is what a push would have
+    uploaded. `ignore` is DVC's, of .dvcignore.
     """
     complete: dict[str, bool] = {}
     for one in objects:
