@@ -64,4 +64,4 @@ bench: setup ## Measure speed, memory and disk against the notebook's way
 
 soak: setup ## Kill every stage many times, and try 5,000 inputs in every test that draws them
 	KILLS=20 FUZZ_EXAMPLES=5000 python -m pytest --timeout 7200 \
-	  $$(grep -lE 'FUZZ_EXAMPLES|KILLS|soak' tests/test_*.py)
+	  $$(grep -rlE --include='test_*.py' 'FUZZ_EXAMPLES|KILLS|soak' tests)

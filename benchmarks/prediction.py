@@ -12,15 +12,15 @@ from tqdm import tqdm
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
 from benchmarks.tokenization import MINILM, corpora
-from yelp_stars.classify import Classifier
+from yelp_stars.checkpoint.find import find_in_package
+from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.classifier.classify import Classifier
+from yelp_stars.commands.predict import inputs
+from yelp_stars.commands.predict.formats import FORMATS
+from yelp_stars.commands.predict.windows import Columns, Predictor, windows
 from yelp_stars.data import arrow, synthetic
-from yelp_stars.data.layout import Layout
-from yelp_stars.data.tokenizer import TRUNCATION
 from yelp_stars.pipeline.params import Precision
-from yelp_stars.predicting import inputs
-from yelp_stars.predicting.formats import FORMATS
-from yelp_stars.predicting.windows import Columns, Predictor, windows
-from yelp_stars.pretrained import find_in_package
+from yelp_stars.reading.layout import Layout
 
 TURNS = 3
 ROWS = 2000  # of real reviews, once each

@@ -20,11 +20,11 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.machine import describe_machine
 from benchmarks.quality import SAMPLE, params
 from benchmarks.workspace import ROOT, commit, lay_out, measure, stage_command
-from yelp_stars.analysis.compare import accuracy_difference
-from yelp_stars.analysis.intervals import proportion
-from yelp_stars.classify import Classifier
+from yelp_stars.classifier.classify import Classifier
+from yelp_stars.classifier.transformer import Transformer
+from yelp_stars.comparing.paired import accuracy_difference
 from yelp_stars.data import arrow, synthetic
-from yelp_stars.transformer import Transformer
+from yelp_stars.evaluation.intervals import proportion
 
 STAGES = ("download", "audit", "pretrained", "tokenize", "sample", "baseline", "train", "evaluate")
 UNLABELLED = 6000  # synthetic reviews that the teacher labels as well

@@ -11,11 +11,11 @@ from typing import Any
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
 from benchmarks.workspace import ROOT
+from yelp_stars.checkpoint.find import find_in_package
+from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.data import arrow, synthetic
-from yelp_stars.data.labels import write_reviews
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.data.tokenizer import load_tokenizer
-from yelp_stars.pretrained import find_in_package
+from yelp_stars.reading.labels import write_reviews
 
 SHARED = ROOT.parent / "shared" / "data"
 MAX_LENGTH = 512

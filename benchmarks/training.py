@@ -18,15 +18,15 @@ from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
 from benchmarks.prediction import make_model
 from benchmarks.tokenization import MINILM, corpora
 from benchmarks.workspace import ROOT
+from yelp_stars.checkpoint.find import find_in_package
+from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.data import arrow
+from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.data.tokenizer import load_tokenizer
-from yelp_stars.inference import load_finetuned, predict_logits
-from yelp_stars.malloc import reuse_freed_memory
+from yelp_stars.evaluation.inference import load_finetuned, predict_logits
 from yelp_stars.modeling import batching, compute
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.yaml_file import read_yaml
-from yelp_stars.pretrained import find_in_package
 from yelp_stars.training.arguments import training_arguments
 from yelp_stars.training.classifier import load_classifier, make_optimizer
 from yelp_stars.training.trainer import ResumableTrainer

@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
-from yelp_stars.malloc import release_freed_memory
+from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing, write_json
 from yelp_stars.pipeline.params import StageParams, load_params
@@ -32,7 +32,7 @@ def main(raw: Path, audited: Path, audit_metrics: Path) -> None:
     params = load_params(Params, "audit")
     release_freed_memory()
     # Late: SciPy takes half a second, and every stage imports this file to check params.yaml.
-    from yelp_stars.analysis import audit
+    from yelp_stars.audit import audit
 
     names = arrow.label_names(arrow.read_schema(raw / "train.arrow"))
     near = audit.Near(params.similarity, params.seed) if params.near_duplicates else None

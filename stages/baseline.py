@@ -38,7 +38,8 @@ def main(
 ) -> None:
     params = load_params(Params, "baseline")
     # Late: scikit-learn takes a second, and every stage imports this file to check params.yaml.
-    from yelp_stars.analysis import baseline, label_errors, predictions
+    from yelp_stars.baseline import label_errors, tfidf
+    from yelp_stars.evaluation import predictions
     from yelp_stars.scoring import metrics
 
     tables = {split: arrow.read(sampled / f"{split}.arrow") for split in ("train", "test")}
@@ -52,12 +53,12 @@ def main(
     def fit_predict(
         train: list[str], train_labels: np.ndarray, others: list[str]
     ) -> np.ndarray | None:
-        model = baseline.fit(train, train_labels, params.max_features, params.c)
-        return None if model is None else baseline.predict(model, others, len(names))
+        model = tfidf.fit(train, train_labels, params.max_features, params.c)
+        return None if model is None else tfidf.predict(model, others, len(names))
 
-    majority = baseline.majority(labels["train"], len(rows["test"]), len(names))
-    tfidf = fit_predict(texts["train"], labels["train"], texts["test"])
-    logits = {"majority": majority, "tfidf": majority if tfidf is None else tfidf}
+    majority = tfidf.majority(labels["train"], len(rows["test"]), len(names))
+    counted = fit_predict(texts["train"], labels["train"], texts["test"])
+    logits = {"majority": majority, "tfidf": majority if counted is None else counted}
     scores = {
         name: metrics.rounded(metrics.scores(found, labels["test"], ordered))
         for name, found in logits.items()
@@ -81,7 +82,7 @@ def main(
         label_errors.write(doubted, rows["train"], labels["train"], names, listed)
         write_json(baseline_metrics, scores)
     meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
-    if tfidf is None:
+    if counted is None:
         meanings["tfidf"] += " (nothing to fit, so the majority class)"
     for name, meaning in meanings.items():
         low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]

@@ -17,14 +17,14 @@ from pydantic import (
 )
 
 from yelp_stars.data import sources
-from yelp_stars.data.labels import canonical_labels, write_reviews
-from yelp_stars.data.layout import Layout
-from yelp_stars.data.lines import known_encoding
 from yelp_stars.data.statistics import SplitStatistics, describe
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError, quoted
 from yelp_stars.pipeline.files import replacing, write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
+from yelp_stars.reading.labels import canonical_labels, write_reviews
+from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.lines import known_encoding
 
 
 class Synthetic(StageParams):

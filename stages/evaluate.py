@@ -10,9 +10,9 @@ from typing import Annotated
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
-from yelp_stars.analysis.patterns import Patterns, matches
 from yelp_stars.data import arrow
-from yelp_stars.malloc import reuse_freed_memory
+from yelp_stars.data.malloc import reuse_freed_memory
+from yelp_stars.evaluation.patterns import Patterns, matches
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
@@ -47,10 +47,9 @@ def main(
 ) -> None:
     params = load_params(Params, "evaluate")
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
-    from yelp_stars import evaluation, inference
-    from yelp_stars.analysis import calibration, estimates, mistakes, predictions, slices
+    from yelp_stars.evaluation import estimates, inference, mistakes, outputs, predictions, slices
     from yelp_stars.modeling import batching, compute
-    from yelp_stars.scoring import hf_metric, metrics
+    from yelp_stars.scoring import calibration, hf_metric, metrics
 
     resolved = compute.resolve(params.precision, "evaluate")
     if compute.device().type == "cpu":
@@ -99,10 +98,10 @@ def main(
     ):
         predictions.write(tested, written)
         mistakes.write(tested, suspects, listed, flags=flags, suspects_flags=suspects_flags)
-        evaluation.write_plots(logits, labels, names, found, pictures)
+        outputs.write_plots(logits, labels, names, found, pictures)
         write_json(details, found)
         write_json(test_metrics, metrics.rounded(scores))
-    print(evaluation.summary(found))
+    print(outputs.summary(found))
     print(f"mistakes and labels in doubt: {mistaken}")
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from yelp_stars import pretrained as checkpoints
-from yelp_stars.copying import copy_checkpoint
-from yelp_stars.data.tokenizer import read_json
+from yelp_stars.checkpoint import find as checkpoints
+from yelp_stars.checkpoint.copying import copy_checkpoint
+from yelp_stars.checkpoint.tokenizer import read_json
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
@@ -79,7 +79,7 @@ def main(local_checkpoints: Path, pretrained: Path) -> None:
         editable = source if isinstance(params, (Folder, RandomWeights)) else None
         copy_checkpoint(source, partial, weights=seed is None, editable=editable is not None)
         # Late: imports torch and transformers, and a missing file must not wait for them.
-        from yelp_stars.weights import complete_checkpoint
+        from yelp_stars.checkpoint.weights import complete_checkpoint
 
         lines = complete_checkpoint(partial, editable, seed)
         architecture = read_json(partial / "config.json")["model_type"]

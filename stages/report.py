@@ -30,9 +30,9 @@ def main(
 ) -> None:
     parameters = load_all(skip="report")
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
-    from yelp_stars.analysis import mistakes, predictions
     from yelp_stars.data import arrow
-    from yelp_stars.report import load, page, texts
+    from yelp_stars.evaluation import mistakes, predictions
+    from yelp_stars.report import machine_load, page, texts
 
     errors = mistakes.read(mistaken)
     splits = errors["split"].to_pylist()
@@ -45,13 +45,15 @@ def main(
         evaluation=read_json(details),
         model=predictions.read(predicted),
         tfidf=predictions.read(baseline),
-        curves={file.stem: load.read_curve(file) for file in sorted(training.glob("*.tsv"))},
+        curves={
+            file.stem: machine_load.read_curve(file) for file in sorted(training.glob("*.tsv"))
+        },
         rows={
             name: len(arrow.read(sampled / f"{name}.arrow"))
             for name in ("train", "validation", "test")
         },
         runtime=read_json(dvclive / "runtime.json"),
-        load=load.read_load(dvclive),
+        load=machine_load.read_load(dvclive),
         seconds=stage_seconds(),
         examples=texts.examples(sampled, raw),
         mistakes=texts.listed(errors, "test", raw, texts.MISTAKES),

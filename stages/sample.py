@@ -9,6 +9,7 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
+from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.data.sampling import (
     Kind,
     describe_labels,
@@ -17,7 +18,6 @@ from yelp_stars.data.sampling import (
     read_labels,
     write_rows,
 )
-from yelp_stars.malloc import release_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import StageParams, load_params

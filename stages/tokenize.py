@@ -9,8 +9,8 @@ from typing import Annotated
 
 from pydantic import Field
 
+from yelp_stars.checkpoint.tokenizer import UNLIMITED, Truncation, length_limits, load_tokenizer
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.data.tokenizer import UNLIMITED, Truncation, length_limits, load_tokenizer
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing

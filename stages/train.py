@@ -21,7 +21,7 @@ from pydantic import (
     model_validator,
 )
 
-from yelp_stars.malloc import reuse_freed_memory
+from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import remove_on_error, replacing, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params

@@ -19,7 +19,7 @@ from hypothesis import settings
 from small import make_small
 
 from benchmarks.workspace import commit
-from yelp_stars import show
+from yelp_stars.commands import show
 
 # Before torch is imported. More threads only spin on models this small.
 os.environ["OMP_NUM_THREADS"] = "1"

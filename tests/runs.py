@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 from helpers import run
 
 from benchmarks.workspace import commit
-from yelp_stars.analysis import predictions
-from yelp_stars.analysis.mistakes import FLAGS
-from yelp_stars.analysis.predictions import Predictions
-from yelp_stars.data.labels import write_reviews
+from yelp_stars.evaluation import predictions
+from yelp_stars.evaluation.mistakes import FLAGS
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.yaml_file import dump_yaml
+from yelp_stars.reading.labels import write_reviews
 
 NAMES = ("bad", "fair", "good")
 PARAMS = {"train": {"learning_rate": 1e-4, "seed": 1}, "sample": {"test_seed": 42}}

@@ -8,12 +8,12 @@ from helpers import FUZZ_EXAMPLES, ROOT, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.analysis import calibration
-from yelp_stars.data import tokenizer
-from yelp_stars.data.layout import Layout
+from yelp_stars.checkpoint import tokenizer
 from yelp_stars.data.sources import Cleaning, open_files
 from yelp_stars.pipeline import entrypoint, files
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.layout import Layout
+from yelp_stars.scoring import calibration
 
 CORPUS = ROOT / "tests" / "corpus"
 # File -> its rows, or what its error says.

@@ -37,7 +37,7 @@ from helpers import (
 )
 
 from benchmarks.workspace import commit
-from yelp_stars.doctor import lock_file
+from yelp_stars.commands.doctor import lock_file
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 

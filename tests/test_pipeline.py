@@ -27,7 +27,7 @@ from helpers import (
 
 from benchmarks.workspace import commit
 from stages import evaluate
-from yelp_stars import show
+from yelp_stars.commands import show
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
@@ -79,18 +79,18 @@ def test_a_second_repro_runs_nothing(repo):
     [
         ("stages/sample.py", {"sample"}),
         ("stages/download.py", {"download"}),
-        ("yelp_stars/data/readers.py", {"download"}),
-        ("yelp_stars/data/unpacking.py", {"external", "download"}),
+        ("yelp_stars/reading/readers.py", {"download"}),
+        ("yelp_stars/reading/unpacking.py", {"external", "download"}),
         ("yelp_stars/data/synthetic.py", {"download", "train"}),
         ("yelp_stars/scoring/plots.py", {"train", "evaluate", "report"}),
         ("yelp_stars/scoring/metrics.py", {"audit", "baseline", "train", "evaluate", "report"}),
-        ("yelp_stars/analysis/near_duplicates.py", {"audit"}),
-        ("yelp_stars/analysis/label_errors.py", {"baseline"}),
-        ("yelp_stars/analysis/calibration.py", {"train", "evaluate"}),
-        ("yelp_stars/analysis/slices.py", {"evaluate", "report"}),
+        ("yelp_stars/audit/near_duplicates.py", {"audit"}),
+        ("yelp_stars/baseline/label_errors.py", {"baseline"}),
+        ("yelp_stars/scoring/calibration.py", {"train", "evaluate"}),
+        ("yelp_stars/evaluation/slices.py", {"evaluate", "report"}),
         ("yelp_stars/training/progress.py", {"train"}),
         ("yelp_stars/report/page.html", {"report"}),
-        ("yelp_stars/inference.py", {"evaluate"}),
+        ("yelp_stars/evaluation/inference.py", {"evaluate"}),
         ("yelp_stars/cli.py", set()),
         ("data/synthetic/sentences.tsv", {"download", "train"}),
     ],

@@ -13,7 +13,7 @@ def load_classifier(
     batch_size: int | None = None,
     threads: int | None = None,
 ) -> Any:
-    """Load a fine-tuned model as a function of texts: a `yelp_stars.classify.Classifier`.
+    """Load a fine-tuned model as a function of texts: a `Classifier`.
 
     Args:
         folder: A model of this project, such as models/finetuned, or any classifier that
@@ -25,6 +25,8 @@ def load_classifier(
     Raises:
         UserError: if the folder has no model, or a damaged one.
     """
-    from yelp_stars.classify import Classifier  # torch: `import yelp_stars` must not wait for it
+    from yelp_stars.classifier.classify import (
+        Classifier,  # torch: `import yelp_stars` must not wait for it
+    )
 
     return Classifier.load(Path(folder), precision, batch_size, threads)

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from yelp_stars.doctor.doctor import doctor
+from yelp_stars.commands.doctor.command import doctor
+from yelp_stars.commands.predict.command import checked, predict
+from yelp_stars.commands.search.command import curve, search, seeds
+from yelp_stars.commands.show import show
 from yelp_stars.pipeline.entrypoint import explain
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.predicting.command import checked, predict
-from yelp_stars.searching.commands import curve, search, seeds
-from yelp_stars.show import show
 
 app = typer.Typer(
     add_completion=False,
@@ -67,7 +67,7 @@ def use(
       stars use
       stars use notebook
     """  # noqa: D301
-    from yelp_stars import presets
+    from yelp_stars.commands import presets
 
     if preset is None:
         presets.list_presets()
@@ -88,7 +88,7 @@ def params(
       stars params
       stars params train
     """  # noqa: D301
-    from yelp_stars import presets
+    from yelp_stars.commands import presets
 
     presets.print_params(section)
 
@@ -125,9 +125,9 @@ def compare(
       stars compare HEAD:baseline HEAD
       stars compare main slow --fail-if 'accuracy < -0.01'
     """  # noqa: D301
-    from yelp_stars import comparison
+    from yelp_stars.commands.compare import command
 
-    failed = comparison.run(
+    failed = command.run(
         revisions,
         margin=margin,
         texts=texts,
@@ -169,7 +169,7 @@ def serve(
             "is empty: give an address, such as 127.0.0.1", param_hint="--host"
         )
     try:
-        from yelp_stars import serve as serving
+        from yelp_stars.commands.serve import server as serving
     except ImportError:
         raise UserError("FastAPI is not installed; run `pip install -e '.[serve]'`") from None
     from yelp_stars import load_classifier
@@ -211,7 +211,7 @@ def distill(
     encoding = checked(encoding, delimiter)
     if output.exists() and not force:
         raise UserError(f"{str(output)!r} exists; choose another -o, or add --force")
-    from yelp_stars import distill as distilling
+    from yelp_stars.commands import distill as distilling
 
     reading = distilling.Reading(text_column, encoding, delimiter)
     distilling.run(model, output, unlabelled or [], reading, c, max_features)
@@ -227,7 +227,7 @@ def release(
     Examples:
       stars release v1.0.0
     """  # noqa: D301
-    from yelp_stars import release as releasing
+    from yelp_stars.commands import release as releasing
 
     releasing.run(version)
 
@@ -245,9 +245,9 @@ def plots(
       stars plots
       stars plots main slow
     """  # noqa: D301
-    from yelp_stars import offline_plots
+    from yelp_stars.commands import plots
 
-    offline_plots.run(revisions or [])
+    plots.run(revisions or [])
 
 
 def main() -> None:

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.data.unpacking import on_disk
+from yelp_stars.checkpoint.find import find_folder
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of
-from yelp_stars.pretrained import find_folder
+from yelp_stars.reading.unpacking import on_disk
 
 # Where `dvc exp run` copies what git and DVC track, for --temp and --queue, and `stars seeds`.
 COPIES = ((".dvc", "tmp", "exps"), (".dvc", "tmp", "yelp-stars"))

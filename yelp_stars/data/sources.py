@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from yelp_stars.data import readers, synthetic
-from yelp_stars.data.labels import (
+from yelp_stars.data import synthetic
+from yelp_stars.pipeline.errors import UserError, hub_error, listed, quoted
+from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.reading import readers
+from yelp_stars.reading.labels import (
     Reviews,
     canonical_label,
     class_names,
@@ -19,10 +22,8 @@ from yelp_stars.data.labels import (
     valid_text,
     without_empty,
 )
-from yelp_stars.data.layout import Layout
-from yelp_stars.data.unpacking import on_disk
-from yelp_stars.pipeline.errors import UserError, hub_error, listed, quoted
-from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.unpacking import on_disk
 
 
 class Cleaning(NamedTuple):
@@ -149,7 +150,7 @@ def open_hub(
         UserError: if the Hub does not answer, or has no such data set, split or column.
     """
     # Late: only this source needs them, and datasets takes two seconds.
-    from yelp_stars import hub
+    from yelp_stars.checkpoint import hub
 
     other = "run `make use PRESET=quickstart`: it needs no network"
     hub.check(repo, revision, "dataset", other)

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from yelp_stars.data.labels import Reviews
 from yelp_stars.pipeline.errors import listed
+from yelp_stars.reading.labels import Reviews
 
 
 class SplitStatistics:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 from tqdm import tqdm
 
+from yelp_stars.checkpoint.tokenizer import Truncation, special_tokens, truncate
 from yelp_stars.data import arrow
-from yelp_stars.data.tokenizer import Truncation, special_tokens, truncate
 from yelp_stars.pipeline.errors import UserError
 
 # Rows encoded before they are truncated: what the tokenizer returns (about 20 kB a row) is freed

@@ -4,15 +4,15 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from yelp_stars.analysis.compare import (
+from yelp_stars.comparing.paired import (
     Comparison,
     accuracy_difference,
     find_flips,
     mcnemar,
     verdict,
 )
-from yelp_stars.analysis.intervals import Estimate
-from yelp_stars.analysis.predictions import Predictions
+from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring.metrics import decimals
 
 MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`

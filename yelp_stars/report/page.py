@@ -9,11 +9,11 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from yelp_stars.analysis.predictions import Predictions
-from yelp_stars.evaluation import TITLES
+from yelp_stars.evaluation.outputs import TITLES
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.report import findings, pictures
-from yelp_stars.report.load import Load
+from yelp_stars.report.machine_load import Load
 from yelp_stars.report.texts import CLASSES, shown
 from yelp_stars.scoring import metrics
 

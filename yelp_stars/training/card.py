@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel
 
-from yelp_stars.analysis.calibration import Calibration
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
+from yelp_stars.scoring.calibration import Calibration
 
 FILE = "README.md"
 TEMPLATE = Path(__file__).with_name("card.md")

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, set_seed
 
-from yelp_stars.modeling import architecture
+from yelp_stars.checkpoint import architecture
+from yelp_stars.checkpoint.refusing import Refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
-from yelp_stars.modeling.refusing import Refusing
 from yelp_stars.pipeline.errors import UserError, listed
 
 

@@ -14,8 +14,8 @@ from transformers import (
     set_seed,
 )
 
+from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens, truncate
 from yelp_stars.data import synthetic
-from yelp_stars.data.tokenizer import load_tokenizer, special_tokens, truncate
 from yelp_stars.modeling.batching import length_grouped, pad
 from yelp_stars.pipeline.errors import UserError
 

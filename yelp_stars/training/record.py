@@ -23,13 +23,12 @@ from transformers import (
 )
 from transformers.trainer_utils import PredictionOutput
 
-from yelp_stars.analysis import calibration
-from yelp_stars.analysis.calibration import Calibration
-from yelp_stars.data.tokenizer import TRUNCATION
-from yelp_stars.modeling.architecture import load_auto_tokenizer
+from yelp_stars.checkpoint.architecture import load_auto_tokenizer
+from yelp_stars.checkpoint.tokenizer import TRUNCATION
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
-from yelp_stars.scoring import plots
+from yelp_stars.scoring import calibration, plots
+from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import rounded
 
 # Trainer's name of a logged value -> ours, in the curves and in DVCLive.

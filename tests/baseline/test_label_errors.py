@@ -1,0 +1,130 @@
+"""Suspect labels: out of sample, worst first, and better than chance on planted errors."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from helpers import SHARED, needs_sample
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from yelp_stars.baseline.label_errors import find, rank, write
+from yelp_stars.baseline.tfidf import fit, predict
+
+
+def fit_predict(train, labels, others):
+    model = fit(train, labels, 20_000, 3.0)
+    return None if model is None else predict(model, others, 5)
+
+
+@given(
+    logits=arrays(np.float32, (30, 4), elements=st.floats(-5, 5, width=32)),
+    labels=arrays(np.int64, 30, elements=st.integers(0, 3)),
+    ordered=st.booleans(),
+    most=st.integers(0, 40),
+)
+def test_suspects_are_predicted_differently_and_the_worst_come_first(logits, labels, ordered, most):
+    found = rank(logits, labels, ordered, most)
+    assert len(found.places) == min(most, (logits.argmax(axis=1) != labels).sum())
+    assert (found.predicted != labels[found.places]).all()
+    far = abs(found.predicted - labels[found.places]) >= 2
+    if ordered:
+        assert (np.diff(far.astype(int)) <= 0).all()  # two classes or more away first
+    for part in (found.loss[far], found.loss[~far]) if ordered else (found.loss,):
+        assert (np.diff(part) <= 1e-9).all()
+    assert ((found.probability > 0) & (found.probability <= 1)).all()
+
+
+def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
+    texts, labels = [f"review {row}" for row in range(40)], np.arange(40) % 5
+    seen = []
+
+    def record(train, train_labels, others):
+        assert not set(train) & set(others)
+        assert len(train) == len(train_labels) == 32
+        seen.extend(others)
+        return np.zeros((len(others), 5), np.float32)
+
+    find(texts, labels, 5, record, folds=5, seed=0, most=10, ordered=True)
+    assert sorted(seen) == sorted(texts)
+
+
+@pytest.mark.parametrize("labels", [[0] * 9, [0, 1], [0, 1, 1], [0, 1, 2, 3, 4], []])
+def test_few_rows_or_one_class_are_no_error(labels):
+    texts = [f"good food {row}" for row in range(len(labels))]
+    found = find(
+        texts, np.array(labels, np.int64), 5, fit_predict, folds=5, seed=0, most=10, ordered=True
+    )
+    assert len(found.places) <= len(labels)
+
+
+def test_the_only_row_of_a_class_is_no_suspect():
+    # The models that predict it have never seen its class, so their doubt says nothing.
+    texts = ["good food"] * 10 + ["bad food"] * 10 + ["odd service"]
+    labels = np.array([4] * 10 + [0] * 10 + [2])
+    labels[0] = 0
+    found = find(texts, labels, 5, fit_predict, folds=5, seed=0, most=10, ordered=True)
+    assert found.places.tolist() == [0]
+
+
+@pytest.mark.parametrize("text", ["", " ", "!"])
+def test_where_no_model_can_be_fitted_no_label_is_doubted(text):
+    labels = np.array([0, 1, 1, 1, 0, 2] * 5)
+    found = find(
+        [text] * len(labels), labels, 5, fit_predict, folds=5, seed=0, most=10, ordered=True
+    )
+    assert not len(found.places)
+
+
+@pytest.mark.parametrize("n_classes", [2, 20])
+@pytest.mark.parametrize("folds", [2, 5, 20])
+def test_a_planted_label_comes_first_whatever_the_classes_and_the_parts(n_classes, folds):
+    labels = np.arange(n_classes * 6) % n_classes
+    texts = [f"word{label} and thing{label}" for label in labels]
+    planted = labels.copy()
+    planted[1] = (labels[1] + n_classes // 2) % n_classes
+
+    def fit_predict(train, train_labels, others):
+        return predict(fit(train, train_labels, 1000, 3.0), others, n_classes)
+
+    found = find(texts, planted, n_classes, fit_predict, folds=folds, seed=0, most=3, ordered=True)
+    assert found.places[0] == 1
+    assert found.predicted[0] == labels[1]
+
+
+def test_suspects_are_written_with_their_rows_and_labels_by_name(tmp_path):
+    logits = np.log(np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]], np.float32))
+    labels, rows = np.array([0, 1, 0]), np.array([30, 10, 20])
+    write(rank(logits, labels, True, 5), rows, labels, ["bad", "good"], tmp_path / "a.parquet")
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.to_pydict()["row"] == [30, 10]
+    assert table.to_pydict()["label"] == ["bad", "good"]
+    assert table.to_pydict()["predicted"] == ["good", "bad"]
+    assert np.allclose(table["probability"], [0.9, 0.8])
+    assert np.allclose(table["loss"], -np.log([0.1, 0.2]))
+
+
+def planted_precision(seed: int) -> float:
+    """Plant 2 % wrong labels, two stars or more away, in the real sample: precision at 40."""
+    lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    labels = np.array([row["label"] for row in rows])
+    rng = np.random.default_rng(seed)
+    wrong = rng.choice(len(rows), len(rows) // 50, replace=False)
+    planted = labels.copy()
+    for place in wrong:
+        far = [label for label in range(5) if abs(label - labels[place]) >= 2]
+        planted[place] = rng.choice(far)
+    found = find(
+        [row["text"] for row in rows], planted, 5, fit_predict,
+        folds=5, seed=0, most=40, ordered=True,
+    )  # fmt: skip
+    return float(np.isin(found.places, wrong).mean())
+
+
+@needs_sample
+@pytest.mark.slow
+def test_planted_wrong_labels_are_found_three_times_as_often_as_by_chance():
+    assert planted_precision(seed=0) >= 3 * 0.02

@@ -1,0 +1,186 @@
+"""What a model must beat: exact shares, a fit that needs no luck, and cases with nothing to fit."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES, ROOT, run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from yelp_stars.baseline.tfidf import WORD, fit, majority, predict
+from yelp_stars.data import synthetic
+
+BANK = synthetic.read_bank(ROOT / "data" / "synthetic" / "sentences.tsv", "train")
+
+
+def reviews(rows: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
+    made = synthetic.reviews(BANK, rows, median_words=20, label_noise=0.0, seed=seed, split="train")
+    labels, texts = zip(*made, strict=True)
+    return list(texts), np.array(labels)
+
+
+def test_the_majority_class_is_predicted_with_the_shares_of_the_classes():
+    logits = majority(np.array([2, 2, 0, 2]), 3, 4)
+    assert logits.shape == (3, 4)
+    assert np.allclose(softmax(logits, axis=1), [[0.25, 0, 0.75, 0]] * 3)
+    assert np.isfinite(logits).all()
+
+
+def test_tf_idf_with_logistic_regression_is_scikit_learns():
+    texts, labels = reviews(400)
+    others, _ = reviews(50, seed=1)
+    found = predict(fit(texts, labels, 10**6, 3.0), others, 5)
+    vectorizer = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
+    oracle = LogisticRegression(C=3.0, max_iter=200).fit(vectorizer.fit_transform(texts), labels)
+    expected = oracle.predict_proba(vectorizer.transform(others))
+    assert np.allclose(softmax(found, axis=1), expected, atol=1e-6)
+    assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 100])
+def test_the_most_frequent_words_are_counted_and_the_alphabet_decides_between_equals(most):
+    # Twice each: too few for their order to be that of any sort by accident.
+    texts = ["zoo apple zoo, kiwi? Pear! fig fig fig"] * 2
+    singles = ["fig", "zoo", "apple", "kiwi", "pear"]
+    pairs = ["fig fig", "apple zoo", "kiwi pear", "pear fig", "zoo apple", "zoo kiwi"]
+    frequency = dict.fromkeys(singles + pairs, 1) | {"fig": 3, "zoo": 2, "fig fig": 2}
+    expected = sorted(frequency, key=lambda word: (-frequency[word], word))[:most]
+    model = fit(texts, np.array([0, 1]), most, 1.0)
+    assert set(model[0].get_feature_names_out()) == set(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Die Pizza, süß & gut: 5 of 10", ["die", "pizza", "süß", "gut", "of", "10"]),
+        ("味道很好", ["味", "道", "很", "好"]),
+        ("這家pizza真差。", ["這", "家", "pizza", "真", "差"]),
+        ("とてもイイ", ["と", "て", "も", "イ", "イ"]),
+        ("정말 맛있어요", ["정말", "맛있어요"]),
+        ("очень вкусно", ["очень", "вкусно"]),
+    ],
+)
+def test_words_are_those_between_spaces_and_the_characters_of_chinese_and_japanese(text, words):
+    assert re.findall(WORD, text.lower()) == words
+
+
+def test_chinese_reviews_are_learned_although_no_two_are_alike():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    fillers = ["".join(rng.choice([*"我你他在这家店里吃了一顿饭和朋友"], 8)) for _ in labels]
+    opinions = ["很难吃", "很好吃"]
+    texts = [f"{filler}{opinions[label]}" for filler, label in zip(fillers, labels, strict=True)]
+    logits = predict(fit(texts[:100], labels[:100], 1000, 3.0), texts[100:], 2)
+    assert (logits.argmax(axis=1) == labels[100:]).mean() > 0.95
+
+
+@pytest.mark.parametrize("c", [1e-300, 1e-3, 1.0, 1e6, 1e300])
+def test_any_strength_of_the_penalty_has_finite_logits_and_no_warning(c, recwarn):
+    texts, labels = reviews(100)
+    assert np.isfinite(predict(fit(texts, labels, 1000, c), texts, 5)).all()
+    assert not recwarn.list
+
+
+@pytest.mark.slow
+@given(
+    rows=st.lists(
+        st.tuples(st.text(alphabet=" ab\n\0好\U0001f32e\u0301", max_size=12), st.integers(0, 19)),
+        min_size=1, max_size=12,
+    ),
+    others=st.lists(st.text(max_size=20), min_size=1, max_size=3),
+    most=st.integers(1, 5),
+)  # fmt: skip
+@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+def test_any_rows_have_the_logits_of_all_classes(rows, others, most):
+    texts, labels = [text for text, _ in rows], np.array([label for _, label in rows])
+    model = fit(texts, labels, most, 3.0)
+    if model is None:
+        return
+    logits = predict(model, others, 20)
+    assert logits.shape == (len(others), 20)
+    assert logits.dtype == np.float32
+    assert np.isfinite(logits).all()
+    assert set(logits.argmax(axis=1)) <= set(labels)
+
+
+def test_three_rows_are_enough_to_fit():
+    model = fit(["good food", "bad food", "good place"], np.array([4, 0, 4]), 100, 3.0)
+    assert set(model[0].get_feature_names_out()) == {"good", "food"}
+    assert predict(model, ["good"], 5).argmax() == 4
+
+
+def test_a_class_that_no_training_row_has_is_never_predicted():
+    texts, labels = reviews(300)
+    kept = labels != 3
+    chosen = [text for text, keep in zip(texts, kept, strict=True) if keep]
+    logits = predict(fit(chosen, labels[kept], 5000, 3.0), texts, 6)
+    assert logits.shape == (300, 6)
+    assert not set(logits.argmax(axis=1)) & {3, 5}
+    assert np.allclose(softmax(logits, axis=1).sum(axis=1), 1)
+    assert softmax(logits, axis=1)[:, [3, 5]].max() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels"),
+    [
+        (["", " ", ""], [0, 1, 0]),
+        (["one", "two", "three"], [0, 1, 1]),  # no word twice
+        (["good food", "good food"], [1, 1]),
+        (["good food"], [1]),
+        (["\U0001f32e", "\U0001f32e"], [0, 1]),
+        (["a b", "b a"], [0, 1]),
+    ],
+    ids=["empty", "nothing shared", "one class", "one row", "no word", "letters"],
+)
+def test_a_model_is_none_where_there_is_nothing_to_fit(texts, labels):
+    assert fit(texts, np.array(labels), 100, 1.0) is None
+
+
+CHILD = """
+import hashlib, sys
+sys.path[:0] = ["tests", "."]
+from test_baseline import fit, predict, reviews
+texts, labels = reviews(400)
+model = fit(texts, labels, 300, 3.0)
+words = " ".join(model[0].get_feature_names_out())
+logits = predict(model, texts, 5)
+hashed = [hashlib.sha256(content).hexdigest() for content in (logits.tobytes(), words.encode())]
+print(*hashed, round(float((logits.argmax(axis=1) == labels).mean()), 3))
+"""
+
+
+def child(threads: str = "1", without: str = "") -> str:
+    """What CHILD prints with so many threads, and without some instructions of the CPU."""
+    env = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+    command = ("python", "-W", "ignore", "-c", CHILD)
+    return run(*command, cwd=ROOT, NPY_DISABLE_CPU_FEATURES=without, **env)
+
+
+@pytest.fixture(scope="module")
+def printed() -> str:
+    return child()
+
+
+@pytest.mark.slow
+def test_the_logits_do_not_depend_on_the_number_of_threads(printed):
+    assert child(threads="2") == printed
+
+
+@pytest.mark.slow
+def test_the_words_and_the_accuracy_do_not_depend_on_the_kind_of_cpu(printed):
+    # NumPy sorts equal numbers in another order with and without these instructions.
+    fewer = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))
+    assert child(without=fewer).split()[1:] == printed.split()[1:]
+
+
+def test_the_committed_scores_have_the_format_of_the_models():
+    scores = json.loads((ROOT / "metrics" / "baseline.json").read_text())
+    model = json.loads((ROOT / "metrics" / "test.json").read_text())
+    assert [*scores] == ["majority", "tfidf"]
+    for found in scores.values():
+        assert [*found] == [*model]

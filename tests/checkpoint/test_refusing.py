@@ -1,0 +1,48 @@
+"""Whatever a library raises on a user's file is one line; what is not about the file passes."""
+
+import pytest
+
+from yelp_stars.checkpoint.refusing import Refusing
+from yelp_stars.pipeline.errors import UserError
+
+
+class Panic(BaseException):
+    """As PyO3 raises it for a panic of Rust."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad\nvalue"),
+        KeyError("x"),
+        TypeError(),
+        OverflowError("\x1b[31m"),
+        RecursionError("deep"),
+        OSError("Can't load"),
+        Exception("tokenizers' own"),
+        Panic("index out of bounds"),
+        RuntimeError("x" * 10_000),
+        ValueError("first\n\nread https://example.org"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_any_error_is_one_line_with_the_advice(error):
+    with pytest.raises(UserError) as caught, Refusing("the file is damaged", "download it again"):
+        raise error
+    message = str(caught.value)
+    assert message.startswith(f"the file is damaged ({type(error).__name__}: ")
+    assert message.endswith("); download it again")
+    assert message.isprintable()
+    assert len(message) <= 500
+    assert "https" not in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("known"), KeyboardInterrupt(), SystemExit(143), OSError(28, "No space left")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_about_the_file_passes(error):
+    with pytest.raises(type(error)) as caught, Refusing("the file is damaged", "download it again"):
+        raise error
+    assert caught.value is error

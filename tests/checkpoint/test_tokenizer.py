@@ -1,0 +1,215 @@
+"""The checkpoint's tokenizer: its own limits, and what truncation keeps."""
+
+import json
+
+import pytest
+from helpers import TOKENIZER_FILES
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yelp_stars.checkpoint.tokenizer import (
+    AFTER_PADDING,
+    PADDED_TO,
+    UNLIMITED,
+    head_tail_budget,
+    length_limits,
+    load_tokenizer,
+    read_json,
+    truncate,
+)
+from yelp_stars.pipeline.errors import UserError
+
+
+def test_head_tail_is_that_of_the_paper():
+    assert head_tail_budget(510, "head_tail") == (128, 382)
+
+
+@given(room=st.integers(0, 1000))
+def test_a_budget_spends_all_of_the_room(room):
+    assert head_tail_budget(room, "head") == (room, 0)
+    assert head_tail_budget(room, "tail") == (0, room)
+    assert sum(head_tail_budget(room, "head_tail")) == room
+
+
+def test_a_tokenizer_files_own_truncation_and_padding_do_not_count(tokenizer_files, tmp_path):
+    from tokenizers import Tokenizer
+
+    own = Tokenizer.from_file(str(tokenizer_files / "tokenizer.json"))
+    own.enable_truncation(4)
+    own.enable_padding(length=4)
+    own.save(str(tmp_path / "tokenizer.json"))
+    others = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
+    tokenizer, _ = load_tokenizer(tmp_path / "tokenizer.json", *others)
+    texts = ["good", "the food was very good"]
+    first, second = (len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts))
+    assert first < second
+    assert second > 4
+
+
+ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+
+
+@pytest.mark.parametrize(
+    ("config", "tokenizer_config", "expected"),
+    [
+        ({"max_position_embeddings": 512}, {"model_max_length": 128}, 128),
+        ({"max_position_embeddings": 512}, {"model_max_length": int(1e30)}, 512),
+        ({"max_position_embeddings": 512}, {"model_max_length": 1e30}, 512),
+        ({"max_position_embeddings": 512}, {}, 512),
+        ({"max_position_embeddings": 512}, {"model_max_length": None}, 512),
+        ({"max_position_embeddings": None}, {"model_max_length": 256.0}, 256),
+        ({}, {"model_max_length": 256}, 256),
+        ({}, {}, UNLIMITED),
+        ({"n_positions": 256}, {}, 256),
+        ({"max_seq_len": 256}, {}, 256),
+        (ROBERTA, {}, 512),
+        (ROBERTA, {"model_max_length": 514}, 512),
+        ({**ROBERTA, "pad_token_id": 3}, {}, 510),
+        ({"model_type": "xlm-roberta", "max_position_embeddings": 514}, {}, 512),
+        ({"model_type": "longformer", "max_position_embeddings": 4098}, {}, 4096),
+        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 5}, {}, 512),
+        ({"model_type": "bert", "max_position_embeddings": 514, "pad_token_id": 1}, {}, 512),
+        ({"model_type": "t5", "n_positions": 512}, {}, UNLIMITED),
+        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, {}, 512),
+        (
+            {
+                "model_type": "deberta-v2",
+                "max_position_embeddings": 512,
+                "position_biased_input": False,
+            },
+            {},
+            UNLIMITED,
+        ),
+    ],
+)
+def test_the_models_length_is_the_smaller_of_both_limits(
+    tokenizer_files, tmp_path, config, tokenizer_config, expected
+):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
+    paths = [tmp_path / name for name in TOKENIZER_FILES[1:]]
+    assert load_tokenizer(tokenizer_files / "tokenizer.json", *paths)[1] == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "architecture",
+    [*sorted(AFTER_PADDING), "mpnet", "albert", "bert", "distilbert", "electra", "nystromformer"],
+)
+def test_the_limit_is_that_of_transformers_own_class(tmp_path, architecture):
+    import torch
+    from transformers import AutoConfig, AutoModelForSequenceClassification
+
+    config = AutoConfig.for_model(
+        architecture,
+        **{"vocab_size": 20, "hidden_size": 24, "dim": 24, "embedding_size": 24},
+        **{"num_hidden_layers": 1, "n_layers": 1, "num_attention_heads": 2, "n_heads": 2},
+        **{"intermediate_size": 8, "hidden_dim": 8, "attention_window": 8},
+        **{"max_position_embeddings": 48, "pad_token_id": 3},
+    )
+    if architecture == "xmod":
+        config.languages, config.default_language = ["en_XX"], "en_XX"
+    config.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    most = min(length_limits(tmp_path / "config.json", tmp_path / "tokenizer_config.json")).tokens
+    model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).eval()
+    with torch.inference_mode():
+        assert model(torch.full((1, most), 7)).logits.isfinite().all()
+        with pytest.raises((IndexError, RuntimeError)):
+            model(torch.full((1, most + 1), 7))
+
+
+@pytest.mark.parametrize("value", [0, -1, "512", True, [512], {}, float("nan"), 1.5])
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")],
+)
+def test_a_limit_that_is_not_a_number_of_tokens_is_reported(
+    tokenizer_files, tmp_path, name, key, value
+):
+    for path in TOKENIZER_FILES[1:]:
+        (tmp_path / path).write_text("{}")
+    (tmp_path / name).write_text(json.dumps({key: value}))
+    with pytest.raises(UserError) as caught:
+        length_limits(*(tmp_path / path for path in TOKENIZER_FILES[1:]))
+    assert str(caught.value) == (
+        f"'{tmp_path / name}' has {key} {value!r}; set it to the number of tokens that the model "
+        f"takes"
+    )
+
+
+def test_a_batch_of_the_longest_rows_fits_after_padding():
+    from yelp_stars.modeling.batching import PAD_TO_MULTIPLE_OF
+
+    assert PADDED_TO == PAD_TO_MULTIPLE_OF
+
+
+def test_positions_that_leave_no_token_are_reported(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({**ROBERTA, "max_position_embeddings": 2}))
+    (tmp_path / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(
+        UserError, match="has max_position_embeddings 2, which leaves no token; correct it"
+    ):
+        length_limits(*(tmp_path / path for path in TOKENIZER_FILES[1:]))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"[]", b"5", b"null", b"", b"\xff", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000],
+)
+def test_a_json_file_that_is_not_an_object_is_one_line(tmp_path, content):
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_json(tmp_path / "a.json")
+    message = "the checkpoint's 'a.json' is not a JSON object, or too large; download it again"
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
+def test_a_huge_json_file_is_not_read(tmp_path, name):
+    with (tmp_path / name).open("wb") as file:
+        file.truncate(10**12)  # a sparse file
+    with pytest.raises(UserError, match="is not a JSON object, or too large; download it again"):
+        read_json(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {},
+        {"model": 5},
+        {"model": {}},
+        {"model": {"type": "BPE"}},
+        {"model": {"type": "WordPiece", "vocab": {}}},
+        {"model": {"type": "Nope", "vocab": {"a": 1}}},
+        {"model": {"type": "WordLevel", "vocab": {"b": 0}, "unk_token": "[UNK]"}},
+    ],
+)
+def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_files, tmp_path, content):
+    path = tmp_path / "tokenizer.json"
+    path.write_text(json.dumps(content))
+    paths = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
+    with pytest.raises(UserError) as caught:
+        load_tokenizer(path, *paths)
+    message = str(caught.value)
+    assert message.startswith(f"'{path}' is not a fast-tokenizer file")
+    assert message.endswith("; choose another checkpoint")
+
+
+@pytest.mark.parametrize(
+    ("truncation", "expected"),
+    [
+        ("head", "[CLS] a b c [SEP]"),
+        ("tail", "[CLS] f g h [SEP]"),
+        ("head_tail", "[CLS] a g h [SEP]"),
+    ],
+)
+def test_only_a_longer_text_is_truncated_between_its_special_tokens(
+    tokenizer_files, truncation, expected
+):
+    tokenizer, _ = load_tokenizer(*(tokenizer_files / name for name in TOKENIZER_FILES))
+    encodings = tokenizer.encode_batch_fast(["a b c d e f g h", "a b c"])
+    (first, second), n_truncated = truncate(encodings, (1, 1), 5, truncation)
+    assert n_truncated == 1
+    assert " ".join(tokenizer.id_to_token(number) for number in first) == expected
+    assert second == encodings[1].ids

@@ -1,0 +1,140 @@
+"""A model as a function of texts: as in evaluation, whatever else is predicted with it."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from helpers import ROOT, read_reviews, result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+from yelp_stars import load_classifier
+from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.classifier.classify import Prediction, fingerprint
+from yelp_stars.classifier.transformer import Cut
+from yelp_stars.evaluation import predictions
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.scoring import calibration
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(finished_repo):
+    return finished_repo / "models" / "finetuned"
+
+
+@pytest.fixture(scope="module")
+def classify(folder):
+    return load_classifier(folder, precision="fp32")
+
+
+def test_the_test_reviews_have_the_logits_of_the_evaluation(finished_repo, classify):
+    evaluated = predictions.read(finished_repo / "data" / "predictions" / "test.parquet")
+    reviews = read_reviews(finished_repo / "data" / "raw" / "test.arrow")
+    scores = classify.scores([reviews[row][1] for row in evaluated.rows])
+    fitted = calibration.read(finished_repo / "models" / "finetuned")
+    expected = softmax(evaluated.logits.astype(np.float64) / fitted.temperature, axis=1)
+    assert np.allclose(scores.probabilities, expected, atol=1e-6)
+    assert scores.ranges is not None
+    assert scores.ranges.any(axis=1).all()
+    assert 0 < scores.truncated.sum() < len(scores.truncated)  # of 32 tokens
+
+
+def test_a_prediction_is_typed_and_its_probabilities_add_up(classify):
+    (found,) = classify(["The soup was cold."])
+    assert isinstance(found, Prediction)
+    assert list(found.probabilities) == classify.label_names
+    assert sum(found.probabilities.values()) == pytest.approx(1)
+    assert found.probability == max(found.probabilities.values())
+    assert found.probabilities[found.stars] == found.probability
+    assert found.stars in found.range
+    positions = [classify.label_names.index(name) for name in found.range]
+    assert positions == list(range(positions[0], positions[-1] + 1))
+    assert classify([]) == []
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(texts=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0")), max_size=5))
+def test_a_text_has_the_same_prediction_whatever_is_beside_it(classify, texts):
+    together = classify([*texts, "The soup was cold. " * 20])
+    for text, found in zip(texts, together):
+        (alone,) = classify([text])
+        assert alone.probability == pytest.approx(found.probability, abs=1e-5)
+        assert alone.truncated == found.truncated
+
+
+def test_another_classifier_has_no_range_and_keeps_the_first_tokens(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "ft")
+    for name in (TRUNCATION, calibration.FILE, "README.md"):
+        (copy / name).unlink()
+    classify = load_classifier(copy, precision="fp32")
+    assert classify.model.cut == Cut(32, "head", known=False)
+    (found,) = classify(["The soup was cold."])
+    assert found.range == ()
+    model = AutoModelForSequenceClassification.from_pretrained(copy).eval()
+    batch = AutoTokenizer.from_pretrained(copy)(["The soup was cold."], return_tensors="pt")
+    with torch.no_grad():
+        plain = model(**batch).logits.softmax(dim=1).max().item()
+    assert found.probability == pytest.approx(plain, abs=1e-5)
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", 7, None])
+def test_a_text_that_is_not_valid_is_one_line_with_its_index(classify, text):
+    found = result_or_line(lambda: classify(["fine", text]))
+    if text is None:
+        assert len(found) == 2  # as a missing text of a file
+    else:
+        assert found.startswith("text 1 has ")
+
+
+def test_one_text_instead_of_a_list_is_a_type_error(classify):
+    with pytest.raises(TypeError, match="a list of texts"):
+        classify("The soup was cold.")
+
+
+def test_a_folder_without_a_model_or_with_a_damaged_one_is_one_line(folder, tmp_path):
+    with pytest.raises(UserError, match=r"has no 'tokenizer.json'"):
+        load_classifier(tmp_path)
+    copy = shutil.copytree(folder, tmp_path / "ft")
+    weights = copy / "model.safetensors"
+    weights.unlink()
+    weights.write_bytes(b"\0" * 100)
+    with pytest.raises(UserError, match=r"cannot be loaded .* or choose another folder"):
+        load_classifier(copy)
+    (copy / "tokenizer.json").unlink()
+    assert "tokenizer.json" in result_or_line(lambda: load_classifier(copy))
+
+
+def test_the_fingerprint_is_of_every_shard_of_the_weights(tmp_path):
+    found = set()
+    for name in ("", *(f"model-0000{number}-of-00002.safetensors" for number in (1, 2))):
+        for content in (b"one", b"two"):
+            folder = tmp_path / f"{name}-{content}"
+            folder.mkdir()
+            (folder / (name or "model.safetensors.index.json")).write_bytes(content)
+            found.add(fingerprint(folder))
+    assert len(found) == 6
+
+
+def test_the_fingerprint_is_of_what_decides_a_prediction(folder, tmp_path):
+    copy = shutil.copytree(folder, tmp_path / "ft")
+    before = fingerprint(folder)
+    (copy / "README.md").unlink()
+    assert fingerprint(copy) == before
+    (copy / calibration.FILE).unlink()
+    assert fingerprint(copy) != before
+
+
+def test_importing_the_package_imports_no_torch():
+    code = "import sys, yelp_stars; yelp_stars.load_classifier; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True
+    )
+    assert done.stdout == "False\n"

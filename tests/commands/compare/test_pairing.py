@@ -1,0 +1,188 @@
+"""Two runs, row by row: pairs of the same rows only, and what differs between them."""
+
+import json
+
+import numpy as np
+import pytest
+import runs
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yelp_stars.commands.compare import pairing
+from yelp_stars.commands.runs.revisions import Lock, Revision, read_revision
+from yelp_stars.evaluation import predictions
+from yelp_stars.pipeline.errors import UserError
+
+PARAMS = {"train.learning_rate": 1e-4, "train.seed": 1, "sample.test_seed": 42}
+
+
+def revision(name, found, code=None, **params) -> Revision:
+    changed = {key.replace("__", "."): value for key, value in params.items()}
+    return Revision(name, name, Lock({}, {**PARAMS, **changed}, code or {}), found)
+
+
+def subset(found, rows):
+    return found._replace(
+        rows=found.rows[rows],
+        texts=[found.texts[row] for row in rows],
+        labels=found.labels[rows],
+        logits=found.logits[rows],
+    )
+
+
+@given(order=st.permutations(range(30)))
+def test_the_order_of_the_rows_does_not_matter(order):
+    found = runs.predicted(1.0, rows=30)
+    matched = pairing.match(revision("a", found), revision("b", subset(found, list(order))))
+    assert np.array(order)[matched].tolist() == [*range(30)]
+
+
+BASE = runs.predicted(1.0, rows=100)
+
+
+@pytest.mark.parametrize(
+    ("found", "params", "message"),
+    [
+        (
+            runs.predicted(1.0, rows=100, seed=1),
+            {"sample__test_seed": 7, "train__seed": 3},
+            "'a' and 'b' were tested on other rows (0 of 100 and 100 are the same: "
+            "sample.test_seed differ); compare runs with the same test rows",
+        ),
+        (
+            subset(BASE, np.arange(60)),
+            {"download__test_size": 60},
+            "'a' and 'b' were tested on other rows (60 of 100 and 60 are the same: "
+            "download.test_size differ); compare",
+        ),
+        (
+            runs.predicted(1.0, rows=130),
+            {},
+            "'a' and 'b' were tested on other rows (100 of 100 and 130 are the same); compare",
+        ),
+        (
+            BASE._replace(texts=["0" * 16, *BASE.texts[1:]]),
+            {},
+            "'a' and 'b' were tested on other rows (99 of 100 and 100 are the same); compare",
+        ),
+        (
+            BASE._replace(rows=BASE.rows + 1),
+            {},
+            "'a' and 'b' were tested on other rows (0 of 100 and 100 are the same); compare",
+        ),
+        (
+            BASE._replace(labels=(BASE.labels + 1) % 3),
+            {},
+            "'a' and 'b' have other labels for the same texts; run both on the same data",
+        ),
+        (
+            BASE._replace(names=["good", "fair", "bad"]),
+            {},
+            "'a' and 'b' have other classes: 'bad', 'fair', 'good'; 'good', 'fair', 'bad'; comp",
+        ),
+        (
+            BASE._replace(names=["x" * 1000, "\x1b[31m", "\u202e"]),
+            {},
+            "'a' and 'b' have other classes: 'bad', 'fair', 'good'; 'xxxxxxxxxx",
+        ),
+    ],
+)
+def test_other_rows_labels_or_classes_are_refused_by_name(found, params, message):
+    with pytest.raises(UserError) as caught:
+        pairing.match(revision("a", BASE), revision("b", found, **params))
+    assert str(caught.value).startswith(message)
+    assert str(caught.value).isprintable()
+
+
+def test_predictions_of_no_rows_are_refused():
+    empty = revision("a", subset(BASE, np.arange(0)))
+    with pytest.raises(UserError, match="'a' has no test rows"):
+        pairing.match(empty, empty)
+
+
+def test_the_parameters_that_differ_are_listed_and_no_others():
+    one = revision("a", BASE, train__seed=2)
+    two = revision("b", BASE, train__seed=2, train__learning_rate=5e-5, evaluate__seed=0)
+    assert pairing.changed_params([one, two]) == {
+        "evaluate.seed": [None, 0], "train.learning_rate": [1e-4, 5e-5],
+    }  # fmt: skip
+    assert pairing.changed_params([one, one]) == {}
+
+
+def test_the_code_that_differs_is_listed():
+    one = revision("a", BASE, code={"stages/train.py": "1", "yelp_stars/data": "1"})
+    two = revision("b", BASE, code={"stages/train.py": "2", "yelp_stars/data": "1"})
+    assert pairing.changed_code([one, two]) == ["stages/train.py"]
+    assert pairing.changed_code([one, revision("c", BASE)]) == [
+        "stages/train.py",
+        "yelp_stars/data",
+    ]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    repo = runs.new_repo(tmp_path_factory.mktemp("pairing") / "repo")
+    texts = [runs.text(row) for row in range(400)]
+    evaluate = {"slices": {"tens": "review 0 \\d0 ", "loop": "(x+x+)+y", "broken": "("}}
+    first = {"flags": {"leak": [row < 50 for row in range(400)]}, "baseline": runs.predicted(0.1)}
+    runs.add_run(repo, "base", runs.predicted(1.0), texts=texts, evaluate=evaluate, **first)
+    runs.add_run(repo, "better", runs.predicted(2.0, noise=1), train={"learning_rate": 5e-5})
+    return repo
+
+
+@pytest.fixture
+def here(made, monkeypatch):
+    monkeypatch.chdir(made)
+    return made
+
+
+def test_a_pair_is_described_by_slice_with_its_baseline(here):
+    found = pairing.describe(read_revision("base"), read_revision("better"))
+    assert found["verdict"].startswith("better is better than base by ")
+    names = [(row["kind"], row["name"], row["n"]) for row in found["slices"]]
+    assert names[:3] == [
+        ("class", name, (runs.predicted(1.0).labels == label).sum())
+        for label, name in enumerate(runs.NAMES)
+    ]
+    assert [name for kind, name, _ in names if kind == "length"] == [
+        "shortest quarter", "second quarter", "third quarter", "longest quarter",
+    ]  # fmt: skip
+    assert [(kind, n) for kind, name, n in names if name in ("leak", "tens", "broken")] == [
+        ("pattern", 9), ("audit", 50),
+    ]  # fmt: skip
+    right = runs.predicted(0.1).logits.argmax(axis=1) == runs.predicted(0.1).labels
+    assert found["baselines"] == {"base": pytest.approx(right.mean())}
+    assert found["params"]["train.learning_rate"] == [1e-4, 5e-5]
+    json.dumps(found)  # numbers of Python
+
+
+def test_the_flipped_texts_are_the_surest_first(here):
+    base, better = read_revision("base"), read_revision("better")
+    found = pairing.describe(base, better, texts=3)
+    labels = base.predictions.labels
+    for kind, rows in found["texts"].items():
+        assert len(rows) == min(3, found["flips"][kind])
+        chances = [row["probability"] for row in rows]
+        assert chances == sorted(chances, reverse=True)
+        for row in rows:
+            assert row["text"] == runs.text(row["row"])
+            assert row["label"] == runs.NAMES[labels[row["row"]]]
+            right = (row["first"] == row["label"], row["second"] == row["label"])
+            expected = {"harmful": (True, False), "beneficial": (False, True)}
+            assert right == expected.get(kind, (False, False))
+            assert row["first"] != row["second"]
+
+
+def test_texts_that_nobody_has_are_one_line(tmp_path, monkeypatch):
+    repo = runs.new_repo(tmp_path / "repo")
+    runs.add_run(repo, "base", runs.predicted(1.0))
+    runs.add_run(repo, "better", runs.predicted(2.0))
+    monkeypatch.chdir(repo)
+    one, two = read_revision("base"), read_revision("better")
+    assert pairing.describe(one, two)["n"] == 400
+    with pytest.raises(UserError, match="has the texts of the test rows of 'base'; run `dvc"):
+        pairing.describe(one, two, texts=1)
+
+
+def test_predictions_have_the_hash_of_their_text():
+    assert BASE.texts[3] == predictions.text_hash(runs.text(3))

@@ -1,0 +1,53 @@
+"""Code that decides a stage's result is in its deps."""
+
+from yelp_stars.commands.doctor.imports import own_imports, undeclared
+
+
+def write(path, text=""):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def test_imports_are_followed_and_also_those_inside_functions(tmp_path):
+    script = write(tmp_path / "stages" / "fit.py", "from yelp_stars.models import late\n")
+    late = write(
+        tmp_path / "yelp_stars" / "models" / "late.py",
+        "def main():\n    import yelp_stars.deep\n",
+    )
+    deep = write(tmp_path / "yelp_stars" / "deep.py", "import yelp_stars.absent")
+    assert own_imports(tmp_path, script) == {late, deep}
+
+
+def test_relative_imports_are_followed(tmp_path):
+    script = write(tmp_path / "stages" / "fit.py", "from . import common\nfrom .. import nothing\n")
+    common = write(tmp_path / "stages" / "common.py", "from yelp_stars.data.read import rows\n")
+    read = write(
+        tmp_path / "yelp_stars" / "data" / "read.py",
+        "from .parts import one\nfrom ..errors import Error\nfrom . import *\n",
+    )
+    parts = write(tmp_path / "yelp_stars" / "data" / "parts.py")
+    errors = write(tmp_path / "yelp_stars" / "errors.py")
+    assert own_imports(tmp_path, script) == {common, read, parts, errors}
+
+
+def test_a_stage_that_stands_for_several_and_a_dep_on_the_project_are_read(tmp_path):
+    write(tmp_path / "stages" / "fit.py")
+    several = {"foreach": ["a", "b"], "do": {"deps": ["stages/fit.py"]}}
+    assert list(undeclared(tmp_path, {"fit": several})) == []
+    (line,) = undeclared(tmp_path, {"fit": {"foreach": ["a", "b"], "do": {"deps": ["."]}}})
+    assert line.startswith("stage 'fit' imports 'stages/fit.py'")
+
+
+def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):
+    write(tmp_path / "stages" / "fit.py", "import yelp_stars.helper\nimport yelp_stars.data.read\n")
+    write(tmp_path / "yelp_stars" / "helper.py")
+    write(tmp_path / "yelp_stars" / "data" / "read.py")
+    stages = {"fit": {"deps": ["stages/fit.py", "yelp_stars/data", "data/raw"]}, "other": {}}
+    (line,) = undeclared(tmp_path, stages)
+    assert line == (
+        "stage 'fit' imports 'yelp_stars/helper.py', which its deps in dvc.yaml lack: an edit "
+        "there reruns nothing; add it, then run `dvc repro fit`"
+    )
+    stages["fit"]["deps"].append("yelp_stars/helper.py")
+    assert list(undeclared(tmp_path, stages)) == []

@@ -1,0 +1,164 @@
+"""What a killed run leaves is named with the command that removes it; what runs is left alone."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from helpers import DEADLINE, run
+from small import diagnose, dvc, follow
+
+from benchmarks.workspace import commit
+from yelp_stars.commands.doctor.leftovers import QUIET, check_leftovers
+
+TMP, CACHE = Path(".dvc/tmp"), Path(".dvc/cache/files/md5")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty project: the working folder."""
+    monkeypatch.chdir(tmp_path)
+    TMP.mkdir(parents=True)
+    return tmp_path
+
+
+def checked(hardlink_lock=False):
+    return list(check_leftovers(TMP, CACHE, hardlink_lock))
+
+
+def hold(pid):
+    info = {"pid": pid, "cmd": "dvc repro"}
+    held = {"write": {"data/raw": info}, "read": {"data/external": [info]}}
+    (TMP / "rwlock").write_text(json.dumps(held))
+
+
+def test_without_leftovers_there_is_no_problem(folder):
+    assert checked() == []
+    (TMP / "rwlock").write_text("{}")
+    (TMP / "lock").write_text("1")  # the kernel released it
+    assert checked() == []
+
+
+def test_locks_of_ended_processes_are_removed(folder):
+    hold(1)  # of an ended container, this number is another program now
+    (line,) = checked()
+    assert (
+        line == ".dvc/tmp/rwlock holds locks of processes that ended; run `rm -rf .dvc/tmp/rwlock`"
+    )
+    follow(line)
+    assert checked() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dvc"],
+        ["stages.train"],
+        ["/usr/bin/dvc"],
+        ["/usr/bin/stars", "distill", "models/finetuned"],
+        ["yelp_stars.cli", "predict", "texts.csv"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_while_a_run_is_in_progress_nothing_is_said(folder, words):
+    code = "print(flush=True); import time; time.sleep(60)"
+    command = [sys.executable, "-c", code, *words]
+    with subprocess.Popen(command, cwd=TMP, stdout=subprocess.PIPE) as running:
+        running.stdout.readline()
+        hold(running.pid)
+        Path("data").mkdir()
+        Path("data", ".raw.partial").mkdir()
+        assert checked() == []
+        running.kill()
+    assert len(checked()) == 2
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]"])
+def test_a_damaged_file_of_locks_is_removed(folder, content):
+    (TMP / "rwlock").write_text(content)
+    (line,) = checked()
+    assert line == ".dvc/tmp/rwlock is damaged; run `rm -rf .dvc/tmp/rwlock`"
+    follow(line)
+    assert checked() == []
+
+
+def test_a_hardlink_lock_outlives_its_process(folder):
+    (TMP / "lock").write_text("host|1|x")
+    (line,) = checked(hardlink_lock=True)
+    follow(line)
+    assert checked(hardlink_lock=True) == []
+
+
+def test_unfinished_outputs_are_removed_and_nothing_else(folder):
+    names = ("data/.raw.partial", "models/a b/.finetuned.partial", ".dvclive.partial")
+    unfinished = [Path(name) for name in names] + [CACHE / "ab" / ".x.tmp"]
+    kept = [Path("data/raw"), CACHE / "ab" / ("c" * 30), Path("data/external/.partial.csv")]
+    for path in [*unfinished, *kept]:
+        path.mkdir(parents=True)
+    (line,) = checked()
+    assert line.startswith("4 unfinished outputs of killed runs")
+    follow(line)
+    assert checked() == []
+    assert all(map(os.path.exists, kept))
+    assert not any(map(os.path.exists, unfinished))
+
+
+def test_of_a_cache_that_others_share_only_old_files_are_removed(folder):
+    """The file of another project's run: what is young may be being written."""
+    shared = folder.parent / "shared" / "files" / "md5"
+    unfinished = shared / "ab" / ".x.tmp"
+    unfinished.mkdir(parents=True)
+    assert list(check_leftovers(TMP, shared, hardlink_lock=False)) == []
+    long_ago = time.time() - 2 * QUIET
+    os.utime(unfinished, (long_ago, long_ago))
+    (shared / "ab" / ".gone.tmp").symlink_to("renamed")  # as its writer has finished meanwhile
+    (line,) = check_leftovers(TMP, shared, hardlink_lock=False)
+    follow(line)
+    assert not unfinished.exists()
+
+
+@contextlib.contextmanager
+def killed(repo, *command):
+    """Start a run whose last stage takes long, and kill it and the stage when the block ends."""
+    pipeline = Path("dvc.yaml").read_text()
+    Path("dvc.yaml").write_text(pipeline.replace("wc -l", "touch running && sleep 60 && wc -l"))
+    commit(repo, "slow")
+    running = subprocess.Popen(command, start_new_session=True)
+    started = time.monotonic()
+    while not list(repo.rglob("running")):
+        assert time.monotonic() - started < DEADLINE
+        time.sleep(0.1)
+    yield
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+@pytest.mark.slow
+def test_the_locks_of_a_killed_run_are_removed(small_repo, capsys):
+    with killed(small_repo, "dvc", "repro"):
+        assert not [line for line in diagnose(capsys) if "locks" in line]
+    (line,) = [line for line in diagnose(capsys) if "locks" in line]
+    follow(line)
+    run("git", "checkout", "-q", "HEAD~", cwd=small_repo)
+    dvc("repro")
+    Path("running").unlink()
+    assert diagnose(capsys) == []
+
+
+@pytest.mark.slow
+def test_the_copy_of_a_killed_experiment_is_removed_and_the_experiment_no_longer_runs(
+    small_repo, capsys
+):
+    command = ["dvc", "exp", "run", "--temp", "-n", "killed", "-S", "fit.rate=3"]
+    with killed(small_repo, *command):
+        assert not [line for line in diagnose(capsys) if "copies" in line]
+    (line,) = [line for line in diagnose(capsys) if "copies" in line]
+    assert "Running" in run("dvc", "exp", "show", "--csv", cwd=small_repo)
+    follow(line)
+    assert not [line for line in diagnose(capsys) if "copies" in line]
+    assert "Running" not in run("dvc", "exp", "show", "--csv", cwd=small_repo)

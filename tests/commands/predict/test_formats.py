@@ -1,0 +1,119 @@
+"""Rows as JSON lines, CSV or Parquet: nothing is lost, and windows leave no trace."""
+
+import csv
+import datetime
+import decimal
+import io
+import json
+import math
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+from helpers import FUZZ_EXAMPLES
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.commands.predict.formats import FORMATS, plain
+
+SCHEMA = pa.schema([("id", pa.int32()), ("text", pa.string()), ("range", pa.list_(pa.string()))])
+ROWS = [{"id": number, "text": f'a "{number}",\n', "range": ["x", "y"]} for number in range(100)]
+
+
+def joined(folder, ending, parts, schema=SCHEMA):
+    """The bytes of a file that is written in parts."""
+    paths = []
+    for number, rows in enumerate(parts):
+        paths.append(folder / f"{number}")
+        paths[-1].write_bytes(FORMATS[ending].encode(rows, schema))
+    FORMATS[ending].join(paths, schema, folder / f"joined{ending}")
+    return (folder / f"joined{ending}").read_bytes()
+
+
+@pytest.mark.parametrize("ending", FORMATS)
+def test_a_file_is_the_same_whatever_its_parts(tmp_path, ending):
+    whole = joined(tmp_path, ending, [ROWS])
+    assert joined(tmp_path, ending, [ROWS[:1], ROWS[1:60], ROWS[60:]]) == whole
+    assert len(whole) > 100
+
+
+def test_the_rows_are_read_back(tmp_path):
+    lines = joined(tmp_path, ".jsonl", [ROWS]).decode().split("\n")[:-1]
+    assert [json.loads(line) for line in lines] == ROWS
+    header, *table = csv.reader(io.StringIO(joined(tmp_path, ".csv", [ROWS]).decode(), newline=""))
+    assert header == SCHEMA.names
+    expected = [[str(row["id"]), row["text"], json.dumps(row["range"])] for row in ROWS]
+    assert table == expected
+    joined(tmp_path, ".parquet", [ROWS])
+    found = pq.read_table(tmp_path / "joined.parquet")
+    assert found.to_pylist() == ROWS
+    assert found.schema == SCHEMA
+
+
+def test_parquet_has_row_groups_of_many_windows(tmp_path):
+    parts = [[{"id": number} for number in range(2000)]] * 25
+    joined(tmp_path, ".parquet", parts, pa.schema([("id", pa.int64())]))
+    metadata = pq.ParquetFile(tmp_path / "joined.parquet").metadata
+    sizes = [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+    assert sizes == [20_000, 20_000, 10_000]
+
+
+TYPES = [
+    (pa.int8(), 3), (pa.uint64(), 2**63 + 1), (pa.float16(), 1.5), (pa.bool_(), True),
+    (pa.large_string(), "ä"), (pa.dictionary(pa.int32(), pa.string()), "a"),
+    (pa.timestamp("us", tz="UTC"), datetime.datetime(2020, 1, 2, tzinfo=datetime.UTC)),
+    (pa.date32(), datetime.date(2020, 1, 2)), (pa.decimal128(5, 2), decimal.Decimal("1.25")),
+    (pa.list_(pa.int8()), [1, 2]), (pa.struct([("a", pa.int8())]), {"a": 1}),
+    (pa.map_(pa.string(), pa.int8()), [("a", 1)]), (pa.binary(), b"\xff"), (pa.null(), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("type_", "value"), TYPES, ids=[str(type_) for type_, _ in TYPES])
+def test_columns_of_parquet_keep_their_type_and_have_a_text_form(tmp_path, type_, value):
+    schema = pa.schema([("x", type_)])
+    joined(tmp_path, ".parquet", [[{"x": value}], [{"x": None}]], schema)
+    found = pq.read_table(tmp_path / "joined.parquet")
+    assert found.schema == schema
+    assert found["x"].to_pylist() == [value, None]
+    json.loads(joined(tmp_path, ".jsonl", [[{"x": value}]], schema))
+    joined(tmp_path, ".csv", [[{"x": value}]], schema)
+
+
+def test_a_time_is_iso_8601_and_a_number_that_json_lacks_is_null():
+    assert plain(datetime.datetime(2020, 1, 2, 3)) == "2020-01-02T03:00:00"
+    assert plain([math.nan, math.inf, decimal.Decimal("1.20")]) == [None, None, "1.20"]
+    assert plain({1: b"\xffa"}) == {"1": "\\xffa"}
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("text", ["\r0", "a\rb", "a\r", "\r\n", "a\nb", '"', ",", "\r\r\n"])
+def test_a_cell_of_csv_is_read_back_as_it_was(tmp_path, text):
+    schema = pa.schema([("x", pa.string()), ("y", pa.string())])
+    written = joined(tmp_path, ".csv", [[{"x": text, "y": text}]], schema).decode()
+    assert list(csv.reader(io.StringIO(written, newline=""))) == [["x", "y"], [text, text]]
+    (row,) = pa.csv.read_csv(
+        io.BytesIO(written.encode()),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
+    ).to_pylist()
+    assert row == {"x": text, "y": text}
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(JSON, min_size=1, max_size=4))
+def test_any_json_value_fits_into_a_text_column_of_every_format(tmp_path, values):
+    schema = pa.schema([("x", pa.string())])
+    rows = [{"x": value} for value in values]
+    lines = joined(tmp_path, ".jsonl", [rows], schema).decode().split("\n")[:-1]
+    assert [json.loads(line)["x"] for line in lines] == [plain(value) for value in values]
+    cells = joined(tmp_path, ".csv", [rows], schema).decode()
+    (_, *found) = csv.reader(io.StringIO(cells, newline=""))
+    assert len(found) == len(values)
+    joined(tmp_path, ".parquet", [rows], schema)
+    assert len(pq.read_table(tmp_path / "joined.parquet")) == len(values)

@@ -1,0 +1,238 @@
+"""Texts, standard input or any file: the rows that can be predicted, a line about the others."""
+
+import gzip
+import io
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import FUZZ_EXAMPLES, result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.commands.predict import inputs
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.layout import Layout
+
+LAYOUT = Layout("text", None, all_columns=True)
+NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
+
+
+def read(*arguments, layout=LAYOUT, unescape=False, skip=None):
+    """The rows and what is known about them."""
+    with inputs.open_input([*map(str, arguments)], layout, unescape) as source:
+        checked = inputs.check(source, None, skip)
+        rows = list(source.rows(skip))
+        assert checked.rows == len(rows)
+        return rows, checked
+
+
+def error(call) -> str:
+    found = result_or_line(call)
+    assert isinstance(found, str)
+    return found
+
+
+def test_texts_are_rows_in_their_order():
+    rows, checked = read("The soup was cold.", "No")
+    assert [row.text for row in rows] == ["The soup was cold.", "No"]
+    assert checked.schema == pa.schema([("text", pa.string())])
+
+
+def test_lines_of_standard_input_are_texts(monkeypatch):
+    lines = io.TextIOWrapper(io.BytesIO("One\n\nZwei ä\r\nlast".encode()))
+    monkeypatch.setattr(sys, "stdin", lines)
+    rows, _ = read("-")
+    assert [row.text for row in rows] == ["One", "Zwei ä", "last"]
+
+
+def test_an_error_of_standard_input_names_it_and_not_a_temporary_file(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"fine\nbad \xe9t\xe9\n")))
+    assert error(lambda: read("-")) == (
+        "stdin line 2 is not UTF-8 (byte 0xe9); as 'cp1252' (Western Europe) it has 'été': "
+        "set --encoding to 'cp1252' if that is right, else to 'cp1250' (Central Europe), 'cp1254' "
+        "(Turkish) or 'cp1251' (Cyrillic)"
+    )
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"")))
+    assert error(lambda: read("-")).startswith("stdin is empty")
+
+
+def test_columns_survive_in_their_order_whatever_the_format(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text,n\n007,good,1\n8,bad,\n")
+    (tmp_path / "a.tsv").write_text('id\ttext\tn\n007\t"good\t1\n')
+    (tmp_path / "a.jsonl").write_text('{"id": 7, "text": "good"}\n{"text": "bad", "n": [1]}\n')
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    table = pa.table({"id": pa.array([7], pa.int16()), "text": ["good"], "n": [None]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    string = pa.schema([(name, pa.string()) for name in ("id", "text", "n")])
+    for name in ("a.csv", "a.csv.gz"):
+        rows, checked = read(tmp_path / name)
+        assert rows[0].fields == {"id": "007", "text": "good", "n": "1"}
+        assert checked.schema == string
+    assert read(tmp_path / "a.tsv")[0][0].fields == {"id": "007", "text": '"good', "n": "1"}
+    rows, checked = read(tmp_path / "a.jsonl")
+    assert [row.fields for row in rows] == [{"id": 7, "text": "good"}, {"text": "bad", "n": [1]}]
+    assert checked.schema == pa.schema([("id", pa.int64()), *[string.field(i) for i in (1, 2)]])
+    assert read(tmp_path / "a.parquet")[1].schema == table.schema
+
+
+@pytest.mark.parametrize(
+    ("values", "type_"),
+    [
+        ([True, None], pa.bool_()),
+        ([1, None], pa.int64()),
+        ([1, 2.5], pa.float64()),
+        ([2**70, 1], pa.string()),
+        ([2**53 + 1, 1], pa.int64()),
+        ([2**53 + 1, 1.5], pa.string()),
+        ([2**53, 1.5], pa.float64()),
+        ([True, 1], pa.string()),
+        (["a", 1], pa.string()),
+        ([{"a": 1}], pa.string()),
+        ([None], pa.string()),
+    ],
+)
+def test_a_column_of_json_lines_has_the_type_that_holds_all_its_values(tmp_path, values, type_):
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json_line(value) for value in values))
+    assert read(path)[1].schema.field("x").type == type_
+
+
+def json_line(value) -> str:
+    return json.dumps({"text": "good", "x": value})
+
+
+def test_a_file_without_a_header_has_columns_by_number(tmp_path):
+    (tmp_path / "a.csv").write_text("1,good\n2,bad\n")
+    rows, _ = read(tmp_path / "a.csv", layout=LAYOUT._replace(text_column=1))
+    assert [row.fields for row in rows] == [{"0": "1", "1": "good"}, {"0": "2", "1": "bad"}]
+
+
+BAD = {
+    "a.csv": ('id,text\n1,\n2,good\n3\n4,a\0b\n5," "\n', 4, 1),
+    "a.jsonl": ('{"text": "good"}\n{"text": 3}\n{"txt": ""}\n[1]\nx\n{"text": null}\n', 5, 1),
+    "a.txt": ("good\n \na\0b\n", 2, 1),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_rows_are_an_error_with_their_location_or_left_out(tmp_path, name):
+    content, bad, good = BAD[name]
+    path = tmp_path / name
+    path.write_text(content)
+    message = error(lambda: read(path))
+    assert str(path) in message
+    assert " line " in message
+    assert message.endswith(", or add --skip-bad FILE")
+    errors: list[UserError] = []
+    with inputs.open_input([str(path)], LAYOUT, False) as source:
+        assert inputs.check(source, None, errors.append).rows == good
+        assert [row.text for row in source.rows(inputs.ignore)] == ["good"]
+    assert len(errors) == bad
+
+
+def test_lines_that_are_not_utf_8_are_left_out_on_request(tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"good\n\xff\xfe\xfa\nbad\n")
+    rows, _ = read(tmp_path / "a.txt", skip=inputs.ignore)
+    assert [row.text for row in rows] == ["good", "bad"]
+
+
+def test_a_bad_byte_in_a_quoted_field_takes_its_row_with_it_and_no_other(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b'id,text\n1,"one\nb\xff"\n2,two\n\xe9,three\n4,"four\n4"\n')
+    errors: list[UserError] = []
+    with inputs.open_input([str(tmp_path / "a.csv")], LAYOUT, False) as source:
+        assert [row.fields["id"] for row in source.rows(errors.append)] == ["2", "4"]
+    location = f"{tmp_path}/a.csv line"
+    assert [str(error) for error in errors] == [
+        f"{location} 3 is not UTF-8 (byte 0xff)",
+        f"{location} 5 is not UTF-8 (byte 0xe9)",
+    ]
+
+
+def test_advice_is_about_options_of_the_command(tmp_path):
+    path = tmp_path / "a.csv"
+    for content in ("a;text\n1;2\n", 'text\n"a"b\n', "x\n1\n", "text\n\xe9\n"):
+        path.write_bytes(content.encode("cp1252"))
+        message = error(lambda: read(path))
+        assert "download" not in message
+    path.write_text('text\n"a"b\n')
+    assert "or add --no-quoted" in error(lambda: read(path))
+    path.write_text("a;text\n1;2\n")
+    assert error(lambda: read(path)).endswith("set --delimiter to ';'")
+
+
+def test_escapes_are_undone_on_request():
+    assert read("a\\nb", unescape=True)[0][0].text == "a\nb"
+
+
+def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes").write_text("x")
+    assert inputs.is_file("missing.csv")
+    assert inputs.is_file("reviews.tgz/train.csv")
+    assert inputs.is_file("notes")
+    assert not inputs.is_file("The soup was cold.")
+    assert not inputs.is_file("x" * 100_000)
+    assert "no file 'missing.csv'" in error(lambda: read("missing.csv"))
+    assert "must end in .txt, .csv, .tsv" in error(lambda: read("notes"))
+    for name in ("missing.zip", "missing.xlsx", "a.tgz", "a.csv.gz"):
+        assert name in error(lambda name=name: read(name))
+    assert not inputs.is_file("I sent them a .zip")
+    assert (
+        error(lambda: read("a.csv", "text")) == "'a.csv' is a file: give it alone, or texts alone"
+    )
+
+
+def test_a_folder_is_no_text(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("reviews").mkdir()
+    assert error(lambda: read("reviews")) == "'reviews' is a folder; name a file in it"
+
+
+def test_labels_are_known_by_name_by_the_number_in_it_or_as_given():
+    numbers = inputs.label_numbers(NAMES, [])
+    assert numbers["5 stars"] == numbers["5"] == 4
+    assert "0" not in numbers
+    given = inputs.label_numbers(NAMES, ["0=1 star", "1=2 stars", "none=1 star"])
+    assert (given["0"], given["1"], given["none"]) == (0, 1, 0)
+    assert "5" not in given
+    assert inputs.label_numbers(["good", "bad"], []) == {"good": 0, "bad": 1}
+    for wrong in ("0", "0=six", "=1 star"):
+        assert "should be VALUE=NAME" in error(
+            lambda text=wrong: inputs.label_numbers(NAMES, [text])
+        )
+
+
+def test_another_label_is_one_line_with_its_row(tmp_path):
+    (tmp_path / "a.csv").write_text("text,label\ngood,5.0\nbad,\nbad,0\n")
+    layout = LAYOUT._replace(label_column="label")
+    with inputs.open_input([str(tmp_path / "a.csv")], layout, False) as source:
+        message = error(lambda: inputs.check(source, inputs.label_numbers(NAMES, []), None))
+        assert "a.csv line 4 has the label '0'" in message
+        assert message.endswith("add --label 0=NAME for each value")
+        rows = list(source.rows(None))
+        numbers = inputs.label_numbers(NAMES, [])
+        assert [inputs.label_of(row, numbers) for row in rows[:2]] == [4, None]
+
+
+def test_thousands_of_different_keys_are_one_line(tmp_path):
+    lines = [json_line(None).replace('"x"', f'"x{number}"') for number in range(10_001)]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines))
+    assert error(lambda: read(tmp_path / "a.jsonl")).endswith("makes more than 10,000 columns")
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=st.binary(max_size=60)
+    | st.text('text,\n\r\t"{}[]:12é\0 ', max_size=60).map(lambda text: text.encode()),
+    ending=st.sampled_from([*inputs.SUFFIXES, ".csv.gz"]),
+    skips=st.booleans(),
+)
+def test_any_bytes_are_rows_or_one_line(tmp_path, content, ending, skips):
+    path = tmp_path / f"a{ending}"
+    path.write_bytes(content)
+    found = result_or_line(lambda: read(path, skip=inputs.ignore if skips else None))
+    assert isinstance(found, str) or all(row.text.strip() for row in found[0])

@@ -1,0 +1,242 @@
+"""Predictions of a file are those of the model; a killed command ends with the same bytes."""
+
+import csv
+import io
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import DEADLINE, ROOT, SOAK, read_reviews, soak, stars
+
+from yelp_stars import load_classifier
+from yelp_stars.commands.predict.windows import WINDOW_ROWS
+from yelp_stars.evaluation import predictions
+
+pytestmark = pytest.mark.slow
+FP32 = ("--precision", "fp32")
+
+
+@pytest.fixture(scope="module")
+def model(finished_repo):
+    return str(finished_repo / "models" / "finetuned")
+
+
+@pytest.fixture(scope="module")
+def texts(finished_repo):
+    return [text for _, text in read_reviews(finished_repo / "data" / "raw" / "test.arrow")]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write_csv(texts, name="in.csv", **columns):
+    lines = io.StringIO()
+    writer = csv.writer(lines)
+    writer.writerow(["id", "text", *columns])
+    writer.writerows(zip(range(len(texts)), texts, *columns.values()))
+    Path(name).write_text(lines.getvalue(), encoding="utf-8", newline="")
+
+
+def read_csv(name):
+    with Path(name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_every_row_has_its_columns_and_the_models_predictions(here, model, texts):
+    write_csv(texts)
+    assert stars("predict", "in.csv", "-o", "out.csv", "--model", model, *FP32) == 0
+    found = read_csv("out.csv")
+    expected = load_classifier(model, precision="fp32")(texts)
+    assert [row["text"] for row in found] == texts
+    assert [int(row["id"]) for row in found] == [*range(len(texts))]
+    for row, prediction in zip(found, expected, strict=True):
+        assert row["stars"] == prediction.stars
+        assert float(row["probability"]) == round(prediction.probability, 6)
+        for name, probability in prediction.probabilities.items():
+            assert float(row[f"p_{name}"]) == round(probability, 6)
+        assert json.loads(row["range"]) == list(prediction.range)
+        assert row["truncated"] == str(prediction.truncated).lower()
+    assert sorted(path.name for path in here.iterdir()) == ["in.csv", "out.csv"]
+
+
+@pytest.mark.parametrize("ending", [".jsonl", ".parquet"])
+def test_the_formats_hold_the_same_predictions(here, model, texts, ending):
+    write_csv(texts)
+    for name in ("out.csv", f"out{ending}"):
+        assert stars("predict", "in.csv", "-o", name, "--model", model, *FP32) == 0
+    if ending == ".parquet":
+        found = pq.read_table("out.parquet").to_pylist()
+    else:
+        found = [json.loads(line) for line in Path("out.jsonl").read_text("utf-8").split("\n")[:-1]]
+    for row, other in zip(found, read_csv("out.csv"), strict=True):
+        assert {name: str(value) for name, value in row.items()} | {
+            "range": json.dumps(row["range"]),
+            "truncated": json.dumps(row["truncated"]),
+        } == other
+
+
+def test_a_label_column_gives_the_accuracy_of_the_evaluation(
+    here, finished_repo, model, texts, capsys
+):
+    evaluated = predictions.read(finished_repo / "data" / "predictions" / "test.parquet")
+    names = [evaluated.names[label] for label in evaluated.labels]
+    write_csv([texts[row] for row in evaluated.rows], label=names)
+    assert stars("predict", "in.csv", "--label-column", "label", "--model", model, *FP32) == 0
+    shown = capsys.readouterr()
+    scores = json.loads((finished_repo / "metrics" / "evaluation.json").read_text())["scores"]
+    value, low, high = (scores["accuracy"][name] for name in ("value", "low", "high"))
+    assert f"accuracy {value} [{low}, {high}], mean error " in shown.err
+    assert shown.err.endswith("on 30 rows with a label\n")
+    assert "the first 20 rows; add -o FILE for all" in shown.err
+    assert len(shown.out.splitlines()) == 21
+
+
+def test_without_labels_only_what_is_shown_is_predicted(here, model, capsys):
+    write_csv(["good"] * 500 + ["\0"])
+    assert stars("predict", "in.csv", "--model", model) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 21
+    assert "the first 20 rows; add -o FILE for all" in shown.err
+
+
+def test_a_column_that_is_there_already_needs_a_prefix(here, model):
+    write_csv(["good"], stars=["5"])
+    message = stars("predict", "in.csv", "-o", "out.csv", "--model", model)
+    assert message == (
+        "error: 'in.csv' has 'stars', as the predictions do; add a prefix to theirs: "
+        "--prefix predicted_"
+    )
+    assert not Path("out.csv").exists()
+    assert stars("predict", "in.csv", "-o", "out.csv", "--model", model, *message.split()[-2:]) == 0
+    assert list(read_csv("out.csv")[0])[:4] == ["id", "text", "stars", "predicted_stars"]
+
+
+def test_unsure_rows_are_marked_for_a_person(here, model, texts, capsys):
+    # Its temperature makes the probabilities of this random model almost the same.
+    plain = shutil.copytree(model, "plain", ignore=shutil.ignore_patterns("calibration.json"))
+    write_csv(texts)
+    found = load_classifier(plain, precision="fp32")(texts)
+    limit = round(sorted(each.probability for each in found)[len(texts) // 2], 6)
+    arguments = ("predict", "in.csv", "-o", "out.csv", "--model", str(plain), *FP32)
+    assert stars(*arguments, "--fail-below", str(limit)) == 0
+    rows = read_csv("out.csv")
+    assert "range" not in rows[0]
+    marked = [row["to_a_person"] == "true" for row in rows]
+    assert marked == [float(row["probability"]) < limit for row in rows]
+    assert 0 < sum(marked) < len(marked)
+    assert f"{sum(marked)} of {len(marked)} rows are below {limit:g}" in capsys.readouterr().err
+
+
+def test_bad_rows_are_collected_and_the_others_keep_their_columns(here, model, capsys):
+    Path("in.csv").write_bytes(b"id,text\n1,good\n2,\n3,\xff\n4,bad\n5\n6,a\0b\n")
+    arguments = ("predict", "in.csv", "-o", "out.csv", "--model", model)
+    assert "in.csv line 3 has an empty text; " in stars(*arguments)
+    assert [path.name for path in here.iterdir()] == ["in.csv"]
+    assert stars(*arguments, "--skip-bad", "bad.txt") == 0
+    assert [row["id"] for row in read_csv("out.csv")] == ["1", "4"]
+    errors = Path("bad.txt").read_text().splitlines()
+    assert [re.findall(r"line (\d)", error)[0] for error in errors] == ["3", "4", "6", "7"]
+    assert "bad.txt: the errors of 4 rows that are left out" in capsys.readouterr().err
+
+
+def test_only_the_rows_that_are_shown_are_predicted_though_all_are_checked(here, model, capsys):
+    Path("in.csv").write_text("text\n" + "good\n" * 200 + "\0\n")
+    assert stars("predict", "in.csv", "--model", model, "--skip-bad", "bad.txt") == 0
+    error = capsys.readouterr().err
+    assert "bad.txt: the errors of 1 rows that are left out" in error
+    assert "the first 20 rows; add -o FILE for all" in error
+
+
+def test_how_texts_are_cut_is_said(here, model, capsys):
+    assert stars("predict", "word " * 99, "--model", model) == 0
+    error = capsys.readouterr().err
+    assert "5 labels, " in error
+    assert "the first 32 tokens of a text\n" in error
+    assert "1 of 1 texts are longer than 32 tokens and were cut" in error
+
+
+def test_an_output_in_a_new_folder_is_made(here, model):
+    assert stars("predict", "good", "-o", "a/b/out.jsonl", "--model", model) == 0
+    assert [path.name for path in Path("a", "b").iterdir()] == ["out.jsonl"]
+
+
+# --- Interrupted commands -------------------------------------------------------------------------
+
+
+def start(arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "yelp_stars.cli", *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path, process):
+    until = time.monotonic() + DEADLINE
+    while not path.exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("ending", [".csv", pytest.param(".parquet", marks=soak)])
+def test_a_command_killed_at_any_time_ends_with_the_same_bytes(here, model, texts, ending):
+    kills = 3 if SOAK else 2
+    rows = 2 * kills * WINDOW_ROWS - 5
+    pq.write_table(
+        pa.table({"n": range(rows), "text": [texts[i % len(texts)] for i in range(rows)]}),
+        "in.parquet",
+    )
+    arguments = ["predict", "in.parquet", "--model", model, *FP32, "-o"]
+    assert stars(*arguments, f"expected{ending}") == 0
+    part = Path(f"out{ending}.part")
+    chance = random.Random(0)
+    for number in range(1, kills + 1):
+        process = start([*arguments, f"out{ending}"])
+        wait_for(part / f"{number:07}.json", process)
+        time.sleep(chance.random() / 5)
+        process.send_signal(signal.SIGKILL if number < kills else signal.SIGTERM)
+        _, error = process.communicate(timeout=DEADLINE)
+        assert process.returncode in (-signal.SIGKILL, 128 + signal.SIGTERM)
+        assert not Path(f"out{ending}").exists()
+        assert ("resuming: " in error) == (number > 1)
+        if number == kills:
+            assert re.search(r"\nstopped; [\d,]+ rows are finished: run the same command", error)
+    assert stars(*arguments, f"out{ending}") == 0
+    assert Path(f"out{ending}").read_bytes() == Path(f"expected{ending}").read_bytes()
+    assert not part.exists()
+
+
+def test_a_folder_of_another_run_is_refused_until_it_is_deleted(here, model, texts):
+    lines = [text for text in texts if "\n" not in text]
+    rows = [lines[i % len(lines)] for i in range(2 * WINDOW_ROWS)]
+    Path("in.txt").write_text("\n".join(rows))
+    arguments = ["predict", "in.txt", "-o", "out.csv", "--model", model, *FP32]
+    process = start(arguments)
+    wait_for(Path("out.csv.part", "0000000.json"), process)
+    process.kill()
+    process.communicate()
+    assert stars(*arguments, "--batch-size", "3") == (
+        "error: 'out.csv.part' was begun with another 'batch size'; give the command that began "
+        "it, choose another -o, or delete that folder"
+    )
+    Path("in.txt").write_text("\n".join(rows[1:]))
+    assert "was begun with another 'input'" in stars(*arguments)
+    Path("in.txt").write_text("\n".join(rows))
+    assert stars(*arguments) == 0
+    assert len(read_csv("out.csv")) == len(rows)

@@ -1,0 +1,340 @@
+"""Runs are read at any revision: by hash, from the cache, without a checkout."""
+
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import runs
+from helpers import FUZZ_EXAMPLES, dvc_in, result_or_line, run, stars
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from benchmarks.workspace import commit
+from yelp_stars.classifier.classify import fingerprint
+from yelp_stars.commands.runs import revisions
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.yaml_file import dump_yaml
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two runs, `base` and `better`, with texts; then `latest`, with flags and a baseline."""
+    repo = runs.new_repo(tmp_path_factory.mktemp("revisions") / "repo")
+    run("git", "tag", "early", cwd=repo)
+    texts = [runs.text(row) for row in range(400)]
+    runs.add_run(repo, "base", runs.predicted(1.0), texts=texts)
+    runs.add_run(repo, "better", runs.predicted(2.0), train={"learning_rate": 5e-5})
+    flags = {"leak": [row % 4 == 0 for row in range(400)]}
+    latest = runs.predicted(1.5)
+    runs.add_run(repo, "latest", latest, texts=texts, flags=flags, baseline=runs.predicted(0.1))
+    return repo
+
+
+@pytest.fixture
+def repo(made, tmp_path, monkeypatch):
+    """A copy of it: the working folder."""
+    shutil.copytree(made, tmp_path / "repo")
+    monkeypatch.chdir(tmp_path / "repo")
+    return tmp_path / "repo"
+
+
+@pytest.fixture
+def here(made, monkeypatch):
+    """The repository itself, to read only: the working folder."""
+    monkeypatch.chdir(made)
+    return made
+
+
+def error(name: str) -> str:
+    with pytest.raises(UserError) as caught:
+        revisions.read_revision(name)
+    assert len(str(caught.value)) <= 500
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_a_revision_has_its_own_predictions_and_the_parameters_that_made_them(here):
+    base, better = map(revisions.read_revision, ("base", "better"))
+    assert base.predictions.logits.tolist() == runs.predicted(1.0).logits.tolist()
+    assert better.predictions.logits.tolist() == runs.predicted(2.0).logits.tolist()
+    assert base.lock.params["train.learning_rate"] == 1e-4
+    assert better.lock.params == {**base.lock.params, "train.learning_rate": 5e-5}
+    assert base.lock.code == runs.CODE
+
+
+def test_the_parameters_are_those_of_the_run_not_edits_since(repo):
+    (repo / "params.yaml").write_text("train: {learning_rate: 7.0}\n")
+    assert revisions.read_revision("workspace").lock.params["train.learning_rate"] == 1e-4
+    commit(repo, "edited")
+    assert revisions.read_revision("HEAD").lock.params["train.learning_rate"] == 1e-4
+
+
+def test_reading_changes_no_file_of_the_repository(here):
+    revisions.read_revision("HEAD")  # the first time, DVC makes .dvc/tmp
+    before = run("git", "status", "--porcelain", "--ignored", cwd=here)
+    for name in ("base", "better", "workspace", "latest:baseline"):
+        found = revisions.read_revision(name)
+        revisions.read_texts(found)
+        revisions.read_flags(found)
+    assert run("git", "status", "--porcelain", "--ignored", cwd=here) == before
+
+
+@pytest.mark.parametrize("name", ["HEAD~1", "better", "refs/tags/better", "HEAD^{/^better}"])
+def test_any_name_that_git_has_for_a_commit_is_a_revision(here, name):
+    assert revisions.read_revision(name).commit == revisions.read_revision("better").commit
+
+
+def test_a_folder_of_the_project_is_not_the_project(here, monkeypatch):
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert error("HEAD") == "no dvc.yaml in this folder; run the command in the project's folder"
+
+
+def test_a_model_and_a_revision_are_two_models(here):
+    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/student") == 2
+
+
+def test_a_project_in_a_folder_of_a_repository_is_read(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path / "mono" / "project", ignore=shutil.ignore_patterns(".git"))
+    (tmp_path / "mono" / "project" / ".gitignore").unlink()
+    commit(tmp_path / "mono")
+    monkeypatch.chdir(tmp_path / "mono" / "project")
+    (tmp_path / "mono" / "project" / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
+    assert len(revisions.read_revision("HEAD").predictions.texts) == 400
+
+
+def experiment(repo, name: str, started: str, commit_of: str) -> None:
+    sha = run("git", "rev-parse", started, cwd=repo).strip()
+    run("git", "update-ref", f"refs/exps/{sha[:2]}/{sha[2:]}/{name}", commit_of, cwd=repo)
+
+
+def test_an_experiment_is_found_by_its_name_as_dvc_does(repo):
+    experiment(repo, "my-exp", "base", "better")
+    assert revisions.resolve("my-exp") == revisions.resolve("better")
+    experiment(repo, "my-exp", "early", "base")
+    message = error("my-exp")
+    assert message.startswith("2 experiments have the name 'my-exp'; name one by its commit: '")
+    commits = {revisions.resolve(name) for name in re.findall(r"'([0-9a-f]{12})'", message)}
+    assert commits == {revisions.resolve("better"), revisions.resolve("base")}
+    experiment(repo, "my-exp", "HEAD", "latest")  # that of the current commit
+    assert revisions.resolve("my-exp") == revisions.resolve("latest")
+    experiment(repo, "a.b", "base", "better")
+    assert error("a+b").startswith("no revision or experiment 'a+b'")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("none", "no revision or experiment 'none'; run `dvc exp list`"),
+        ("", "no revision or experiment ''; run `dvc exp list`"),
+        ("x\x1b[31m", r"no revision or experiment 'x\x1b[31m'; run `dvc exp list`"),
+        ("--all", "no revision or experiment '--all'; run `dvc exp list`"),
+        ("base..better", "no revision or experiment 'base..better'; run `dvc exp list`"),
+        ("HEAD^{tree}", "no revision or experiment 'HEAD^{tree}'; run `dvc exp list`"),
+        ("base:x", "'base:x' is not a revision, nor one with :baseline after it"),
+        ("early", "'early' has no data/predictions/test.parquet in its dvc.lock; `git log --oneli"),
+        ("base:baseline", "'base:baseline' has no data/predictions/baseline.parquet in its dvc.lo"),
+        ("x" * 3000, "no revision or experiment 'xxxxx"),
+    ],
+)
+def test_what_is_not_a_run_is_one_line(here, name, message):
+    assert error(name).startswith(message)
+
+
+def test_the_advice_about_a_revision_without_a_run_leads_to_one(here):
+    command = re.search("`([^`]+)`", error("early"))[1]
+    listed = run(*shlex.split(command), cwd=here).splitlines()
+    assert len(listed) == 3
+    assert all(len(revisions.read_revision(line.split()[0]).predictions.texts) for line in listed)
+
+
+def test_a_file_that_the_cache_lacks_or_has_damaged_is_one_line_with_advice_that_mends_it(repo):
+    found = revisions.find(revisions.read_revision("base").lock.outs[TEST], pull=False)
+    content = found.read_bytes()
+    found.write_bytes(content[:500])
+    message = error("base")
+    assert message.startswith(f"the {TEST} of 'base' is damaged in DVC's cache; run `rm -f .dvc/")
+    run(*shlex.split(re.search("`([^`]+)`", message)[1]), cwd=repo)
+    assert not found.exists()
+    message = error("base")
+    sha = revisions.resolve("base")[:12]
+    assert message == (
+        f"'base' has no {TEST} in DVC's cache or remote, or the remote does not answer; run `dvc "
+        f"push` where it ran; or run it here, and name the new commit: `git checkout {sha}`, `dvc "
+        f"repro`, `git commit -am again`"
+    )
+
+
+TEST = "data/predictions/test.parquet"
+
+
+def test_the_workspace_is_what_its_lock_file_says(repo):
+    assert revisions.read_revision("workspace").commit is None
+    assert len(revisions.read_revision("workspace:baseline").predictions.texts) == 400
+    run("git", "checkout", "-q", "base", cwd=repo)  # without `dvc checkout`
+    assert error("workspace") == f"'{TEST}' is not that of dvc.lock; run `dvc repro`"
+    (repo / TEST).unlink()
+    assert error("workspace") == f"no file '{TEST}'; run `dvc repro` or `dvc pull`"
+    (repo / "dvc.lock").unlink()
+    assert error("workspace") == "this workspace has no dvc.lock; run `dvc repro`"
+
+
+def test_without_git_only_the_workspace_can_be_read(repo):
+    shutil.rmtree(repo / ".git")
+    message = error("base")
+    assert message.startswith("only 'workspace' can be read here: fatal: not a git repository")
+    assert len(revisions.read_revision("workspace").predictions.texts) == 400
+
+
+def test_the_texts_are_those_of_the_rows_or_none(repo):
+    texts = [runs.text(row) for row in range(400)]
+    base, better, latest = map(revisions.read_revision, ("base", "better", "latest"))
+    assert revisions.read_texts(base) == texts
+    assert revisions.read_texts(better) == texts  # from the workspace: it has no data/raw
+    assert revisions.read_texts(latest) == texts
+    shutil.rmtree(repo / "data" / "raw")
+    assert revisions.read_texts(base) == texts  # from the cache
+    assert revisions.read_texts(better) is None
+    other = revisions.read_revision("base")
+    swapped = other.predictions._replace(rows=other.predictions.rows[::-1].copy())
+    assert revisions.read_texts(other._replace(predictions=swapped)) is None
+    too_far = other.predictions._replace(rows=other.predictions.rows + 1000)
+    assert revisions.read_texts(other._replace(predictions=too_far)) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"[1]", b'[{"relpath": 1}]', b"\xff"])
+def test_a_damaged_folder_in_the_cache_has_no_texts(repo, content):
+    base = revisions.read_revision("base")
+    revisions.find(base.lock.outs["data/raw"], pull=False).write_bytes(content)
+    shutil.rmtree(repo / "data" / "raw")
+    assert revisions.read_texts(base) is None
+
+
+def test_the_flags_are_those_of_the_audit_or_none(repo):
+    latest = revisions.read_revision("latest")
+    assert revisions.read_flags(latest)["leak"].nonzero()[0].tolist() == [*range(0, 400, 4)]
+    assert revisions.read_flags(revisions.read_revision("base")) == {}
+    revisions.find(latest.lock.outs["data/audit.parquet"], pull=False).write_bytes(b"PAR1")
+    assert revisions.read_flags(latest) == {}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n",
+        "[1]", "a: [", "stages: 1", "stages: {a: 1}", "stages: {a: {outs: 1}}",
+        "stages: {a: {outs: [{md5: x}]}}", "stages: {a: {outs: [1]}}", "x: \x01", "- &a [*a]",
+        "stages: {a: {params: {params.yaml: [1]}}}", "stages: {a: {outs: [{path: [1]}]}}",
+        "stages: {a: {deps: [{path: 1}]}}", "stages: {a: {params: 1}}",
+    ],
+)  # fmt: skip
+def test_a_damaged_lock_file_is_one_line(repo, content):
+    (repo / "dvc.lock").write_text(content)
+    message = error("workspace")
+    commit(repo, "damaged")
+    message = error("HEAD")
+    assert "'HEAD'" in message
+    assert "/tmp" not in message
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("a" * 32),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["stages", "outs", "deps", "params", "path", "md5", "params.yaml"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+
+
+@settings(
+    max_examples=FUZZ_EXAMPLES,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(VALUES)
+def test_any_lock_file_is_read_or_one_line(repo, tree):
+    (repo / "dvc.lock").write_text(dump_yaml({"stages": {"a": tree}}))
+    found = result_or_line(lambda: revisions.read_revision("workspace"))
+    assert isinstance(found, (str, revisions.Revision))
+
+
+@pytest.mark.parametrize("md5", [None, 1, "", "../../etc/passwd", "a" * 31, "A" * 32, "a" * 32])
+def test_what_is_not_a_hash_of_a_file_in_the_cache_is_not_found(here, md5):
+    assert revisions.find(md5, pull=False) is None
+
+
+@pytest.mark.slow
+def test_a_shallow_clone_says_so_and_its_advice_brings_the_revision(made, tmp_path, monkeypatch):
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth", "1", f"file://{made}", clone], check=True)
+    monkeypatch.chdir(clone)
+    message = error("base")
+    assert message == (
+        "no revision or experiment 'base'; this clone is shallow: run `git fetch --unshallow`"
+    )
+    run(*shlex.split(re.search("`([^`]+)`", message)[1]), cwd=clone)
+    assert "in DVC's cache or remote" in error("base")
+
+
+# --- Models ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, monkeypatch):
+    monkeypatch.chdir(finished_repo)
+    for name in ("HEAD", "workspace"):
+        with revisions.open_model(name) as folder:
+            expected = sorted(path.name for path in Path("models", "finetuned").iterdir())
+            assert sorted(path.name for path in folder.iterdir()) == expected
+            assert fingerprint(folder) == fingerprint(Path("models", "finetuned"))
+
+
+@pytest.mark.slow
+def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
+    finished_repo, tmp_path, monkeypatch, capsys
+):
+    repo = tmp_path / "repo"
+    run("cp", "-a", str(finished_repo), str(repo), cwd=tmp_path)
+    dvc_in(repo, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    dvc_in(repo, "push")
+    monkeypatch.chdir(repo)
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    shown = capsys.readouterr()
+    shutil.rmtree("models/finetuned")
+    shutil.rmtree(".dvc/cache/files")
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    assert capsys.readouterr() == shown
+    weights = max(Path(".dvc/cache/files").rglob("*"), key=lambda path: path.stat().st_size)
+    weights.chmod(0o644)
+    weights.write_bytes(b"damaged")
+    message = stars("predict", "good", "--rev", "HEAD")
+    assert "the model.safetensors of 'HEAD' is damaged in DVC's cache; run `rm -f " in message
+    run(*shlex.split(re.findall("`([^`]+)`", message)[0]), cwd=repo)
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    dvc_in(repo, "pull")
+    shutil.rmtree(tmp_path / "store")
+    model = revisions.read_revision("HEAD", pull=False).lock.outs[revisions.MODEL]
+    revisions.find(model, pull=False).unlink()
+    message = stars("predict", "good", "--rev", "HEAD")
+    assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in message
+    _, *again = re.findall("`([^`]+)`", message)
+    again[-1] += " --allow-empty"  # the same processor: the same bytes
+    assert [command.split()[:2] for command in again] == [
+        ["git", "checkout"], ["dvc", "repro"], ["git", "commit"],
+    ]  # fmt: skip
+    for command in again:
+        run(*shlex.split(command), cwd=repo)
+    assert stars("predict", "good", "--rev", "HEAD") == 0
+    assert "no revision or experiment 'nothing'" in stars("predict", "good", "--rev", "nothing")
+
+
+def test_outside_a_project_a_revision_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "not a git repository" in stars("predict", "good", "--rev", "HEAD")

@@ -1,0 +1,282 @@
+"""Presets are copied without losing changes; every parameter is explained."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers import FILES, ROOT, edit, replace, run, stars
+
+from benchmarks.workspace import commit
+from yelp_stars.commands.presets import affected, closest_preset, describe, find_presets
+from yelp_stars.commands.runs import experiments
+from yelp_stars.pipeline.params import stage_models, variants
+from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
+
+ALL = "download, audit, pretrained, tokenize, sample, baseline, train, evaluate, report"
+MODELS = stage_models()
+SECTIONS = ALL.removesuffix(", report")  # it has no parameters
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+
+
+@pytest.fixture
+def quickstart_project(data_project, monkeypatch):
+    """A project with the quickstart's parameters: the working folder."""
+    monkeypatch.setenv("COLUMNS", "200")  # tables do not wrap
+    shutil.copy(ROOT / "presets" / "quickstart.yaml", data_project / "params.yaml")
+    return data_project
+
+
+def test_the_presets_are_the_files_of_the_folder(quickstart_project):
+    assert list(find_presets()) == [path.stem for path in PRESETS]
+    (quickstart_project / "presets" / "another.yaml").touch()
+    assert "another" in find_presets()
+
+
+def test_without_a_name_the_presets_are_listed_with_their_first_line(quickstart_project, capsys):
+    before = (quickstart_project / "params.yaml").read_bytes()
+    assert stars("use") == 0
+    lines = capsys.readouterr().out.splitlines()
+    for path in PRESETS:
+        first = path.read_text("utf-8").splitlines()[0]
+        assert first.startswith("# ")
+        assert [line.split(maxsplit=1) for line in lines].count([path.stem, first[2:]]) == 1
+    assert lines[-1] == "Run `stars use NAME` to copy one over params.yaml."
+    assert (quickstart_project / "params.yaml").read_bytes() == before
+
+
+def test_an_unknown_preset_is_reported(quickstart_project):
+    assert stars("use", "nootbook") == (
+        "error: no preset 'nootbook'; the presets are cpu, full, notebook, quickstart"
+    )
+
+
+def test_a_preset_that_does_not_fit_the_stages_is_reported(quickstart_project):
+    edit(quickstart_project, "train", seed=-1)
+    shutil.copy("params.yaml", "presets/mine.yaml")
+    shutil.copy("presets/quickstart.yaml", "params.yaml")
+    before = (quickstart_project / "params.yaml").read_bytes()
+    assert stars("use", "mine").startswith("error: presets/mine.yaml: train.seed is -1: ")
+    assert (quickstart_project / "params.yaml").read_bytes() == before
+
+
+def test_changes_that_are_not_committed_are_kept(quickstart_project):
+    edit(quickstart_project, "train", seed=7)
+    before = (quickstart_project / "params.yaml").read_bytes()
+    assert stars("use", "notebook") == (
+        "error: params.yaml has changes that are not committed; commit them, or run "
+        "`stars use notebook --force` to discard them"
+    )
+    assert (quickstart_project / "params.yaml").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_changes_are_discarded_on_request_or_after_a_commit(quickstart_project):
+    commit(quickstart_project)
+    for number, (arguments, committed) in enumerate([(["--force"], False), ([], True)]):
+        edit(quickstart_project, "train", seed=7 + number)
+        if committed:
+            commit(quickstart_project, "another seed")
+        assert stars("use", "notebook", *arguments) == 0
+        expected = (ROOT / "presets" / "notebook.yaml").read_bytes()
+        assert (quickstart_project / "params.yaml").read_bytes() == expected
+
+
+@pytest.mark.slow
+def test_a_preset_replaces_another_and_a_missing_params_file(quickstart_project):
+    commit(quickstart_project)
+    for name in ("notebook", "cpu"):
+        assert stars("use", name) == 0
+        expected = (ROOT / "presets" / f"{name}.yaml").read_bytes()
+        assert (quickstart_project / "params.yaml").read_bytes() == expected
+    (quickstart_project / "params.yaml").unlink()
+    assert stars("use", "full") == 0
+
+
+def test_without_git_dvcs_reason_is_reported(quickstart_project):
+    error = stars("use", "notebook")
+    assert error.startswith("error: dvc status: ERROR: ")
+    assert " git " in error
+
+
+@pytest.mark.slow
+def test_using_a_preset_names_the_stages_that_will_run(repo, monkeypatch, capsys):
+    monkeypatch.chdir(repo)
+    finished = (repo / "params.yaml").read_text()
+    output = run("stars", "use", "notebook", cwd=repo)
+    will_run = f"`dvc repro` will run: external, {ALL}\n"
+    assert output == f"params.yaml is now presets/notebook.yaml\n{will_run}"
+    notebook = (ROOT / "presets" / "notebook.yaml").read_text()
+    assert (repo / "params.yaml").read_text() == notebook
+    (repo / "presets" / "mine.yaml").write_text(finished)
+    assert stars("use", "mine") == 0
+    # Its results are still there.
+    assert capsys.readouterr().out.endswith("`dvc repro` will run: nothing\n")
+    edit(repo, "sample", train_size=50)
+    (repo / "params.yaml").rename(repo / "presets" / "fewer.yaml")
+    assert stars("use", "fewer") == 0
+    will_run = "`dvc repro` will run: sample, baseline, train, evaluate, report\n"
+    assert capsys.readouterr().out.endswith(will_run)
+
+
+@pytest.mark.slow
+def test_a_broken_params_file_is_replaced_on_request(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    (repo / "params.yaml").write_text("train: [")
+    assert stars("use", "quickstart", "--force") == 0
+
+
+@pytest.mark.slow
+def test_a_preset_can_be_used_without_activating_the_environment(repo):
+    command = shutil.which("stars")
+    folders = os.environ["PATH"].split(os.pathsep)
+    path = os.pathsep.join(folder for folder in folders if not shutil.which("dvc", path=folder))
+    output = run(command, "use", "notebook", cwd=repo, PATH=path)
+    assert output.endswith(f"`dvc repro` will run: external, {ALL}\n")
+
+
+@pytest.mark.parametrize(
+    ("changed", "rerun"),
+    [
+        ({"train"}, ["train", "evaluate"]),
+        ({"sample"}, ["sample", "baseline", "train", "evaluate"]),
+        ({"audit"}, ["audit", "sample", "baseline", "train", "evaluate"]),
+        (
+            {"download"},
+            ["download", "audit", "tokenize", "sample", "baseline", "train", "evaluate"],
+        ),
+        ({"pretrained"}, ["pretrained", "tokenize", "sample", "baseline", "train", "evaluate"]),
+        ({"evaluate", "tokenize"}, ["tokenize", "sample", "baseline", "train", "evaluate"]),
+        (set(), []),
+    ],
+)
+def test_a_change_affects_its_stage_and_those_after_it(changed, rerun, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert affected(changed) == ([*rerun, "report"] if rerun else [])
+
+
+def test_stages_may_have_metrics_alone_or_no_deps(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stages = {
+        "seed": {"cmd": "x", "outs": ["a"]},
+        "score": {"cmd": "x", "deps": ["a"], "metrics": [{"scores.json": {"cache": False}}]},
+        "draw": {"cmd": "x", "deps": ["scores.json"], "plots": ["p.csv"]},
+    }
+    Path("dvc.yaml").write_text(dump_yaml({"stages": stages}))
+    assert affected({"score"}) == ["score", "draw"]
+    assert affected({"seed"}) == [*stages]
+    assert experiments._inputs() == []
+
+
+def rows(shown: str) -> list[tuple[bool, str, str]]:
+    """(is marked, first column, other columns) of each row of the printed tables."""
+    found = [re.fullmatch(r"(\*|) {2,3}(\w+) +(.*)", line) for line in shown.splitlines()]
+    return [(bool(row[1]), row[2], row[3]) for row in found if row]
+
+
+def marked(shown: str) -> list[str]:
+    return [key for is_marked, key, _ in rows(shown) if is_marked]
+
+
+def test_a_section_is_shown_with_value_allowed_and_meaning_of_every_field(
+    quickstart_project, capsys
+):
+    assert stars("params", "train") == 0
+    shown = capsys.readouterr().out
+    _, *table = rows(shown)
+    section = read_yaml(quickstart_project / "params.yaml")["train"]
+    for (_, key, line), parameter in zip(table, describe(MODELS["train"], section), strict=True):
+        assert key == parameter.key
+        assert parameter.meaning in line
+        assert line.rstrip().endswith(f"({parameter.allowed})")
+    lines = {key: line for _, key, line in table}
+    assert lines["learning_rate"].startswith("0.0001 ")
+    assert lines["tf32"].startswith("false ")
+    assert lines["padding"].startswith("longest ")
+    assert marked(shown) == []
+    assert "* differs from presets/quickstart.yaml, the closest preset" in shown
+
+
+def test_all_sections_are_shown_in_the_order_of_the_file(quickstart_project, capsys):
+    assert stars("params") == 0
+    tree = read_yaml(quickstart_project / "params.yaml")
+    expected = [key for section, values in tree.items() for key in (section, *values)]
+    assert [key for _, key, _ in rows(capsys.readouterr().out)] == expected
+
+
+def test_a_table_fits_the_terminal(quickstart_project, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert stars("params") == 0
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_a_change_is_marked_against_the_closest_preset(quickstart_project, capsys):
+    shutil.copy("presets/notebook.yaml", "params.yaml")
+    edit(quickstart_project, "train", seed=7)
+    assert stars("params", "train") == 0
+    shown = capsys.readouterr().out
+    assert marked(shown) == ["seed"]
+    assert "* differs from presets/notebook.yaml, the closest preset" in shown
+
+
+def test_a_source_of_no_preset_is_shown_and_marked(quickstart_project, capsys):
+    replace(quickstart_project, "download", FILES)
+    assert stars("params", "download") == 0
+    shown = capsys.readouterr().out
+    left_out = [
+        "ordered", "unlabelled", "encoding", "delimiter", "quoted", "longest_line_mb",
+    ]  # fmt: skip
+    assert [key for _, key, _ in rows(shown)] == ["download", *FILES, *left_out]
+    assert not set(left_out) & set(marked(shown))
+    assert {"source", "train_file", "text_column", "labels"} <= set(marked(shown))
+    lines = {key: line for _, key, line in rows(shown)}
+    assert lines["source"].startswith("files ")
+    assert "(synthetic | files | hub)" in lines["source"]
+    assert "(integer, > 0 | null)" in lines["test_size"]
+
+
+def test_a_long_value_is_cut(quickstart_project, capsys):
+    labels = {str(number): f"class {number}" for number in range(50)}
+    replace(quickstart_project, "download", {**FILES, "labels": labels})
+    stars("params", "download")
+    shown = capsys.readouterr().out
+    assert "class 1" in shown
+    assert "…" in shown
+    assert "class 9" not in shown
+
+
+def test_an_unknown_section_is_reported(quickstart_project):
+    message = f"error: no section 'trian'; the sections are {SECTIONS}"
+    assert stars("params", "trian") == message
+
+
+def test_invalid_parameters_are_reported_before_a_table(quickstart_project, capsys):
+    edit(quickstart_project, "train", seed=-1)
+    assert stars("params").startswith("error: params.yaml: train.seed is -1: ")
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_every_parameter_of_a_preset_has_allowed_values_and_a_meaning(preset):
+    for name, values in read_yaml(preset).items():
+        parameters = list(describe(MODELS[name], values))
+        shown = {parameter.key: parameter.value for parameter in parameters}
+        assert list(shown)[: len(values)] == list(values)
+        assert values.items() <= shown.items()
+        for parameter in parameters:
+            assert parameter.allowed
+            assert parameter.meaning.endswith(".")
+
+
+def test_the_key_of_the_sources_allows_each_of_them():
+    _, models = variants(MODELS["pretrained"])
+    values = {"source": "folder", "folder": "tiny"}
+    source, _ = describe(MODELS["pretrained"], values)
+    assert source.allowed == " | ".join(models) == "package | folder | hub | random"
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
+def test_a_preset_is_the_closest_to_itself(quickstart_project, preset):
+    path, tree = closest_preset(read_yaml(preset))
+    assert (path.name, tree) == (preset.name, read_yaml(preset))

@@ -1,0 +1,133 @@
+"""A version of the model: tagged with its scores, fetched and used by somebody else."""
+
+import json
+import os
+import subprocess
+import sys
+
+import dvc.api
+import pytest
+from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
+
+from benchmarks.workspace import commit
+from yelp_stars import load_classifier
+from yelp_stars.classifier.classify import fingerprint
+from yelp_stars.commands import release
+
+pytestmark = pytest.mark.slow
+TAG = "yelp-stars@v1.0.0"
+
+
+@pytest.fixture
+def here(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    return repo
+
+
+def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, capsys):
+    assert stars("release", "v1.0.0") == 0
+    message = run("git", "tag", "-l", "--format=%(contents)", TAG, cwd=here)
+    scores = json.loads((here / "metrics" / "evaluation.json").read_text())["scores"]
+    accuracy = scores["accuracy"]
+    assert (
+        f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}] on "
+        f"{accuracy['n']} test reviews" in message
+    )
+    assert release.model_hash(here / "dvc.lock") in message
+    tagged, head = run("git", "rev-parse", f"{TAG}^{{commit}}", "HEAD", cwd=here).split()
+    assert tagged == head
+    assert f"git push origin {TAG}" in capsys.readouterr().out
+
+
+def test_a_consumer_gets_a_version_or_a_stage_and_predicts_with_it(here, tmp_path):
+    dvc_in(here, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    commit(here, "a remote")
+    for block in documented("team.md", "Versions of the model"):
+        for line in block.splitlines():
+            command = line.split("#")[0].split()
+            if command[0] == "dvc" and command[1] == "artifacts":
+                command[3] = str(here)
+                dvc_in(tmp_path, *command[1:])
+            elif command[0] == "dvc":
+                dvc_in(here, *command[1:])
+            elif command[:2] != ["git", "push"]:
+                run(*command, cwd=here)
+    expected = fingerprint(here / "models" / "finetuned")
+    assert fingerprint(tmp_path / "model") == expected
+    assert fingerprint(tmp_path / "prod") == expected
+    (found,) = load_classifier(tmp_path / "model")(["The soup was cold."])
+    assert found.stars in found.probabilities
+    shown = dvc.api.artifacts_show("yelp-stars", version="v1.0.0", repo=str(here))
+    head = run("git", "rev-parse", "HEAD", cwd=here).strip()
+    assert shown == {"rev": head, "path": "models/finetuned"}
+
+
+def test_a_version_is_that_of_a_commit(here):
+    assert "'1.0' is not a version such as v1.0.0" in stars("release", "1.0")
+    (here / "params.yaml").write_text((here / "params.yaml").read_text() + "\n")
+    assert "'params.yaml' is not committed" in stars("release", "v1.0.0")
+    run("git", "commit", "-am", "as the message says", cwd=here)
+    assert stars("release", "v1.0.0") == 0
+    assert "v1.0.0 cannot be registered" in stars("release", "v1.0.0")
+
+
+def test_a_version_has_the_scores_of_its_own_model(here):
+    """A run that ended before its evaluation, then scores of another run."""
+    lock = (here / "dvc.lock").read_text()
+    trained = lock.replace(release.model_hash(here / "dvc.lock"), "0" * 32 + ".dir", 1)
+    (here / "dvc.lock").write_text(trained)
+    commit(here, "half a run")
+    message = stars("release", "v1.0.0")
+    assert "the scores are those of another models/finetuned; run `dvc repro`, and" in message
+    (here / "dvc.lock").write_text(lock)
+    scores = (here / "metrics" / "evaluation.json").read_text()
+    (here / "metrics" / "evaluation.json").write_text(scores.replace("0", "1", 1))
+    commit(here, "other scores")
+    message = stars("release", "v1.0.0")
+    assert "'metrics/evaluation.json' is not that of dvc.lock; run `dvc repro evaluate`" in message
+    (here / "metrics" / "evaluation.json").write_text(scores)
+    commit(here, "as the command in the message writes it")
+    assert stars("release", "v1.0.0") == 0
+
+
+def test_without_a_name_in_git_it_is_one_line(here, tmp_path, monkeypatch):
+    for role in ("AUTHOR", "COMMITTER"):
+        for part in ("NAME", "EMAIL"):
+            monkeypatch.delenv(f"GIT_{role}_{part}", raising=False)
+    command = (sys.executable, "-m", "yelp_stars.cli", "release", "v1.0.0")
+    message = run(*command, cwd=here, ok=False, HOME=str(tmp_path), XDG_CONFIG_HOME=str(tmp_path))
+    assert message.startswith("error: v1.0.0 cannot be registered: ")
+    assert "user name" in message
+    assert "Traceback" not in message
+
+
+def test_without_scores_or_a_run_it_is_one_line(here):
+    (here / "metrics" / "evaluation.json").write_text("{}")
+    commit(here, "no scores")
+    assert "run `dvc repro evaluate`" in stars("release", "v1.0.0")
+    (here / "dvc.lock").write_text("stages: {}\n")
+    commit(here, "no lock")
+    assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
+
+
+def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, second_run):
+    commit(second_run, "another learning rate")
+    before, after = (fingerprint(r / "models" / "finetuned") for r in (finished_repo, second_run))
+    (back,) = documented("team.md", "An earlier model")
+    follow(back, second_run)
+    assert fingerprint(second_run / "models" / "finetuned") == before != after
+    assert would_run(second_run) == set()
+    follow("git switch -\ndvc checkout\n", second_run)
+    assert fingerprint(second_run / "models" / "finetuned") == after
+    assert would_run(second_run) == set()
+
+
+def test_make_release_passes_the_version_on():
+    done = subprocess.run(
+        ["make", "-n", "release", "VERSION=v1.2.3"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+    )
+    assert "stars release v1.2.3" in done.stdout

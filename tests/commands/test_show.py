@@ -1,0 +1,86 @@
+"""`stars show`: the scores of the last run, and what to do with them."""
+
+import json
+import shutil
+
+import pytest
+from helpers import ROOT, fails, run, stars
+
+from yelp_stars.commands.show import MADE, ORDERED, SCORES
+
+
+@pytest.fixture
+def scored_project(data_project):
+    """A clone with the committed scores, in which nothing has run: the working folder."""
+    shutil.copytree(ROOT / "metrics", data_project / "metrics")
+    return data_project
+
+
+def test_missing_scores_are_one_line_on_stderr_and_exit_code_1(data_project):
+    error = fails("stars", "show", cwd=data_project)
+    assert error == "no 'metrics/test.json' yet; run `make repro`"
+
+
+def test_a_fresh_clone_shows_the_committed_scores_and_says_so(scored_project, capsys):
+    assert stars("show") == 0
+    shown = capsys.readouterr().out
+    scores = json.loads((scored_project / "metrics" / "test.json").read_text())
+    assert f"Test scores, {scores['n']:,} reviews\n" in shown
+    assert "These are committed scores of an earlier run: models/finetuned has no model." in shown
+    assert "Run `make repro` to train one, or `dvc pull` if a remote is set up." in shown
+    assert "Made" not in shown
+    assert "Next" not in shown
+
+
+def test_every_score_is_shown_and_the_accuracy_with_its_interval(scored_project, capsys):
+    stars("show")
+    lines = capsys.readouterr().out.splitlines()
+    scores = json.loads((scored_project / "metrics" / "test.json").read_text())
+    for key, name in SCORES.items():
+        assert [line for line in lines if line.split(f"{scores[key]:.3f}")[0].strip() == name]
+    low, high = scores["accuracy_low"], scores["accuracy_high"]
+    assert [line for line in lines if line.endswith(f"  95 % interval {low:.3f} to {high:.3f}")]
+
+
+def test_a_score_that_is_undefined_is_shown_as_such(scored_project, capsys):
+    path = scored_project / "metrics" / "test.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "quadratic_kappa": None}))
+    stars("show")
+    assert "  quadratic kappa     undefined\n" in capsys.readouterr().out
+
+
+def test_scores_that_need_an_order_are_not_shown_without_one(scored_project, capsys):
+    path = scored_project / "metrics" / "test.json"
+    scores = json.loads(path.read_text())
+    path.write_text(json.dumps({key: scores[key] for key in scores if key not in ORDERED}))
+    assert stars("show") == 0
+    shown = capsys.readouterr().out
+    assert "accuracy" in shown
+    assert "stars" not in shown.split("This")[0].lower().replace("these", "")
+
+
+@pytest.mark.slow
+def test_a_finished_run_shows_what_it_made_and_four_commands(finished_repo):
+    output = run("stars", "show", cwd=finished_repo)
+    scores = json.loads((finished_repo / "metrics" / "test.json").read_text())
+    assert "Test scores, 30 reviews" in output
+    low, high = scores["accuracy_low"], scores["accuracy_high"]
+    assert f"{scores['accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}" in output
+    assert "committed scores" not in output
+    made, following = output.split("\nMade\n")[1].split("\nNext (first: source .venv/bin/activate)")
+    paths = [line.split()[0] for line in made.splitlines()]
+    assert paths == list(MADE)
+    for path in paths:
+        assert (finished_repo / path).exists()
+    commands = [line.strip() for line in following.strip().splitlines()]
+    assert len(commands) == 4
+    assert [line for line in commands if line.startswith("dvc exp run -S train.learning_rate=5e-5")]
+    assert [line for line in commands if line.startswith("stars params  ")]
+
+
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n{}", "3", "[]", '{"n": 5}'])
+def test_scores_that_cannot_be_read_are_one_line(scored_project, content):
+    (scored_project / "metrics" / "test.json").write_text(content)
+    error = stars("show")
+    assert error.startswith("error: 'metrics/test.json' has no ")
+    assert error.endswith("; run `dvc repro evaluate`")

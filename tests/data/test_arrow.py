@@ -1,0 +1,292 @@
+"""Arrow files: the same bytes for the same rows, read without a copy, damaged ones never."""
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from helpers import FUZZ_EXAMPLES
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.data import arrow
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.labels import write_reviews
+
+DAMAGED = r"' is damaged; run `chmod u\+w \S+`, then `dvc repro`$"
+TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=30)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(texts=TEXTS)
+def test_any_text_is_read_back_from_its_row(tmp_path, texts):
+    path = tmp_path / "raw.arrow"
+    write_reviews(path, [(0, text) for text in texts], ["a", "b"])
+    table = arrow.read(path)
+    assert [table["text"][row].as_py() for row in range(len(texts))] == texts
+
+
+def test_the_same_rows_are_the_same_bytes(tmp_path):
+    rows = [(row % 2, f"text {row}") for row in range(2500)]
+    for name in ("first", "second"):
+        write_reviews(tmp_path / name, iter(rows), ["bad", "good"])
+    assert (tmp_path / "first").read_bytes() == (tmp_path / "second").read_bytes()
+
+
+def test_datasets_opens_a_file_with_its_features(tmp_path):
+    from datasets import ClassLabel, Dataset, List, Value
+
+    path = tmp_path / "raw.arrow"
+    write_reviews(path, [(row % 2, f"text {row}") for row in range(2500)], ["bad", "good"])
+    opened = Dataset.from_file(str(path))
+    assert opened.features["label"] == ClassLabel(names=["bad", "good"])
+    assert opened[2499] == {"label": 1, "text": "text 2499"}
+    assert opened.features["label"].int2str(1) == "good"
+    columns = {"label": pa.int64(), "logits": pa.list_(pa.float32()), "ids": pa.list_(pa.uint16())}
+    schema = arrow.make_schema(columns, ["bad", "good"])
+    batch = pa.record_batch([[0], [[0.5]], [[7, 8]]], schema=schema)
+    arrow.write(path, schema, [batch])
+    opened = Dataset.from_file(str(path))
+    assert opened.features["logits"] == List(Value("float32"))
+    assert opened[0] == {"label": 0, "logits": [0.5], "ids": [7, 8]}
+
+
+def test_batches_have_a_fixed_number_of_rows(tmp_path):
+    path = tmp_path / "raw.arrow"
+    write_reviews(path, [(0, "x")] * 2001, ["a", "b"])
+    assert [len(batch) for batch in arrow.read(path).to_batches()] == [1000, 1000, 1]
+    assert list(arrow.batch_ranges(2001)) == [(0, 1000), (1000, 2000), (2000, 2001)]
+    assert list(arrow.batch_ranges(0)) == []
+
+
+def test_the_schema_holds_class_names_and_metadata(tmp_path):
+    columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}
+    schema = arrow.make_schema(columns, ["caf\u00e9", "b"], max_length=128)
+    arrow.write(tmp_path / "x.arrow", schema, [])
+    read = arrow.read_schema(tmp_path / "x.arrow")
+    assert arrow.label_names(read) == ["caf\u00e9", "b"]
+    assert arrow.max_length(read) == 128
+    assert {name: read.field(name).type for name in read.names} == columns
+    assert len(arrow.read(tmp_path / "x.arrow")) == 0
+
+
+def lists_file(path, lengths, flat):
+    schema = arrow.make_schema({"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}, ["a"])
+    ends = np.cumsum(lengths)
+    batches = [
+        pa.record_batch(
+            [
+                arrow.list_array(
+                    flat[ends[start] - lengths[start] : ends[stop - 1]],
+                    lengths[start:stop],
+                    pa.uint16(),
+                ),
+                np.arange(start, stop),
+            ],
+            schema=schema,
+        )
+        for start, stop in arrow.batch_ranges(len(lengths))
+    ]
+    arrow.write(path, schema, batches)
+    return path
+
+
+def test_lists_are_read_by_row_as_views(tmp_path):
+    lengths = np.arange(2300) % 7
+    flat = np.arange(lengths.sum()) % 999
+    table = arrow.read(lists_file(tmp_path / "lists.arrow", lengths, flat))
+    lists = arrow.ListColumn(table["input_ids"])
+    assert len(lists) == 2300
+    assert lists.lengths.tolist() == lengths.tolist()
+    ends = np.cumsum(lengths)
+    for row in (0, 1, 999, 1000, 2299):
+        expected = flat[ends[row] - lengths[row] : ends[row]]
+        assert lists[row].tolist() == expected.tolist()
+        assert not lists[row].flags.owndata
+
+
+def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_path):
+    lengths = np.full(120_000, 2)
+    flat = np.arange(240_000) % 65_536
+    path = lists_file(tmp_path / "lists.arrow", lengths, flat)
+    table, pages = arrow.read_mapped(path)
+    assert arrow.column(table, "label").tolist() == list(range(120_000))
+    assert arrow.ListColumn(table["input_ids"])[119_999].tolist() == flat[-2:].tolist()
+    assert len(pages) == path.stat().st_size
+    streamed = list(arrow.stream(path))
+    assert pa.Table.from_batches([batch for batch, _ in streamed]).equals(table)
+    bytes_read = [position for _, position in streamed]
+    assert bytes_read == sorted(set(bytes_read))
+    assert 0 < bytes_read[-1] <= path.stat().st_size
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [arrow.read, arrow.read_schema, lambda path: list(arrow.stream(path))],
+    ids=["read", "read_schema", "stream"],
+)
+def test_a_missing_or_damaged_file_is_reported_with_what_to_run(tmp_path, reads):
+    with pytest.raises(UserError, match=r"none\.arrow'; run `dvc repro` or `dvc pull`$"):
+        reads(tmp_path / "none.arrow")
+    for content in (b"", b"not arrow at all", b"\0" * 500):
+        (tmp_path / "bad.arrow").write_bytes(content)
+        with pytest.raises(UserError, match=rf"bad\.arrow{DAMAGED}"):
+            reads(tmp_path / "bad.arrow")
+
+
+@pytest.mark.parametrize("size", [100, 30_000, 50_000])
+def test_a_file_that_was_cut_is_reported(tmp_path, size):
+    write_reviews(tmp_path / "cut.arrow", [(0, "x" * 100)] * 500, ["a", "b"])
+    with (tmp_path / "cut.arrow").open("r+b") as file:
+        file.truncate(size)
+    for reads in (arrow.read, lambda path: list(arrow.stream(path))):
+        with pytest.raises(UserError, match=rf"cut\.arrow{DAMAGED}"):
+            reads(tmp_path / "cut.arrow")
+
+
+def of_stage(path: Path, stage: str) -> Path:
+    """A file with the columns of a stage's, of three record batches."""
+    rng, rows = np.random.default_rng(0), 2300
+    lengths = rng.integers(1, 20, rows)
+    numbers = {"label": rng.integers(0, 2, rows), "row": np.arange(rows)}
+    texts = pa.array(["\u00e9" * length for length in lengths.tolist()], pa.large_string())
+    lists = {
+        name: arrow.list_array(rng.integers(0, 99, lengths.sum()).astype(dtype), lengths, pa_type)
+        for name, dtype, pa_type in (
+            ("input_ids", np.uint16, pa.uint16()),
+            ("wide_ids", np.int32, pa.int32()),
+            ("logits", np.float32, pa.float32()),
+        )
+    }
+    columns: dict[str, Any] = {
+        "download": {"label": numbers["label"], "text": texts},
+        "tokenize": {"input_ids": lists["input_ids"], **numbers},
+        "tokenize, large vocabulary": {"input_ids": lists["wide_ids"], **numbers},
+        "evaluate": {"logits": lists["logits"], **numbers},
+    }[stage]
+    whole = pa.record_batch(columns)
+    schema = arrow.make_schema(
+        dict(zip(whole.schema.names, whole.schema.types)), ["a", "b"], max_length=9
+    )
+    slices = [whole.slice(start, stop - start) for start, stop in arrow.batch_ranges(rows)]
+    arrow.write(path, schema, [part.replace_schema_metadata(schema.metadata) for part in slices])
+    return path
+
+
+STAGES = ["download", "tokenize", "tokenize, large vocabulary", "evaluate"]
+
+
+def mapped(path: Path) -> Any:
+    table = arrow.read(path)
+    return table.schema.metadata, table.to_pydict()
+
+
+def streamed(path: Path) -> Any:
+    schema = arrow.read_schema(path)
+    batches = [batch for batch, _ in arrow.stream(path)]
+    return schema.metadata, pa.Table.from_batches(batches, schema).to_pydict()
+
+
+READERS = [mapped, streamed]
+
+
+def damage(content: bytes, kind: str, rng: random.Random) -> bytes:
+    """Change `content` in one random location; the first half of the time in the schema."""
+    size = len(content)
+    where = rng.randrange(size) if rng.random() < 0.5 else rng.randrange(min(1500, size))
+    length = rng.choice([1, 8, 512, 4096])
+    head, tail = content[:where], content[where:]
+    return {
+        "a flipped bit": lambda: head + bytes([tail[0] ^ 1 << rng.randrange(8)]) + tail[1:],
+        "a cut": lambda: head,
+        "zeroed": lambda: head + bytes(len(tail[:length])) + tail[length:],
+        "inserted": lambda: head + rng.randbytes(length) + tail,
+        "removed": lambda: head + tail[length:],
+        "more at the end": lambda: content + rng.randbytes(length),
+    }[kind]()
+
+
+KINDS = ["a flipped bit", "a cut", "zeroed", "inserted", "removed", "more at the end"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_damaged_file_is_reported_or_reads_as_the_same_rows(tmp_path, stage, kind):
+    content = of_stage(tmp_path / "x.arrow", stage).read_bytes()
+    expected = mapped(tmp_path / "x.arrow")
+    assert streamed(tmp_path / "x.arrow") == expected
+    rng, reported = random.Random(f"{stage} {kind}"), 0
+    tries = max(1, FUZZ_EXAMPLES // 25)
+    for _ in range(tries):
+        (tmp_path / "x.arrow").write_bytes(damage(content, kind, rng))
+        for reads in READERS:
+            try:
+                assert reads(tmp_path / "x.arrow") == expected
+            except UserError as error:
+                reported += bool(re.search(rf"x\.arrow{DAMAGED}", str(error)))
+    assert reported >= tries  # the padding between buffers is all that may change
+
+
+def boundaries(path: Path) -> list[int]:
+    """The sizes of a file after its schema, and after each record batch."""
+    with pa.OSFile(str(path)) as source:
+        reader, found = pa.ipc.open_stream(source), []
+        found.append(source.tell())
+        for _ in reader:
+            found.append(source.tell())
+    return found
+
+
+Edit = Callable[[bytes, list[int]], bytes]
+EDITS: dict[str, Edit] = {
+    "cut after the schema": lambda content, at: content[: at[0]],
+    "cut after a batch": lambda content, at: content[: at[1]],
+    "cut before the end marker": lambda content, at: content[: at[3]],
+    "the last batch removed": lambda content, at: content[: at[2]] + content[at[3] :],
+    "all batches removed": lambda content, at: content[: at[0]] + content[at[3] :],
+    "a batch removed": lambda content, at: content[: at[0]] + content[at[1] :],
+    "a batch twice": lambda content, at: content[: at[1]] + content[at[0] :],
+    "two batches swapped": lambda content, at: (
+        content[: at[0]] + content[at[1] : at[2]] + content[at[0] : at[1]] + content[at[2] :]
+    ),
+    "two files in one": lambda content, at: content + content,
+    "a byte more": lambda content, at: content + b"\0",
+}
+
+
+@pytest.mark.parametrize("reads", READERS)
+@pytest.mark.parametrize("edit", EDITS)
+def test_missing_moved_and_foreign_batches_are_reported(tmp_path, reads, edit):
+    path = of_stage(tmp_path / "x.arrow", "tokenize")
+    content, at = path.read_bytes(), boundaries(path)
+    path.write_bytes(EDITS[edit](content, at))
+    with pytest.raises(UserError, match=rf"x\.arrow{DAMAGED}"):
+        reads(path)
+
+
+@pytest.mark.parametrize("reads", [*READERS, arrow.read_schema])
+@pytest.mark.parametrize("metadata", [None, {}, {"huggingface": "{"}, {"huggingface": "[1]"}])
+def test_a_file_that_we_did_not_write_is_reported(tmp_path, reads, metadata):
+    batch = pa.record_batch({"label": [0, 1], "text": ["x", "y"]}, metadata=metadata)
+    with pa.ipc.new_stream(str(tmp_path / "x.arrow"), batch.schema) as writer:
+        writer.write_batch(batch)
+    with pytest.raises(UserError, match=rf"x\.arrow{DAMAGED}"):
+        reads(tmp_path / "x.arrow")
+
+
+def test_what_is_read_is_written_back_as_the_same_bytes(tmp_path):
+    for stage in STAGES:
+        path = of_stage(tmp_path / "x.arrow", stage)
+        table = arrow.read(path)
+        arrow.write(tmp_path / "y.arrow", table.schema, table.to_batches())
+        assert (tmp_path / "y.arrow").read_bytes() == path.read_bytes()
+        assert mapped(tmp_path / "y.arrow") == mapped(path)
+
+
+def test_a_folder_in_place_of_a_file_is_an_error_of_the_operating_system(tmp_path):
+    with pytest.raises(IsADirectoryError):
+        arrow.read(tmp_path)

@@ -1,0 +1,281 @@
+"""Samples: seeded prefixes of one permutation, disjoint where promised."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yelp_stars.data import arrow
+from yelp_stars.data.sampling import (
+    check_sizes,
+    describe_labels,
+    draw_subsets,
+    permutation,
+    read_labels,
+    stratified_positions,
+    take,
+)
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.labels import write_reviews
+
+LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
+FIFTY = np.arange(50) % 5
+
+
+def draw(train, test, **changes):
+    values = {
+        "train_size": 20,
+        "train_seed": 1,
+        "validation_size": 10,
+        "validation_seed": 2,
+        "validation_from": "train",
+        "test_size": 10,
+        "test_seed": 3,
+        "stratify": False,
+        "allow_overlap": False,
+        **changes,
+    }
+    return draw_subsets(train, test, **values)
+
+
+@given(labels=LABELS, seed=st.integers(0, 2**32), stratify=st.booleans())
+def test_a_sample_is_a_prefix_of_one_permutation(labels, seed, stratify):
+    order = permutation(labels, seed, stratify)
+    assert sorted(order) == list(range(len(labels)))
+    for size in (1, len(labels) // 2, len(labels)):
+        if size:
+            assert take(order, size).tolist() == order[:size].tolist()
+    assert take(order, "all").tolist() == order.tolist()
+
+
+@given(labels=LABELS, seed=st.integers(0, 99))
+def test_every_prefix_of_a_stratified_order_has_the_labels_in_proportion(labels, seed):
+    order = permutation(labels, seed, stratify=True)
+    share = np.bincount(labels, minlength=5) / len(labels)
+    for size in range(1, len(labels) + 1):
+        counts = np.bincount(labels[order[:size]], minlength=5)
+        assert abs(counts - share * size).max() <= 2.5
+
+
+@given(counts=st.lists(st.integers(0, 60), min_size=1, max_size=6))
+def test_stratified_positions_are_those_of_an_argsort_of_the_ranks(counts):
+    # Numerators over a common denominator: floats would round equal ranks apart.
+    common = np.lcm.reduce([2 * count for count in counts if count] or [1]).item()
+    ranks = [(2 * k + 1) * (common // (2 * n)) for n in counts for k in range(n)]
+    order = sorted(range(len(ranks)), key=ranks.__getitem__)
+    expected = [order.index(row) for row in range(len(ranks))]
+    positions = [
+        position
+        for label, n in enumerate(counts)
+        for position in stratified_positions(np.arange(n), label, counts).tolist()
+    ]
+    assert positions == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("seed", "size"), [(42, 1000), (64, 100)])
+def test_the_notebooks_rows_are_those_of_datasets(seed, size):
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"row": list(range(5000))}).shuffle(seed=seed).select(range(size))
+    ours = take(permutation(np.arange(5000) % 5, seed, stratify=False), size)
+    assert ours.tolist() == rows["row"][:]
+
+
+@given(
+    train_size=st.integers(1, 60), validation_size=st.integers(1, 40),
+    seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)), stratify=st.booleans(),
+)  # fmt: skip
+def test_validation_is_disjoint_from_train_and_the_same_for_any_size(
+    train_size, validation_size, seeds, stratify
+):
+    labels = np.arange(100) % 5
+    chosen, other = (
+        draw(
+            labels,
+            labels,
+            train_size=size,
+            validation_size=validation_size,
+            train_seed=seeds[0],
+            validation_seed=seeds[1],
+            stratify=stratify,
+        )
+        for size in (train_size, "all")
+    )
+    train, validation = chosen["train"].rows, chosen["validation"].rows
+    assert not np.intersect1d(train, validation).size
+    assert validation.tolist() == other["validation"].rows.tolist()
+    assert train.tolist() == other["train"].rows[:train_size].tolist()
+    assert len(other["train"].rows) == 100 - validation_size
+
+
+@given(
+    excluded=st.lists(st.booleans(), min_size=100, max_size=100).map(np.array),
+    sizes=st.tuples(st.integers(1, 60), st.integers(1, 40)), stratify=st.booleans(),
+    validation_from=st.sampled_from(["train", "test"]),
+)  # fmt: skip
+def test_excluded_rows_are_skipped_and_all_others_keep_their_order(
+    excluded, sizes, stratify, validation_from
+):
+    labels = np.arange(100) % 5
+    values = {"stratify": stratify, "validation_from": validation_from, "allow_overlap": True}
+    values |= {"train_size": sizes[0], "validation_size": sizes[1]}
+    try:
+        drawn = draw(labels, labels, **values, excluded=excluded)
+    except UserError:
+        left = 100 - excluded.sum()
+        needed = sizes[0] + (sizes[1] if validation_from == "train" else 0)
+        assert left < max(2, needed)
+        return
+    before = draw(labels, labels, **values)
+    assert drawn["test"].rows.tolist() == before["test"].rows.tolist()
+    train, validation = drawn["train"].rows, drawn["validation"].rows
+    assert not excluded[train].any()
+    if validation_from == "train":
+        assert not excluded[validation].any()
+        assert not np.intersect1d(train, validation).size
+    else:
+        assert validation.tolist() == before["validation"].rows.tolist()
+    order = permutation(labels, 1, stratify).tolist()
+    assert train.tolist() == sorted(train.tolist(), key=order.index)
+    larger = draw(labels, labels, **{**values, "train_size": "all"}, excluded=excluded)
+    assert train.tolist() == larger["train"].rows[: len(train)].tolist()
+    assert len(larger["train"].rows) == 100 - excluded.sum() - (
+        len(validation) if validation_from == "train" else 0
+    )
+
+
+@pytest.mark.parametrize("left", [0, 1, 12, 25])
+def test_too_few_rows_after_exclusions_are_reported_with_what_fits(left):
+    excluded = np.arange(50) >= left
+    with pytest.raises(UserError) as caught:
+        draw(FIFTY, FIFTY, excluded=excluded)
+    message = str(caught.value)
+    found = f"data/raw has 50 train and 50 test rows, of which sample.exclude removes {50 - left} "
+    assert message.startswith(found)
+    if left < 2:
+        assert message.endswith("too few are left; set sample.exclude to fewer kinds, or []")
+        draw(FIFTY, FIFTY)
+    else:
+        draw(FIFTY, FIFTY, excluded=excluded, **advised(message))
+
+
+def test_each_subset_names_its_split():
+    subsets = draw(FIFTY, FIFTY)
+    assert {name: subset.split for name, subset in subsets.items()} == {
+        "train": "train", "validation": "train", "test": "test",
+    }  # fmt: skip
+    assert [len(subset.rows) for subset in subsets.values()] == [20, 10, 10]
+
+
+def advised(message: str) -> dict:
+    """The parameters that a message advises."""
+    pairs = (pair.split(": ") for pair in message.rpartition("; set ")[2].split(", "))
+    return {name: int(value) if value.isdigit() else value for name, value in pairs}
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ({"train_size": 45}, {"train_size": "all"}),
+        ({"train_size": 51}, {"train_size": "all"}),
+        ({"test_size": 51}, {"test_size": "all"}),
+        ({"validation_size": 51}, {"validation_size": 10}),
+        ({"train_size": "all", "validation_size": 50}, {"validation_size": 10}),
+        (
+            {"train_size": 2000, "validation_size": 500, "test_size": 1000},
+            {"validation_size": 10, "train_size": "all", "test_size": "all"},
+        ),
+        (
+            {"validation_from": "test", "validation_size": 60},
+            {"validation_from": "train", "validation_size": 10},
+        ),
+        (
+            {"validation_from": "test", "validation_size": 60, "allow_overlap": True},
+            {"validation_size": 10},
+        ),
+    ],
+)
+def test_sizes_larger_than_the_data_are_reported_with_sizes_that_fit(values, advice):
+    values = {"train_size": 20, "validation_size": 10, "test_size": 10, **values}
+    with pytest.raises(UserError) as caught:
+        draw(FIFTY, FIFTY, **values)
+    message = str(caught.value)
+    assert message.startswith(
+        f"data/raw has 50 train and 50 test rows; sample asks for train_size "
+        f"{values['train_size']}, validation_size {values['validation_size']} "
+        f"(from {values.get('validation_from', 'train')}) and "
+        f"test_size {values['test_size']}; set "
+    )
+    assert advised(message) == advice
+    draw(FIFTY, FIFTY, **{**values, **advised(message)})
+
+
+SIZES = st.one_of(st.just("all"), st.integers(1, 60))
+
+
+@given(
+    n_train=st.integers(0, 40),
+    n_test=st.integers(0, 40),
+    train_size=SIZES,
+    validation_size=st.integers(1, 60),
+    test_size=SIZES,
+    validation_from=st.sampled_from(["train", "test"]),
+    allow_overlap=st.booleans(),
+)
+def test_the_advised_sizes_can_be_drawn(n_train, n_test, allow_overlap, **values):
+    labels = np.arange(n_train) % 3, np.arange(n_test) % 3
+    try:
+        check_sizes(n_train, n_test, **values, allow_overlap=allow_overlap)
+    except UserError as error:
+        message = str(error)
+    else:
+        message = ""
+    if "get more reviews" in message:
+        assert n_train < 2 or n_test < 1
+        return
+    if message:
+        values |= advised(message)
+    elif values["validation_from"] == "test":
+        allow_overlap = True
+    subsets = draw(*labels, **values, allow_overlap=allow_overlap)
+    assert all(len(subset.rows) for subset in subsets.values())
+
+
+def test_the_rows_of_each_label_are_described():
+    labels = np.array([0, 0, 2])
+    assert describe_labels(labels, 4) == "by label [2, 0, 1, 0]"
+    assert describe_labels(np.arange(2000) % 20, 21) == "0 to 100 for each of 21 labels"
+
+
+def test_an_overlap_is_an_error_unless_it_is_allowed():
+    labels = np.arange(30) % 5
+    values = {"validation_from": "test", "validation_size": 20, "test_size": 20}
+    message = (
+        r"1\d rows would be in validation and in test; "
+        r"set sample\.validation_from to 'train', or sample\.allow_overlap to true"
+    )
+    with pytest.raises(UserError) as caught:
+        draw(labels, labels, **values)
+    assert re.fullmatch(message, str(caught.value))
+    chosen = draw(labels, labels, **values, allow_overlap=True)
+    assert chosen["validation"].split == "test"
+    draw(labels, labels, **{**values, "train_size": 5, "validation_from": "train"})
+
+
+def test_two_parts_of_the_test_split_that_do_not_overlap_are_allowed():
+    values = {"validation_from": "test", "validation_size": 1, "test_size": 1}
+    chosen = draw(FIFTY, FIFTY, **values)
+    assert not np.intersect1d(chosen["validation"].rows, chosen["test"].rows).size
+
+
+def test_labels_are_read_in_the_narrowest_dtype(tmp_path):
+    labels = [row % 3 for row in range(2500)]
+    write_reviews(tmp_path / "a.arrow", [(label, "x") for label in labels], ["a", "b", "c"])
+    read = read_labels(tmp_path / "a.arrow")
+    assert read.tolist() == labels
+    assert read.dtype == np.uint8
+    arrow.write(tmp_path / "empty.arrow", arrow.read_schema(tmp_path / "a.arrow"), [])
+    assert read_labels(tmp_path / "empty.arrow").tolist() == []

@@ -1,0 +1,339 @@
+"""Where reviews come from: synthetic, the user's files, the Hugging Face Hub."""
+
+import gzip
+import hashlib
+import json
+import tarfile
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import (
+    DOWNLOAD,
+    SENTENCES,
+    SHARED,
+    as_csv,
+    fails,
+    needs_sample,
+    put,
+    read_reviews,
+    replace,
+    run,
+)
+from hub import REVISION, online, serving
+
+from yelp_stars.data import arrow
+from yelp_stars.data.sources import Cleaning, open_files, open_synthetic
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.layout import Layout
+
+ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two\nlines"), (1, "caf\u00e9 \U0001f32e")]
+FILES = {
+    "train_file": "a.csv", "test_file": None, "test_size": 5, "seed": 0,
+    "labels": {"0": "bad", "1": "good"}, "ordered": True,
+    "layout": Layout("text", "label"),
+    "cleaning": Cleaning(unescape=False, drop_empty=False, drop_unlabelled=False),
+}  # fmt: skip
+DROPPING = Cleaning(unescape=True, drop_empty=True, drop_unlabelled=True)
+
+
+def splits(source) -> tuple[list, list]:
+    return list(source.train), list(source.test)
+
+
+def open_external(project, **changes):
+    return open_files(project / "data" / "external", **{**FILES, **changes})
+
+
+def test_synthetic_reviews_come_from_the_sentences():
+    options = {"median_words": 20, "label_noise": 0.0, "seed": 0}
+    source = open_synthetic(SENTENCES, train_size=120, test_size=101, **options)
+    train, test = splits(source)
+    assert (len(train), len(test)) == (120, 101)
+    assert source.label_names == ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
+    found = hashlib.sha256(SENTENCES.read_bytes()).hexdigest()
+    assert source.provenance == {"sha256": found}
+
+
+def test_two_files_are_the_two_splits(tmp_path):
+    put(tmp_path, "a.csv", as_csv(ROWS))
+    lines = "".join(json.dumps({"label": label, "text": text}) + "\n" for label, text in ROWS)
+    zipped = put(tmp_path, "b.jsonl.gz", gzip.compress(lines.encode()))
+    source = open_external(tmp_path, test_file="b.jsonl.gz", test_size=None)
+    assert splits(source) == (ROWS, ROWS)
+    assert source.label_names == ["bad", "good"]
+    assert list(source.provenance["files"]) == ["a.csv", "b.jsonl.gz"]
+    found = hashlib.sha256(zipped.read_bytes()).hexdigest()
+    assert source.provenance["files"]["b.jsonl.gz"] == found
+
+
+def test_one_file_is_split_by_a_seed(tmp_path):
+    rows = [(str(number % 2), f"review {number}") for number in range(50)]
+    put(tmp_path, "a.csv", as_csv(rows))
+    train, test = splits(open_external(tmp_path, test_size=10))
+    assert len(test) == 10
+    assert sorted(train + test) == sorted((int(label), text) for label, text in rows)
+    assert splits(open_external(tmp_path, test_size=10)) == (train, test)
+    assert splits(open_external(tmp_path, test_size=10, seed=1))[1] != test
+
+
+def test_a_test_split_of_all_rows_is_reported(tmp_path):
+    rows = [("0", "x"), ("1", "y")]
+    put(tmp_path, "a.csv", as_csv(rows))
+    message = "^download.test_size is 2, but 'a.csv' has 2 rows; leave some for training$"
+    with pytest.raises(UserError, match=message.replace(".", r"\.")):
+        open_external(tmp_path, test_size=2)
+    assert len(splits(open_external(tmp_path, test_size=1))[0]) == 1
+
+
+def test_labels_are_numbered_in_the_order_of_their_names(tmp_path):
+    put(tmp_path, "a.csv", as_csv([("bad", "x"), ("awful", "y"), ("good", "z"), ("7", "w")]))
+    labels = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}
+    source = open_external(tmp_path, test_size=1, labels=labels)
+    train, test = splits(source)
+    assert sorted(train + test) == [(0, "w"), (0, "z"), (1, "x"), (1, "y")]
+    assert source.label_names == ["positive", "negative"]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_yelps_archive_and_its_folder_are_read(tmp_path, packed):
+    # No header, class 1 to 5 first, quotes doubled, newlines escaped as two characters.
+    line = '"{}","He said ""no""\\nand left {}"\n'
+    files = {
+        "train.csv": "".join(line.format(number % 5 + 1, number) for number in range(10)),
+        "test.csv": "".join(line.format(number % 5 + 1, -number) for number in range(5)),
+    }
+    folder = "yelp_review_full_csv"
+    for name, text in files.items():
+        put(tmp_path, f"{folder}/{name}", text)
+    if packed:
+        source = tmp_path / "data" / "external" / folder
+        with tarfile.open(f"{source}.tgz", "w:gz") as tar:
+            tar.add(source, folder)
+        folder += ".tgz"
+    source = open_external(
+        tmp_path,
+        train_file=f"{folder}/train.csv",
+        test_file=f"{folder}/test.csv",
+        test_size=None,
+        layout=Layout(1, 0),
+        labels={str(star): f"{star} stars" for star in range(1, 6)},
+    )
+    train, test = splits(source)
+    assert train[0] == (0, 'He said "no"\\nand left 0')
+    assert [label for label, _ in test] == [0, 1, 2, 3, 4]
+    assert len(train) == 10
+
+
+def test_an_invalid_row_is_reported_before_anything_is_returned(tmp_path):
+    put(tmp_path, "a.csv", as_csv([("0", "x"), ("9", "y")]))
+    with pytest.raises(UserError, match=r"line 3 has the label .9.; add it to download\.labels"):
+        open_external(tmp_path, test_size=1)
+
+
+def content(suffix: str, folder, rows) -> bytes:
+    """Rows of (label, text) in a format; None is a missing value of it."""
+    if suffix == "parquet":
+        columns = {"label": [row[0] for row in rows], "text": [row[1] for row in rows]}
+        pq.write_table(pa.table(columns), folder / "written")
+        return (folder / "written").read_bytes()
+    if suffix == "jsonl":
+        lines = [json.dumps(dict(zip(("label", "text"), row, strict=True))) for row in rows]
+    else:
+        plain = [["" if value is None else str(value) for value in row] for row in rows]
+        lines = [
+            ("\t" if suffix == "tsv" else ",").join(row) for row in (["label", "text"], *plain)
+        ]
+    return ("\n".join(lines) + "\n").encode()
+
+
+FORMATS = ["csv", "tsv", "jsonl", "parquet"]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_dropped_is_dropped_before_the_test_rows_are_drawn(tmp_path, suffix):
+    texts = [None, "", " ", r"\n"]
+    rows = [(number % 2, texts[number % 4] if number % 10 < 2 else f"review {number}")
+            for number in range(90)]  # fmt: skip
+    rows += [(None, "unlabelled")] * 7
+    name = f"a.{suffix}"
+    put(tmp_path, name, content(suffix, tmp_path, rows))
+    source = open_external(tmp_path, train_file=name, test_size=20, cleaning=DROPPING)
+    train, test = splits(source)
+    assert (len(train), len(test)) == (72 - 20, 20)
+    assert all(text.startswith("review") for _, text in train + test)
+    assert source.dropped == {"train": {"empty": 18, "unlabelled": 7}, "test": {}}
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_is_dropped_from_two_files_is_counted_by_split(tmp_path, suffix):
+    for name, n in (("a", 3), ("b", 2)):
+        rows = [(0, "x"), (1, "y"), *[(1, None)] * n, *[(None, "z")] * (n + 1)]
+        put(tmp_path, f"{name}.{suffix}", content(suffix, tmp_path, rows))
+    source = open_external(
+        tmp_path, train_file=f"a.{suffix}", test_file=f"b.{suffix}", test_size=None,
+        cleaning=DROPPING,
+    )  # fmt: skip
+    assert splits(source) == ([(0, "x"), (1, "y")], [(0, "x"), (1, "y")])
+    assert source.dropped == {
+        "train": {"empty": 3, "unlabelled": 4}, "test": {"empty": 2, "unlabelled": 3},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_missing_text_is_kept_as_an_empty_one(tmp_path, suffix):
+    rows = [(0, "x"), (1, None), (0, "y")]
+    put(tmp_path, f"a.{suffix}", content(suffix, tmp_path, rows))
+    source = open_external(tmp_path, train_file=f"a.{suffix}", test_size=1)
+    train, test = splits(source)
+    assert sorted(train + test) == [(0, "x"), (0, "y"), (1, "")]
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([1, 2], {"1": "one", "2": "two"}),
+        ([1.0, 2.0], {"1": "one", "2": "two"}),
+        ([0.5, 1.0], {"0.5": "one", "1": "two"}),
+        ([True, False], {"true": "one", "false": "two"}),
+        (["b", "a"], {"b": "one", "a": "two"}),
+    ],
+    ids=["integers", "floats", "halves", "booleans", "words"],
+)
+def test_a_label_is_the_same_in_every_format(tmp_path, suffix, values, labels):
+    rows = [(value, f"review {value}") for value in values * 3]
+    put(tmp_path, f"a.{suffix}", content(suffix, tmp_path, rows))
+    train, test = splits(
+        open_external(tmp_path, train_file=f"a.{suffix}", test_size=2, labels=labels)
+    )
+    numbers = {f"review {value}": number for number, value in enumerate(values)}
+    assert len(train + test) == 6
+    assert all(numbers[text] == label for label, text in train + test)
+
+
+@needs_sample
+def test_the_real_sample_is_read(tmp_path):
+    put(tmp_path, ".gitignore", "*")
+    target = tmp_path / "data" / "external" / "yelp.jsonl"
+    target.symlink_to(SHARED / "yelp_review_full_sample.jsonl")
+    labels = {str(star): f"{star + 1} stars" for star in range(5)}
+    train, test = splits(
+        open_external(tmp_path, train_file="yelp.jsonl", test_size=500, labels=labels)
+    )
+    assert (len(train), len(test)) == (1500, 500)
+    assert {label for label, _ in train} == set(range(5))
+
+
+# The Hub is asked from the stage: its address is read when huggingface_hub is imported.
+
+HUB = {
+    "source": "hub",
+    "repo": "Yelp/yelp_review_full",
+    "revision": REVISION,
+    "train_split": "train",
+    "test_split": "test",
+    "text_column": "text",
+    "label_column": "label",
+    "unescape": False,
+    "drop_empty": False,
+}
+
+
+def hub_parquet(folder, labels, texts=None) -> bytes:
+    from datasets import ClassLabel, Dataset, Features, Value
+
+    names = ["1 star", "2 star", "3 stars", "4 stars", "5 stars"]
+    texts = texts or [rf"a\n{row}" for row in range(len(labels))]
+    table = {"label": labels, "text": texts}
+    features = Features({"label": ClassLabel(names=names), "text": Value("string")})
+    Dataset.from_dict(table, features=features).to_parquet(folder / "hub.parquet")
+    return (folder / "hub.parquet").read_bytes()
+
+
+@pytest.fixture
+def hub(tmp_path):
+    with serving(REVISION) as hub:
+        hub.files["datasets/Yelp/yelp_review_full"] = {
+            "README.md": b"",
+            "train-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 6),
+            "test-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 2),
+        }
+        hub.files["datasets/Yelp/hidden_labels"] = {
+            "README.md": b"",
+            "train-00000-of-00001.parquet": hub_parquet(tmp_path, [0, 1, 2]),
+            "test-00000-of-00001.parquet": hub_parquet(tmp_path, [-1] * 3),
+        }
+        some = hub_parquet(
+            tmp_path, [0, -1, 4, None, 1, 2, 3, 0, 1],
+            ["a", "x", "b", "y", None, " ", "", "c", "d"],
+        )  # fmt: skip
+        hub.files["datasets/Yelp/some_labels"] = {
+            "README.md": b"",
+            "train-00000-of-00001.parquet": some,
+            "test-00000-of-00001.parquet": some,
+        }
+        yield hub
+
+
+@pytest.mark.slow
+def test_a_data_set_is_streamed_from_the_hub_at_its_revision(data_project, tmp_path, hub):
+    replace(data_project, "download", HUB)
+    run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
+    rows = read_reviews(data_project / "raw" / "train.arrow")
+    assert rows == [(row % 5, rf"a\n{row}") for row in range(30)]  # escapes are kept
+    schema = arrow.read_schema(data_project / "raw" / "train.arrow")
+    assert arrow.label_names(schema)[1] == "2 star"
+    manifest = json.loads((data_project / "m").read_text())
+    assert (manifest["repo"], manifest["revision"]) == ("Yelp/yelp_review_full", REVISION)
+    replace(data_project, "download", {**HUB, "unescape": True})
+    run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
+    rows = read_reviews(data_project / "raw" / "train.arrow")
+    assert rows == [(row % 5, f"a\n{row}") for row in range(30)]
+
+
+@pytest.mark.slow
+def test_the_hubs_unlabelled_and_empty_rows_are_dropped_as_a_files(data_project, tmp_path, hub):
+    repo = {"repo": "Yelp/some_labels", "ordered": False, "drop_empty": True}
+    replace(data_project, "download", {**HUB, **repo, "unlabelled": "drop"})
+    output = run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
+    assert "train: 4 reviews, 3 labels, 3 empty dropped, 2 unlabelled dropped\n" in output
+    rows = read_reviews(data_project / "raw" / "train.arrow")
+    assert rows == [(0, "a"), (4, "b"), (0, "c"), (1, "d")]
+    assert not arrow.ordered(arrow.read_schema(data_project / "raw" / "train.arrow"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"train_split": "trian"}, "Bad split: trian"),
+        ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
+        ({"revision": "0" * 40}, "'Yelp/yelp_review_full' has no revision '0000"),
+        ({"repo": "Yelp/none"}, "the Hub has no dataset 'Yelp/none', or it is private"),
+        (
+            {"label_column": "text", "text_column": "label"},
+            "'text' is not a ClassLabel; use source: files",
+        ),
+        ({"label_column": "text"}, "text_column and label_column: two different names"),
+        (
+            {"repo": "Yelp/hidden_labels"},
+            "test row 1 has no label; remove the row, or set download.unlabelled to 'drop'",
+        ),
+    ],
+)
+def test_a_data_set_that_the_hub_does_not_have_is_reported(
+    data_project, tmp_path, hub, change, message
+):
+    replace(data_project, "download", {**HUB, **change})
+    assert message in fails(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
+    assert not (data_project / "raw").exists()
+
+
+@pytest.mark.slow
+def test_a_missing_network_is_reported_with_what_to_use_instead(data_project, tmp_path):
+    replace(data_project, "download", HUB)
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    message = fails(*DOWNLOAD, cwd=data_project, **offline)
+    assert message.startswith("the Hub did not deliver 'Yelp/yelp_review_full'")
+    assert message.endswith("run `make use PRESET=quickstart`: it needs no network")

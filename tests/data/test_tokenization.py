@@ -1,0 +1,195 @@
+"""Token ids: those of AutoTokenizer, truncated as chosen, never padded."""
+
+import json
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from helpers import SHARED, TOKENIZER_FILES, needs_bert, needs_sample
+from hypothesis import given
+from hypothesis import strategies as st
+
+from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens
+from yelp_stars.data import arrow
+from yelp_stars.data.tokenization import (
+    Workers,
+    encode,
+    id_dtype,
+    start_workers,
+    tokenize,
+    tokenize_file,
+)
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.labels import write_reviews
+
+NOTEBOOK = (
+    "Went there to celebrate with some friends and I was excited to try some Mexican food - "
+    "something I'd been missing since I moved from San Diego to Pittsburgh."
+)
+HOSTILE = [
+    "",
+    " ",
+    "\u200b",
+    "caf\u00e9 na\u00efve",
+    "\U0001f32e\U0001f600\ufe0f",
+    "\u4e2d\u6587\u8bc4\u8bba",
+    "\u0645\u0631\u062d\u0628\u0627 \u05e9\u05dc\u05d5\u05dd",
+    "\x01\x02\x7f\u0085\ufeff",
+    "a" * 5000,
+    "[CLS] [SEP] [MASK] [PAD]",
+    r"literal \n and \"quotes\"",
+    "e\u0301" * 40,
+    "<script>alert(1)</script>",
+]
+
+
+def rows(encoded) -> list[list[int]]:
+    return [part.tolist() for part in np.split(encoded.ids, np.cumsum(encoded.lengths)[:-1])]
+
+
+def encode_list(texts, tokenizer, max_length, truncation):
+    return encode(pa.array(texts, pa.large_string()), tokenizer, max_length, truncation)
+
+
+def load(folder):
+    return load_tokenizer(*(folder / name for name in TOKENIZER_FILES))
+
+
+@needs_bert
+def test_the_notebooks_sentence_has_the_notebooks_ids():
+    tokenizer, model_max_length = load(SHARED / "bert-base-cased")
+    encoded = encode_list([NOTEBOOK], tokenizer, 512, "head")
+    expected = [101, 23158, 1204, 1175, 1106, 8294, 1114, 1199, 2053, 1105, 146, 1108]
+    assert encoded.ids[:12].tolist() == expected
+    assert (encoded.ids[-1], encoded.n_truncated, model_max_length) == (102, 0, 512)
+
+
+def assert_same_as_auto_tokenizer(folder, texts, max_length) -> None:
+    from transformers import AutoTokenizer
+
+    auto = AutoTokenizer.from_pretrained(folder)
+    expected = auto(texts, truncation=True, max_length=max_length)["input_ids"]
+    tokenizer, _ = load(folder)
+    assert rows(encode_list(texts, tokenizer, max_length, "head")) == expected
+
+
+@pytest.mark.slow
+def test_ids_equal_auto_tokenizers_on_hostile_text(tiny_checkpoint):
+    assert_same_as_auto_tokenizer(tiny_checkpoint, HOSTILE, 32)
+
+
+@pytest.mark.slow
+@needs_bert
+@needs_sample
+def test_ids_equal_auto_tokenizers_on_real_reviews():
+    lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(line)["text"] for line in lines]
+    assert_same_as_auto_tokenizer(SHARED / "bert-base-cased", texts + HOSTILE, 512)
+
+
+@given(
+    words=st.integers(0, 80), max_length=st.integers(8, 40),
+    truncation=st.sampled_from(["head", "tail", "head_tail"]),
+)  # fmt: skip
+def test_truncation_keeps_the_ends_that_it_promises(tokenizer_files, words, max_length, truncation):
+    tokenizer, _ = load(tokenizer_files)
+    text = " ".join(["good", "bad", "food"][number % 3] for number in range(words))
+    complete = tokenizer.encode(text, add_special_tokens=False).ids
+    encoded = encode_list([text], tokenizer, max_length, truncation)
+    ids = encoded.ids.tolist()
+    assert len(ids) <= max_length
+    assert (ids[0], ids[-1]) == (2, 3)  # [CLS] and [SEP]
+    inner, room = ids[1:-1], max_length - 2
+    assert encoded.n_truncated == (len(complete) > room)
+    if not encoded.n_truncated:
+        assert inner == complete
+    elif truncation == "head":
+        assert inner == complete[:room]
+    elif truncation == "tail":
+        assert inner == complete[-room:]
+    else:
+        head = max_length // 4
+        assert inner == complete[:head] + complete[len(complete) - (room - head) :]
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [("[CLS] $A [SEP]", (1, 1)), ("[CLS] [MASK] $A", (2, 0)), ("$A", (0, 0))],
+)
+def test_special_tokens_are_kept_wherever_they_are(tokenizer_files, template, expected):
+    from tokenizers import processors
+
+    tokenizer, _ = load(tokenizer_files)
+    ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]", "[MASK]")]
+    tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
+    assert special_tokens(tokenizer) == expected
+    text = "good bad food good bad food good bad food good"
+    complete = tokenizer.encode(text, add_special_tokens=False).ids
+    found = rows(encode_list([text], tokenizer, 8, "tail"))[0]
+    before, after = expected
+    assert len(found) == 8
+    assert found[before : 8 - after] == complete[-(8 - before - after) :]
+
+
+def test_ids_are_stored_in_the_narrowest_dtype():
+    assert id_dtype(28_996) == id_dtype(2**16) == np.uint16
+    assert id_dtype(2**16 + 1) == np.int32
+
+
+def test_no_texts_are_no_ids(tokenizer_files):
+    tokenizer, _ = load(tokenizer_files)
+    encoded = encode_list([], tokenizer, 8, "head")
+    assert (len(encoded.ids), len(encoded.lengths), encoded.n_truncated) == (0, 0, 0)
+
+
+def test_a_file_is_tokenized_row_by_row_without_padding(tokenizer_files, tmp_path):
+    reviews = [(number % 2, f"the food was {'good ' * (number % 9)}") for number in range(2300)]
+    write_reviews(tmp_path / "raw.arrow", reviews, ["bad", "good"])
+    tokenizer, _ = load(tokenizer_files)
+    with start_workers(tokenizer) as workers:
+        counts = tokenize_file(
+            tmp_path / "raw.arrow", tmp_path / "tokens.arrow", tokenizer, workers, 8, "head"
+        )
+    table = arrow.read(tmp_path / "tokens.arrow")
+    assert arrow.max_length(table.schema) == 8
+    assert arrow.label_names(table.schema) == ["bad", "good"]
+    assert table["row"].to_pylist() == list(range(2300))
+    assert table["label"].to_pylist() == [label for label, _ in reviews]
+    ids = arrow.ListColumn(table["input_ids"])
+    expected = [tokenizer.encode(text).ids for _, text in reviews]
+    for row in (0, 3, 999, 1000, 2299):
+        if len(expected[row]) <= 8:
+            assert ids[row].tolist() == expected[row]
+    lengths = [min(len(row), 8) for row in expected]
+    assert ids.lengths.tolist() == lengths
+    assert counts.rows == 2300
+    assert counts.tokens == sum(lengths)
+    assert counts.n_truncated == sum(len(row) > 8 for row in expected) > 0
+
+
+def test_the_number_of_threads_changes_nothing(tokenizer_files):
+    tokenizer, _ = load(tokenizer_files)
+    texts = [pa.array([f"good {'food ' * (row % 7)}" for row in range(250)])] * 9
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(5) as many:
+        first, second = (
+            list(tokenize(texts, Workers(threads, tokenizer, max_pending), 8, "tail"))
+            for threads, max_pending in ((one, 1), (many, 5))
+        )
+    assert len(first) == 9
+    for single, parallel in zip(first, second, strict=True):
+        assert single.ids.tolist() == parallel.ids.tolist()
+        assert single.lengths.tolist() == parallel.lengths.tolist()
+        assert single.n_truncated == parallel.n_truncated > 0
+
+
+def test_a_cluster_without_dask_is_reported(tokenizer_files, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786")
+    with pytest.raises(UserError) as caught, start_workers(load(tokenizer_files)[0]):
+        pass
+    assert str(caught.value) == (
+        "DASK_SCHEDULER_ADDRESS is 'tcp://10.0.0.1:8786', but Dask is not installed; "
+        "run `pip install -e '.[cluster]'`, or unset it"
+    )

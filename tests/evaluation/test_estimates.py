@@ -1,0 +1,174 @@
+"""Estimates: scikit-learn's scores, intervals that cover, ranges and areas as by hand."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES, soak
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import softmax
+from sklearn import metrics as sklearn_metrics
+
+from yelp_stars.evaluation import estimates, intervals, selective
+from yelp_stars.scoring import calibration, conformal
+from yelp_stars.scoring.metrics import decimals, rounded, scores, wilson
+
+NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
+
+
+def drawn(rng: np.random.Generator, rows: int, factor: float = 2.0, classes: int = 5):
+    """Logits of a model of stars that is `factor` times too sure, and labels."""
+    center = rng.integers(classes, size=(rows, 1)) + rng.normal(scale=0.6, size=(rows, 1))
+    logits = -((np.arange(classes) - center) ** 2)
+    truth = softmax(logits, axis=1).cumsum(axis=1)
+    labels = (truth > rng.random((rows, 1))).argmax(axis=1)
+    return (factor * logits).astype(np.float32), labels
+
+
+@pytest.fixture(scope="module")
+def model():
+    """Logits and labels of test rows, and what validation rows have fitted."""
+    rng = np.random.default_rng(0)
+    return *drawn(rng, 800), calibration.fit(*drawn(rng, 4000), True)
+
+
+def estimated(model, ordered: bool = True, resamples: int = 1000, seed: int = 0):
+    logits, labels, fitted = model
+    return estimates.details(logits, labels, NAMES, ordered, fitted, resamples=resamples, seed=seed)
+
+
+def test_every_value_is_the_score_that_is_committed(model):
+    logits, labels, _ = model
+    found = estimated(model)["scores"]
+    expected = rounded(scores(logits, labels))
+    assert {name: score["value"] for name, score in found.items()} == {
+        name: expected[name] for name in found
+    }
+    assert set(expected) - set(found) == {"n", "accuracy_low", "accuracy_high"}
+    for name, score in found.items():
+        assert score["low"] <= score["value"] <= score["high"], name
+        assert score["n"] == 800
+
+
+def test_classes_without_an_order_have_no_distances(model):
+    found = estimated(model, ordered=False)
+    assert list(found["scores"]) == ["accuracy", "macro_f1", "loss", "calibration_error"]
+    assert not found["ranges"]["contiguous"]
+
+
+def test_the_interval_of_a_score_is_that_of_scipys_bootstrap_of_scikit_learns_score(model):
+    logits, labels, _ = model
+    predicted = logits.argmax(axis=1)
+    found = estimated(model, resamples=2000)["scores"]
+    theirs = {
+        "macro_f1": lambda y, p: sklearn_metrics.f1_score(y, p, average="macro"),
+        "mae": sklearn_metrics.mean_absolute_error,
+        "quadratic_kappa": lambda y, p: sklearn_metrics.cohen_kappa_score(
+            y, p, weights="quadratic"
+        ),
+    }
+    for name, score in theirs.items():
+        expected = stats.bootstrap(
+            (labels, predicted), score, paired=True, vectorized=False, n_resamples=500,
+            method="percentile", rng=1,
+        ).confidence_interval  # fmt: skip
+        assert (found[name]["low"], found[name]["high"]) == pytest.approx(expected, abs=0.015)
+
+
+def test_precision_and_recall_of_a_class_have_wilsons_intervals(model):
+    logits, labels, _ = model
+    predicted = logits.argmax(axis=1)
+    columns = sklearn_metrics.precision_recall_fscore_support(labels, predicted)
+    for label, found in enumerate(estimated(model)["per_class"]):
+        assert found["label"] == NAMES[label]
+        n = {"precision": (predicted == label).sum(), "recall": (labels == label).sum()}
+        right = int(((predicted == label) & (labels == label)).sum())
+        for column, name in enumerate(("precision", "recall")):
+            digits = decimals(int(n[name]))
+            value, (low, high) = columns[column][label], wilson(right, int(n[name]))
+            expected = {"value": value, "low": low, "high": high}
+            expected = {key: round(float(number), digits) for key, number in expected.items()}
+            assert found[name] == {**expected, "n": n[name]}
+        assert found["f1"]["value"] == round(columns[2][label], 3)
+        assert found["f1"]["low"] < found["f1"]["value"] < found["f1"]["high"]
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_one_similar_ones(model):
+    first = estimated(model)
+    assert json.dumps(first) == json.dumps(estimated(model))
+    other = estimated(model, seed=1)
+    assert first["scores"] != other["scores"]
+    for name, score in first["scores"].items():
+        assert score["low"] == pytest.approx(other["scores"][name]["low"], abs=0.02)
+
+
+def test_the_temperature_mends_loss_and_calibration_error_and_changes_no_prediction(model):
+    found = estimated(model)
+    for name in ("loss", "calibration_error"):
+        assert found["calibration"][name]["before"] == found["scores"][name]
+        assert found["calibration"][name]["after"]["value"] < found["scores"][name]["value"]
+    assert found["calibration"]["temperature"] == pytest.approx(2, rel=0.2)
+
+
+def test_ranges_cover_what_they_promise_and_are_counted(model):
+    logits, labels, fitted = model
+    found = estimated(model)["ranges"]
+    assert found["coverage"]["low"] <= 0.9 <= found["coverage"]["high"]
+    sets = conformal.sets(softmax(logits, axis=1), True, fitted.conformal_threshold)
+    assert found["coverage"]["value"] == round(sets[np.arange(800), labels].mean(), 3)
+    assert found["mean_width"]["value"] == round(sets.sum(axis=1).mean(), 3)
+    assert sum(found["widths"].values()) == 800
+    assert [*found["widths"]] == ["1", "2", "3", "4", "5"]
+
+
+def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
+    logits, labels, _ = model
+    probability, wrong = softmax(logits, axis=1).max(axis=1), logits.argmax(axis=1) != labels
+
+    def area(rows):
+        order = rows[np.argsort(-probability[rows], kind="stable")]
+        return np.array([selective.mean_error(wrong[order])])
+
+    low, high = intervals.percentiles(intervals.resample(area, 800, 1000, 0))[:, 0]
+    found = estimated(model)["risk_coverage"]["area"]
+    assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
+    assert found["value"] == round(float(area(np.arange(800))[0]), 3)
+
+
+@given(rows=st.integers(1, 12), seed=st.integers(0, 999), classes=st.integers(1, 4))
+@settings(max_examples=FUZZ_EXAMPLES)
+def test_any_rows_give_numbers_that_json_can_hold(rows, seed, classes):
+    rng = np.random.default_rng(seed)
+    fitted = calibration.fit(*drawn(rng, 5, classes=classes), True)
+    logits, labels = drawn(rng, rows, float(rng.choice([0, 1, 300])), classes)
+    found = estimates.details(
+        logits, labels, NAMES[:classes], bool(seed % 2), fitted, resamples=20, seed=seed
+    )
+    json.dumps(found, allow_nan=False)
+    for score in found["scores"].values():
+        if score["value"] is not None:
+            assert score["low"] <= score["high"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("factor", [1.0, pytest.param(1.5, marks=soak), 3.0])
+def test_the_interval_of_the_calibration_error_covers_that_of_endless_rows(factor):
+    rng = np.random.default_rng(0)
+    truth = calibration.calibration_error(*drawn(rng, 1_000_000, factor))
+    fitted, covered = calibration.fit(*drawn(rng, 400, factor), True), 0
+    for sample in range(100):
+        logits, labels = drawn(rng, 400, factor)
+        found = estimates.details(logits, labels, NAMES, True, fitted, resamples=200, seed=sample)[
+            "scores"
+        ]["calibration_error"]
+        covered += found["low"] - 5e-4 <= truth <= found["high"] + 5e-4
+    assert covered >= 92
+
+
+def test_50000_rows_take_seconds(model):
+    rng = np.random.default_rng(0)
+    logits, labels = drawn(rng, 50_000)
+    found = estimated((logits, labels, model[2]), resamples=200)
+    assert found["scores"]["accuracy"]["n"] == 50_000

@@ -1,0 +1,93 @@
+"""Intervals: those of SciPy, covering as often as they say, in the digits that n supports."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from yelp_stars.evaluation import intervals
+
+
+def median_and_mean(values: np.ndarray):
+    return lambda rows: np.array([np.median(values[rows]), values[rows].mean()])
+
+
+def test_the_bootstrap_is_that_of_scipy():
+    values = np.random.default_rng(0).exponential(size=80)
+    resampled = intervals.resample(median_and_mean(values), 80, 4000, 1)
+    found = intervals.percentiles(resampled)
+    for column, statistic in enumerate((np.median, np.mean)):
+        theirs = stats.bootstrap(
+            (values,), statistic, n_resamples=4000, method="percentile", rng=2
+        ).confidence_interval
+        assert found[:, column] == pytest.approx(theirs, abs=0.03)
+
+
+def test_resamples_draw_rows_with_replacement_and_repeat_for_a_seed():
+    def draw(seed):
+        return intervals.resample(lambda rows: rows, 50, 300, seed)
+
+    first = draw(7)
+    assert (first == draw(7)).all()
+    assert (first != draw(8)).any()
+    assert ((first >= 0) & (first < 50)).all()
+    distinct = np.mean([len(set(rows)) for rows in first])
+    assert distinct == pytest.approx(50 * (1 - (1 - 1 / 50) ** 50), abs=0.5)
+
+
+def test_resamples_in_which_a_number_is_undefined_do_not_count():
+    resampled = np.array([[1.0, np.nan, np.nan], [2.0, 5.0, np.nan], [3.0, 7.0, np.nan]])
+    low, high = intervals.percentiles(resampled)
+    assert (low[0], high[0]) == pytest.approx((1.05, 2.95))
+    assert (low[1], high[1]) == pytest.approx((5.05, 6.95))
+    assert np.isnan([low[2], high[2]]).all()
+
+
+@given(n=st.integers(1, 2000), data=st.data())
+def test_a_proportion_is_that_of_scipy_in_the_digits_of_its_rows(n, data):
+    successes = data.draw(st.integers(0, n))
+    found = intervals.proportion(successes, n)
+    theirs = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    digits = min(4, max(1, len(str(n - 1))))
+    assert found == {
+        "value": round(successes / n, digits),
+        "low": round(theirs.low, digits),
+        "high": round(theirs.high, digits),
+        "n": n,
+    }
+
+
+def test_no_rows_have_no_proportion():
+    assert intervals.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
+
+
+def test_an_undefined_number_is_none():
+    found = intervals.estimate(np.nan, np.nan, 0.26, 10)
+    assert found == {"value": None, "low": None, "high": 0.3, "n": 10}
+
+
+def test_holms_correction_of_a_worked_example():
+    # R: p.adjust(c(0.01, 0.04, 0.03, 0.005), "holm")
+    assert intervals.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert intervals.holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
+def test_holms_correction_keeps_the_order_and_never_makes_a_p_value_smaller(p_values):
+    adjusted = intervals.holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, adjusted, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert (np.diff(np.array(adjusted)[order]) >= 0).all()
+    assert min(adjusted) == pytest.approx(min(1, min(p_values) * len(p_values)))
+
+
+@pytest.mark.slow
+def test_the_interval_of_a_mean_covers_it_in_95_of_100_samples():
+    rng, covered = np.random.default_rng(0), 0
+    for sample in range(400):
+        values = rng.exponential(size=200)
+        resampled = intervals.resample(median_and_mean(values), 200, 300, sample)
+        low, high = intervals.percentiles(resampled)
+        covered += low[1] <= 1 <= high[1]
+    assert covered / 400 == pytest.approx(0.95, abs=0.03)

@@ -1,0 +1,90 @@
+"""Predictions as Parquet: exact, the same bytes every time, readable by other tools."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from helpers import result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.evaluation import predictions
+from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.labels import write_reviews
+
+NAMES = ["1 star", "caf\u00e9", "a,b"]
+
+
+def made(rows: int = 50, ordered: bool = True) -> Predictions:
+    rng = np.random.default_rng(0)
+    return Predictions(
+        rng.permutation(1000)[:rows],
+        [predictions.text_hash(f"review {row}") for row in range(rows)],
+        rng.integers(0, 3, rows),
+        rng.normal(size=(rows, 3)).astype(np.float32),
+        NAMES,
+        ordered,
+    )
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+@pytest.mark.parametrize("rows", [0, 1, 50])
+def test_predictions_are_read_back_exactly(tmp_path, rows, ordered):
+    written = made(rows, ordered)
+    predictions.write(written, tmp_path / "a.parquet")
+    found = predictions.read(tmp_path / "a.parquet")
+    assert found.rows.tolist() == written.rows.tolist()
+    assert found.labels.tolist() == written.labels.tolist()
+    assert found.logits.tobytes() == written.logits.tobytes()
+    assert (found.texts, found.names, found.ordered) == (written.texts, NAMES, ordered)
+
+
+def test_the_same_predictions_have_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        predictions.write(made(), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_other_tools_read_ids_labels_by_name_and_probabilities(tmp_path):
+    written = made()
+    predictions.write(written, tmp_path / "a.parquet")
+    table = pd.read_parquet(tmp_path / "a.parquet")
+    assert list(table) == [
+        "row", "text_hash", "label", "predicted", "probability",
+        "logit_1 star", "logit_caf\u00e9", "logit_a,b",
+    ]  # fmt: skip
+    assert table["label"].tolist() == [NAMES[label] for label in written.labels]
+    best = written.logits.argmax(axis=1)
+    assert table["predicted"].tolist() == [NAMES[label] for label in best]
+    exponents = np.exp(written.logits.astype(np.float64))
+    expected = exponents.max(axis=1) / exponents.sum(axis=1)
+    assert np.allclose(table["probability"], expected)
+
+
+def test_the_hash_of_a_text_is_that_of_its_row_in_the_data(tmp_path):
+    texts = ["", "x", "caf\u00e9 \U0001f32e", "x"]
+    write_reviews(tmp_path / "a.arrow", [(0, text) for text in texts], ["a", "b"])
+    found = predictions.text_hashes(tmp_path / "a.arrow", np.array([3, 0, 2]))
+    assert found == [predictions.text_hash(text) for text in ("x", "", texts[2])]
+    assert len({predictions.text_hash(text) for text in texts}) == 3
+
+
+def test_a_missing_file_and_one_without_predictions_are_one_line(tmp_path):
+    with pytest.raises(UserError, match="run `dvc repro` or `dvc pull`"):
+        predictions.read(tmp_path / "none.parquet")
+    pd.DataFrame({"row": [1]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match="has no predictions, or is damaged"):
+        predictions.read(tmp_path / "other.parquet")
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 10**6), byte=st.integers(1, 255), cut=st.booleans())
+def test_a_damaged_file_is_one_line_or_reads_as_the_same(tmp_path, place, byte, cut):
+    predictions.write(made(), tmp_path / "a.parquet")
+    content = bytearray((tmp_path / "a.parquet").read_bytes())
+    content[place % len(content)] ^= byte
+    damaged = content[: place % len(content)] if cut else content
+    (tmp_path / "a.parquet").write_bytes(bytes(damaged))
+    found = result_or_line(lambda: predictions.read(tmp_path / "a.parquet"))
+    if isinstance(found, Predictions):
+        assert found.logits.shape == (50, 3)

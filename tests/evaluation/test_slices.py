@@ -1,0 +1,81 @@
+"""Slices: rows where they belong, a warning where there is a reason, and seldom without one."""
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import fisher_exact
+
+from yelp_stars.evaluation import slices
+from yelp_stars.evaluation.slices import Slice
+
+
+@given(st.lists(st.integers(1, 32), min_size=1, max_size=80))
+@settings(max_examples=FUZZ_EXAMPLES)
+def test_every_row_is_in_one_quarter_by_its_length(lengths):
+    found = slices.by_length(np.array(lengths), 32)
+    quarters, truncated = found[:4], found[4]
+    assert np.sum([part.inside for part in quarters], axis=0).tolist() == [1] * len(lengths)
+    longest = -1
+    for part in quarters:
+        inside = np.array(lengths)[part.inside]
+        if len(inside):
+            assert inside.min() > longest
+            assert part.meaning == f"{inside.min()} to {inside.max()} tokens"
+            longest = inside.max()
+    assert truncated.inside.tolist() == [length == 32 for length in lengths]
+
+
+def test_distinct_lengths_are_quartered_evenly():
+    found = slices.by_length(np.random.default_rng(0).permutation(100), 100)
+    assert [int(part.inside.sum()) for part in found] == [25, 25, 25, 25, 0] or [
+        int(part.inside.sum()) for part in found
+    ] == [26, 25, 25, 24, 0]
+
+
+def of(inside) -> Slice:
+    return Slice("pattern", "a", "b", np.array(inside, bool))
+
+
+def test_a_slice_is_scored_with_its_rest():
+    correct = np.array([1, 1, 0, 0, 1], bool)
+    (found,) = slices.score(correct, [of([1, 1, 1, 0, 0])])
+    assert (found["accuracy"]["value"], found["accuracy"]["n"]) == (0.7, 3)
+    assert (found["accuracy_of_the_rest"]["value"], found["accuracy_of_the_rest"]["n"]) == (0.5, 2)
+    assert not found["worse"]
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_slice_of_all_rows_or_of_none_is_not_worse(inside):
+    (found,) = slices.score(np.zeros(9, bool), [of([inside] * 9)])
+    assert (found["p_worse"], found["worse"]) == (1.0, False)
+    assert {found["accuracy"]["n"], found["accuracy_of_the_rest"]["n"]} == {0, 9}
+
+
+def test_p_values_are_fishers_times_the_number_of_slices():
+    rng = np.random.default_rng(0)
+    correct, inside = rng.random(200) < 0.7, rng.random(200) < 0.3
+    correct[inside] &= rng.random(inside.sum()) < 0.6
+    counts = [[(correct & part).sum(), (~correct & part).sum()] for part in (inside, ~inside)]
+    alone = fisher_exact(counts, alternative="less").pvalue
+    found = slices.score(correct, [of(inside), of(~inside)])
+    assert found[0]["p_worse"] == pytest.approx(2 * alone, rel=0.05)
+    assert found[0]["worse"]
+    assert not found[1]["worse"]
+
+
+def test_of_models_without_a_weakness_at_most_5_percent_have_a_slice_called_worse():
+    rng, alarms = np.random.default_rng(0), 0
+    for _ in range(300):
+        correct = rng.random(400) < 0.6
+        parts = [of(rng.random(400) < share) for share in (0.25, 0.25, 0.25, 0.1, 0.02)]
+        alarms += any(row["worse"] for row in slices.score(correct, parts))
+    assert alarms / 300 <= 0.05
+
+
+def test_flags_and_patterns_are_slices_by_name():
+    flags = {name: np.array([True, False]) for name in ("leak", "near_duplicate", "short")}
+    assert [part.name for part in slices.by_flag(flags)] == ["leak", "near_duplicate"]
+    (found,) = slices.by_pattern({"price": "cheap"}, {"price": np.array([False, True])})
+    assert (found.kind, found.name, found.meaning) == ("pattern", "price", "cheap")

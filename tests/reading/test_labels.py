@@ -1,0 +1,181 @@
+"""Labels by name, texts that any UTF-8 file can hold, Yelp's escapes."""
+
+import datetime
+from collections import Counter
+from decimal import Decimal
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES, read_reviews
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.data import arrow
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.labels import (
+    canonical_label,
+    canonical_labels,
+    class_names,
+    map_labels,
+    unescape,
+    unescape_texts,
+    valid_text,
+    without_empty,
+    write_reviews,
+)
+from yelp_stars.reading.layout import Row
+
+LABELS = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}
+
+
+def mapped(*values, labels=LABELS, drop_unlabelled=False, dropped=None):
+    rows = (Row(f"a.csv line {number}", value, "x") for number, value in enumerate(values, 1))
+    dropped = Counter() if dropped is None else dropped
+    found = map_labels(rows, labels, drop_unlabelled=drop_unlabelled, dropped=dropped)
+    return [label for label, _ in found]
+
+
+def test_labels_are_mapped_from_numbers_or_words_to_names():
+    assert class_names(LABELS) == ["positive", "negative"]
+    assert mapped("bad", "awful", "good", "7", 7, 7.0, "7.0", " 7 ") == [1, 1, 0, 0, 0, 0, 0, 0]
+
+
+# One value, as JSON, Parquet or YAML give it, and as a CSV does.
+FORMS = {
+    "1": [1, 1.0, "1", "1.0", "1.00", " 1", "1e0", "+1", Decimal("1.00"), np.float64(1), b"1"],
+    "0": [0, 0.0, -0.0, "0", "-0", "0.0", "+0.0"],
+    "-1": [-1, -1.0, "-1", "-1.0"],
+    "0.5": [0.5, "0.5", "0.50", "5e-1", Decimal("0.50")],
+    "100": [100, 100.0, "100", "1e2", "100.0"],
+    "true": [True, "true", "True", "TRUE", " true"],
+    "false": [False, "false", "False", "FALSE"],
+    "007": ["007", " 007"],
+    "good": ["good", "good ", "\tgood", b"good"],
+    "2024-01-31": [datetime.date(2024, 1, 31), "2024-01-31"],
+}
+
+
+@pytest.mark.parametrize(
+    ("canonical", "value"), [(key, value) for key, values in FORMS.items() for value in values]
+)
+def test_a_label_has_one_form_for_every_format(canonical, value):
+    assert canonical_label(value) == canonical
+    assert mapped(value, labels={canonical: "this", "other": "that"}) == [0]
+    assert canonical_labels({value: "this"}) == {canonical: "this"}
+
+
+@settings(max_examples=FUZZ_EXAMPLES)
+@given(st.integers(-(10**15), 10**15))
+def test_a_number_has_one_form_in_every_format(number):
+    forms = (number, float(number), str(number), f"{number}.0", repr(float(number)))
+    assert {canonical_label(form) for form in forms} == {str(number)}
+
+
+@settings(max_examples=FUZZ_EXAMPLES)
+@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
+def test_a_fraction_has_one_form_in_json_and_in_a_csv(number):
+    assert canonical_label(number) == canonical_label(repr(number)) == canonical_label(str(number))
+
+
+@pytest.mark.parametrize("value", ["ok", True, 7.5, 8, "07", float("inf"), "nan", "null"])
+def test_a_value_that_is_not_a_label_is_reported_and_the_advice_maps_it(value):
+    with pytest.raises(UserError) as caught:
+        mapped("bad", value)
+    key = canonical_label(value)
+    assert str(caught.value) == (
+        f"a.csv line 2 has the label {key!r}; add it to download.labels, "
+        f"which has 'good', 'bad', 'awful', '7'"
+    )
+    assert mapped(value, labels={**LABELS, **canonical_labels({key: "neutral"})}) == [2]
+
+
+@pytest.mark.parametrize("value", [None, "", " ", float("nan"), np.float64("nan"), Decimal("nan")])
+def test_a_row_without_a_label_is_reported_or_dropped(value):
+    with pytest.raises(UserError) as caught:
+        mapped("bad", value)
+    assert str(caught.value) == (
+        "a.csv line 2 has no label; remove the row, or set download.unlabelled to 'drop'"
+    )
+    dropped: Counter[str] = Counter()
+    assert mapped("bad", value, "good", drop_unlabelled=True, dropped=dropped) == [1, 0]
+    assert dropped == {"unlabelled": 1}
+
+
+@pytest.mark.parametrize("value", [[7], {"a": 7}, datetime.timedelta(1)])
+def test_a_value_that_cannot_be_a_label_is_reported(value):
+    with pytest.raises(UserError, match=r"line 2 has .* where a label is expected; fix or remove"):
+        mapped("bad", value)
+
+
+@pytest.mark.parametrize("value", [None, "", float("nan"), (1, 2)])
+def test_a_label_map_has_no_key_that_is_not_a_label(value):
+    with pytest.raises(ValueError, match="is not a label; remove it"):
+        canonical_labels({value: "x"})
+
+
+@pytest.mark.parametrize("pair", [("1", 1), ("1.0", 1), ("true", True), ("TRUE", "true")])
+def test_a_label_map_has_no_value_twice(pair):
+    with pytest.raises(ValueError, match="is there twice, also as"):
+        canonical_labels({pair[0]: "x", pair[1]: "y"})
+
+
+@pytest.mark.parametrize("value", ["x" * 5000, "two\nlines", "\x1b[31m", ["x" * 100_000]])
+def test_a_long_or_broken_label_is_one_short_line(value):
+    with pytest.raises(UserError) as caught:
+        mapped(value)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 300
+
+
+def test_a_thousand_labels_are_not_listed():
+    with pytest.raises(UserError, match=r"'9' and 990 more$"):
+        mapped("x", labels={str(number): str(number) for number in range(1000)})
+
+
+@settings(max_examples=FUZZ_EXAMPLES)
+@given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")))
+def test_a_valid_text_is_unchanged(text):
+    assert valid_text(text, "a.csv line 1") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (3, "has 3 where a text is expected; fix or remove the row"),
+        (["x"], "has ['x'] where a text is expected; fix or remove the row"),
+        ("x\0y", "has a NUL byte in its text; remove it"),
+        ("x\ud800", "has an unpaired surrogate in its text; fix it"),
+    ],
+)
+def test_an_invalid_text_is_reported_with_its_location(text, message):
+    with pytest.raises(UserError) as caught:
+        valid_text(text, "a.jsonl line 9")
+    assert str(caught.value) == f"a.jsonl line 9 {message}"
+
+
+@pytest.mark.parametrize("text", [None, float("nan"), ""])
+def test_a_missing_text_is_an_empty_one(text):
+    assert valid_text(text, "a.csv line 1") == ""
+
+
+def test_empty_texts_are_dropped_and_counted():
+    dropped: Counter[str] = Counter()
+    reviews = [(0, "x"), (1, " \n"), (0, ""), (1, "y")]
+    assert list(without_empty(reviews, dropped)) == [(0, "x"), (1, "y")]
+    assert dropped == {"empty": 2}
+
+
+def test_yelps_escapes_are_undone():
+    assert unescape(r"a\nb \"c\" " "d" "") == 'a\nb "c" d'
+    assert unescape('say ""hi""') == 'say "hi"'
+    assert list(unescape_texts([(1, r"a\nb"), (0, "plain")])) == [(1, "a\nb"), (0, "plain")]
+
+
+def test_reviews_are_written_in_order_with_their_class_names(tmp_path):
+    rows = [(row % 3, f"review {row}") for row in range(2500)]
+    write_reviews(tmp_path / "a.arrow", iter(rows), ["bad", "fair", "good"])
+    assert read_reviews(tmp_path / "a.arrow") == rows
+    assert arrow.label_names(arrow.read_schema(tmp_path / "a.arrow")) == ["bad", "fair", "good"]
+    assert arrow.ordered(arrow.read_schema(tmp_path / "a.arrow"))
+    write_reviews(tmp_path / "b.arrow", iter(rows), ["sport", "news", "art"], ordered=False)
+    assert not arrow.ordered(arrow.read_schema(tmp_path / "b.arrow"))

@@ -1,0 +1,345 @@
+"""Labelled text from files: the same rows from every format, an error with its location."""
+
+import gzip
+import json
+import tarfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from helpers import FUZZ_EXAMPLES, as_csv, result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading import readers
+from yelp_stars.reading.layout import Layout, Row
+
+ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two, or"), (1, "caf\u00e9 \U0001f32e")]
+FORMATS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet"]
+TEXT_FORMATS = ["csv", "tsv", "jsonl"]
+
+
+def write(path: Path, content: bytes | str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def parquet(folder: Path, rows=ROWS) -> bytes:
+    table = pa.table({"label": [label for label, _ in rows], "text": [text for _, text in rows]})
+    pq.write_table(table, folder / "written.parquet")
+    return (folder / "written.parquet").read_bytes()
+
+
+def jsonl(rows=ROWS) -> str:
+    return "".join(json.dumps({"label": label, "text": text}) + "\n" for label, text in rows)
+
+
+def tsv(rows=ROWS) -> str:
+    return "label\ttext\n" + "".join(f"{label}\t{text}\n" for label, text in rows)
+
+
+def content_of(suffix: str, folder: Path, rows=ROWS) -> bytes:
+    if suffix == "parquet":
+        return parquet(folder, rows)
+    text = {"csv": as_csv, "tsv": tsv}.get(suffix, jsonl)(rows)
+    return text.encode()
+
+
+def rows(path: Path, text_column="text", label_column="label", **options) -> list[Row]:
+    return list(readers.rows(path, Layout(text_column, label_column, **options)))
+
+
+def read(path: Path, *columns, **options) -> list[tuple[int, str]]:
+    return [(int(label), text) for _, label, text, *_ in rows(path, *columns, **options)]
+
+
+def error(path: Path, *columns, **options) -> str:
+    with pytest.raises(UserError) as caught:
+        rows(path, *columns, **options)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_every_format_gives_the_same_rows(tmp_path, suffix, zipped):
+    content = content_of(suffix, tmp_path)
+    name = f"reviews.{suffix}{'.gz' if zipped else ''}"
+    content = gzip.compress(content) if zipped else content
+    assert read(write(tmp_path / name, content)) == ROWS
+    assert read(write(tmp_path / name.upper(), content)) == ROWS
+
+
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+def test_a_text_may_have_line_breaks(tmp_path, suffix):
+    lines = [(0, "two\nlines"), (1, "and\r\nthree\n")]
+    assert read(write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path, lines))) == lines
+    assert len(read(write(tmp_path / "a.tsv", as_csv(lines, delimiter="\t")), quoted=True)) == 2
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
+@pytest.mark.parametrize("archive", ["a.tgz", "a.tar.gz"])
+def test_a_file_in_an_archive_is_read_as_in_a_folder(tmp_path, archive, suffix):
+    content = content_of(suffix.removesuffix(".gz"), tmp_path)
+    member = write(
+        tmp_path / "folder" / f"train.{suffix}",
+        gzip.compress(content) if suffix.endswith(".gz") else content,
+    )
+    with tarfile.open(tmp_path / archive, "w:gz") as tar:
+        tar.add(member.parent, "some/folder")
+    for inside in (f"some/folder/train.{suffix}", f"folder/train.{suffix}", f"train.{suffix}"):
+        assert read(tmp_path / archive / inside) == ROWS
+    assert "no file 'other.csv' in" in error(tmp_path / archive / "other.csv")
+
+
+def test_columns_are_chosen_by_index_where_there_is_no_header(tmp_path):
+    rows = [("3", "first"), ("4", "second")]
+    path = write(tmp_path / "a.csv", as_csv(rows, header=None))
+    assert read(path, text_column=1, label_column=0) == [(3, "first"), (4, "second")]
+
+
+def test_a_location_is_the_last_line_of_a_row(tmp_path):
+    path = write(tmp_path / "a.csv", 'label,text\n0,"one\ntwo"\n\n1,x\n')
+    locations = [row.location for row in rows(path)]
+    assert locations == [f"{path} line 3", f"{path} line 5"]
+    path = write(tmp_path / "a.jsonl", '{"label": 0, "text": "x"}\n\n{"label": 1, "text": "y"}\n')
+    locations = [row.location for row in rows(path)]
+    assert locations == [f"{path} line 1", f"{path} line 3"]
+    path = write(tmp_path / "a.parquet", parquet(tmp_path, [(0, "x")] * 2500))
+    locations = [row.location for row in rows(path)]
+    assert locations == [f"{path} row {number}" for number in range(1, 2501)]
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
+def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path, suffix):
+    content = b"\xef\xbb\xbf" + content_of(suffix, tmp_path)
+    assert read(write(tmp_path / f"a.{suffix}", content)) == ROWS
+
+
+def test_a_review_of_five_megabytes_is_only_a_long_review(tmp_path):
+    long = "word " * 1_000_000
+    path = write(tmp_path / "a.csv", as_csv([("0", long), ("1", "short")]))
+    assert [len(text) for _, text in read(path)] == [5_000_000, 5]
+
+
+def test_columns_may_be_in_any_order_among_others(tmp_path):
+    path = write(tmp_path / "a.tsv", "id\ttext\tx\tlabel\n7\tgood\t-\t1\n")
+    assert read(path) == [(1, "good")]
+    table = pa.table({"id": [7], "text": ["good"], "x": [None], "label": [1]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet") == [(1, "good")]
+
+
+BAD = {
+    "unknown format": ("a.xls", b"", "must end in .csv, .tsv, .jsonl, .ndjson, .json"),
+    "an archive": ("a.tgz", b"", "is an archive; name the file in it: a.tgz/reviews.csv"),
+    "empty file": ("a.csv", b"", "is empty; it must have at least one review"),
+    "only a header": ("a.csv", b"label,text\n", "is empty; it must have at least one review"),
+    "empty JSON lines": ("a.jsonl", b"\n\n", "is empty; it must have at least one review"),
+    "missing column": ("a.csv", b"label,body\n0,x\n", "has no column 'text'; it has 'label', 'bo"),
+    "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
+    "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
+    "ragged TSV": ("a.tsv", b"label\ttext\n0\tx\ty\n", "line 2 has 3 columns, not 2"),
+    "open quote": (
+        "a.csv", b'label,text\n0,x\n0,"x\n0,y\n',
+        "line 3 is not valid CSV: a quoted field is never closed; if quotes have no meaning",
+    ),
+    "text after a quote": (
+        "a.csv", b'label,text\n0,x\n0,"x\n" y\n', "line 3 is not valid CSV: text follows a closing",
+    ),
+    "carriage returns": (
+        "a.csv", b"label,text\r0,x\r", "line 1 is not valid CSV: a carriage return is outside",
+    ),
+    "not JSON": ("a.jsonl", b"{\n", "line 1 is not JSON: column 2: "),
+    "a JSON array": ("a.json", b'[{"text": "x"},\n', "line 1 is not JSON: column 16: "),
+    "a complete JSON array": ("a.json", b'[{"text": "x"}]', "line 1 is not a JSON object; wri"),
+    "deep JSON": ("a.jsonl", b"[" * 100_000, "line 1 has a number or a nesting that is too long"),
+    "long number": (
+        "a.jsonl", b'{"label": %s}' % (b"1" * 5000), "line 1 has a number or a nesting that is",
+    ),
+    "no object": ("a.jsonl", b"3\n", "line 1 is not a JSON object"),
+    "not Parquet": ("a.parquet", b"label", "is not valid Parquet: "),
+    "not Parquet either": ("a.parquet", b"PAR1" * 9, "is not valid Parquet: "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_an_invalid_file_is_reported_with_its_location(tmp_path, name):
+    file, content, message = BAD[name]
+    path = write(tmp_path / file, content)
+    assert file in error(path)
+    assert message in error(path)
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_two_columns_of_one_name_are_reported(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        table = pa.table([[0], ["x"], ["y"]], names=["label", "text", "text"])
+        pq.write_table(table, path)
+    elif suffix in ("csv", "tsv"):
+        write(path, "label,text,text\n0,x,y\n".replace(",", "," if suffix == "csv" else "\t"))
+    else:
+        write(path, '{"label": 0, "text": "x", "text": "y"}\n')
+    assert error(path).endswith("has several columns 'text'; rename all but one")
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_two_columns_of_another_name_do_not_matter(tmp_path, suffix):
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        table = pa.table([[0], ["x"], ["y"], ["z"]], names=["label", "text", "other", "other"])
+        pq.write_table(table, path)
+    elif suffix in ("csv", "tsv"):
+        lines = "label,text,other,other\n0,x,y,z\n"
+        write(path, lines.replace(",", "," if suffix == "csv" else "\t"))
+    else:
+        write(path, '{"label": 0, "text": "x", "other": {"a": 1, "a": 2}, "other": 3}\n')
+    assert read(path) == [(0, "x")]
+
+
+LOOSE_QUOTES = [
+    '"Best" tacos in town',
+    "plain",
+    'a 20" pizza',
+    '"quoted"',
+    'say ""hi""',
+    'one "',
+    '" two',
+    "it's",
+]
+
+
+def test_a_tsv_has_no_quoting(tmp_path):
+    expected = [(number % 2, text) for number, text in enumerate(LOOSE_QUOTES)]
+    assert read(write(tmp_path / "a.tsv", tsv(expected))) == expected
+    windows = tsv(expected).replace("\n", "\r\n")
+    assert read(write(tmp_path / "b.tsv", windows)) == expected
+    assert read(write(tmp_path / "c.tsv", tsv(expected).rstrip("\n"))) == expected
+
+
+def test_quoting_can_be_set_for_a_tsv_and_unset_for_a_csv(tmp_path):
+    path = write(tmp_path / "a.tsv", as_csv(ROWS, delimiter="\t"))
+    assert read(path, quoted=True) == ROWS
+    plain = [(0, '"Best" tacos'), (1, 'a 20" pizza')]
+    path = write(tmp_path / "a.csv", tsv(plain).replace("\t", ","))
+    assert "set download.quoted to false" in error(path)
+    assert read(path, quoted=False) == plain
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t", ":"])
+@pytest.mark.parametrize("quoted", [True, False])
+def test_a_delimiter_can_be_set(tmp_path, delimiter, quoted):
+    rows = [(0, "one, two"), (1, "three")]
+    path = write(tmp_path / "a.csv", as_csv(rows, delimiter=delimiter))
+    assert read(path, delimiter=delimiter, quoted=quoted) == rows
+
+
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+def test_another_delimiter_is_named(tmp_path, delimiter):
+    path = write(tmp_path / "a.csv", as_csv([(0, "x")], delimiter=delimiter))
+    found = error(path)
+    assert f"set download.delimiter to {delimiter!r}" in found
+    assert read(path, delimiter=delimiter) == [(0, "x")]  # the advice helps
+
+
+@pytest.mark.parametrize("suffix", TEXT_FORMATS)
+def test_a_longer_line_than_allowed_is_reported(tmp_path, suffix):
+    rows = [(0, "short"), (1, "x" * 5000)]
+    path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path, rows))
+    assert read(path, longest_line=6000) == rows
+    assert f" line {2 if suffix == 'jsonl' else 3} is longer than " in error(
+        path, longest_line=1000
+    )
+
+
+def test_a_quoted_field_of_many_lines_has_the_same_limit(tmp_path):
+    path = write(tmp_path / "a.csv", 'label,text\n0,"' + "x\n" * 5000 + '"\n')
+    assert "line 2 is not valid CSV: a field is longer than download.longest_line_mb" in error(
+        path, longest_line=1000
+    )
+
+
+def test_a_missing_column_index_is_reported(tmp_path):
+    path = write(tmp_path / "a.csv", "0,x\n")
+    assert error(path, 2, 0) == f"{path} has no column 2; its 2 columns are numbered from 0"
+
+
+def test_a_damaged_parquet_file_is_reported(tmp_path):
+    content = bytearray(parquet(tmp_path))
+    content[8:60] = b"\xff" * 52
+    path = write(tmp_path / "a.parquet", bytes(content))
+    assert f"{path} is not valid Parquet" in error(path)
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_column_index_in_a_format_with_names_is_reported(tmp_path, suffix):
+    path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path))
+    assert error(path, 1, 0).endswith(
+        "has columns with names, not numbers: set download.text_column and "
+        "download.label_column to two of 'label', 'text'"
+    )
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_thousand_columns_are_not_listed(tmp_path, suffix):
+    names = [f"column {number}" for number in range(1000)]
+    path = tmp_path / f"a.{suffix}"
+    if suffix == "parquet":
+        pq.write_table(pa.table({name: [0] for name in names}), path)
+    elif suffix in ("csv", "tsv"):
+        write(path, ("," if suffix == "csv" else "\t").join(names) + "\n")
+    else:
+        write(path, json.dumps(dict.fromkeys(names, 0)))
+    assert "'column 4' and 995 more" in error(path)
+
+
+def test_a_file_name_cannot_control_the_terminal(tmp_path):
+    path = write(tmp_path / "a\x1b[31m.csv", "label,text\n0,x,y\n")
+    assert "\x1b" not in error(path)
+
+
+# --- Fuzz -----------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    [b"label", b"text", b",", b"\t", b"\n", b"\r\n", b'"', b"0", b"{", b"}", b"[", b'"label":',
+     b'"text":', b":", b"\\ud800", b"\\u0000", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x92",
+     b"null", b"1e999", b"PAR1", b"caf\xc3\xa9"]
+)  # fmt: skip
+CONTENT = st.one_of(
+    st.binary(max_size=200),
+    st.lists(PIECES, max_size=60).map(b"".join),
+    st.lists(PIECES, max_size=40).map(lambda parts: b"label,text\n0,x\n" + b"".join(parts)),
+    st.lists(PIECES, max_size=40).map(
+        lambda parts: b'{"label": 0, "text": "x"}\n' + b"".join(parts)
+    ),
+)
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=CONTENT,
+    suffix=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252", "shift_jis"]),
+    quoted=st.sampled_from([None, True, False]),
+)
+def test_any_content_is_rows_or_one_line(tmp_path, content, suffix, encoding, quoted):
+    path = write(tmp_path / f"a.{suffix}", content)
+    assert result_or_line(lambda: rows(path, encoding=encoding, quoted=quoted))
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    flips=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=5), data=st.data()
+)
+def test_a_damaged_parquet_file_is_rows_or_one_line(tmp_path, flips, data):
+    content = bytearray(parquet(tmp_path, ROWS * 20))
+    for place, byte in flips:
+        content[place % len(content)] = byte
+    cut = data.draw(st.integers(0, 2 * len(content)))
+    path = write(tmp_path / "a.parquet", bytes(content[:cut]))
+    assert result_or_line(lambda: rows(path))

@@ -1,0 +1,285 @@
+"""Plain, packed and archived files: the same bytes, or one line for a damaged or hostile one."""
+
+import gzip
+import io
+import resource
+import subprocess
+import sys
+import tarfile
+import textwrap
+from pathlib import Path
+
+import pytest
+from helpers import FUZZ_EXAMPLES, ROOT, result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.unpacking import on_disk, open_bytes
+
+CONTENT = b"".join(b"%d,review number %d\n" % (number % 5, number) for number in range(2000))
+
+
+def pack(files: dict[str, bytes], **fields) -> bytes:
+    """A .tgz of `files`; `fields` are set on every header."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            for field, value in fields.items():
+                setattr(member, field, value)
+            tar.addfile(member, io.BytesIO(content))
+    return packed.getvalue()
+
+
+def put(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def read(path: Path) -> bytes:
+    with open_bytes(path) as stream:
+        return stream.read()
+
+
+def error(path: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        read(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    return str(caught.value)
+
+
+def test_a_file_is_read_plain_packed_or_from_an_archive(tmp_path):
+    assert read(put(tmp_path / "a.csv", CONTENT)) == CONTENT
+    assert read(put(tmp_path / "a.csv.gz", gzip.compress(CONTENT))) == CONTENT
+    files = {"other.csv": b"x", "in/a.csv": CONTENT, "b.csv.gz": gzip.compress(CONTENT)}
+    for name in ("a.tgz", "b.tar.gz", "C.TGZ"):
+        archive = put(tmp_path / name, pack(files))
+        assert read(archive / "a.csv") == read(archive / "in" / "a.csv") == CONTENT
+        assert read(archive / "b.csv.gz") == CONTENT
+        assert on_disk(archive / "in" / "a.csv") == archive
+
+
+def test_a_damaged_byte_anywhere_in_an_archive_is_reported(tmp_path):
+    # The wanted member comes first: gzip's checksum is far behind it.
+    packed = pack({"a.csv": CONTENT, "b.csv": CONTENT[::-1] * 3})
+    whole = read(put(tmp_path / "a.tgz", packed) / "a.csv")
+    silent = []
+    for place in range(12, len(packed), 29):
+        damaged = bytearray(packed)
+        damaged[place] ^= 0x10
+        archive = put(tmp_path / "a.tgz", bytes(damaged))
+        found = result_or_line(lambda archive=archive: read(archive / "a.csv"))
+        if isinstance(found, bytes) and found != whole:
+            silent.append(place)
+    assert silent == []
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tgz"])
+def test_a_wrong_checksum_and_a_cut_archive_are_reported(tmp_path, name):
+    packed = gzip.compress(CONTENT) if name == "a.csv.gz" else pack({"a.csv": CONTENT})
+    wanted = tmp_path / name if name == "a.csv.gz" else tmp_path / name / "a.csv"
+    for damaged in (
+        packed[:-8] + b"\0\0\0\0" + packed[-4:],
+        packed[:-5],
+        packed[: len(packed) // 2],
+    ):
+        put(tmp_path / name, damaged)
+        assert "is damaged, or not what its name says; get it again" in error(wanted)
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.tgz"])
+def test_what_is_not_an_archive_is_reported(tmp_path, name):
+    put(tmp_path / name, b"x" * 100)
+    wanted = tmp_path / name if name == "a.csv.gz" else tmp_path / name / "a.csv"
+    assert "is damaged" in error(wanted)
+
+
+def test_a_missing_file_is_reported_with_what_is_there(tmp_path):
+    archive = put(tmp_path / "a.tgz", pack({f"{number}.csv": b"x" for number in range(20)}))
+    assert error(archive / "other.csv") == (
+        f"no file 'other.csv' in {str(archive)!r}: it has '0.csv', '1.csv', '2.csv', '3.csv', "
+        f"'4.csv' and 3 more"
+    )
+    put(tmp_path / ".hidden", b"")
+    assert (
+        error(tmp_path / "b.csv") == f"no file '{tmp_path / 'b.csv'}'; '{tmp_path}' holds 'a.tgz'"
+    )
+    assert error(tmp_path / "none" / "b.csv").endswith("none' holds nothing")
+
+
+def test_the_complete_name_of_a_member_counts_more_than_an_ending(tmp_path):
+    files = {"backup/data/train.csv": b"old", "data/train.csv": b"new", "./c.csv": b"c"}
+    archive = put(tmp_path / "a.tgz", pack(files))
+    assert read(archive / "data" / "train.csv") == b"new"
+    assert read(archive / "backup" / "data" / "train.csv") == b"old"
+    assert read(archive / "c.csv") == b"c"
+    assert error(archive / "train.csv") == (
+        f"2 files in {str(archive)!r} end in 'train.csv': 'backup/data/train.csv', "
+        f"'data/train.csv'; give the complete name of one"
+    )
+
+
+def test_the_complete_name_is_found_after_a_thousand_endings(tmp_path):
+    files = {f"{number}/train.csv": b"other" for number in range(1001)}
+    archive = put(tmp_path / "a.tgz", pack({**files, "train.csv": b"own"}))
+    assert read(archive / "train.csv") == b"own"
+
+
+def test_of_two_members_with_one_name_the_last_counts_as_for_tar(tmp_path):
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for content in (b"old", b"new"):
+            member = tarfile.TarInfo("data/train.csv")
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    archive = put(tmp_path / "a.tgz", packed.getvalue())
+    assert read(archive / "train.csv") == b"new"
+
+
+def test_a_zip_archive_is_reported_as_one(tmp_path):
+    put(tmp_path / "a.zip", b"PK")
+    assert error(tmp_path / "a.zip" / "b.csv").endswith(
+        "a.zip' is a zip archive; unpack it and name the file"
+    )
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
+        {"type": tarfile.LNKTYPE, "linkname": "other.csv"},
+        {"type": tarfile.DIRTYPE},
+        {"type": tarfile.CHRTYPE},
+        {"type": tarfile.FIFOTYPE},
+    ],
+    ids=["symlink", "hard link", "folder", "device", "pipe"],
+)
+def test_a_member_that_is_not_a_plain_file_is_refused(tmp_path, fields):
+    archive = put(tmp_path / "a.tgz", pack({"a.csv": b""}, **fields))
+    assert "is not a plain file but a folder, a link, or sparse; pack the file itself" in error(
+        archive / "a.csv"
+    )
+
+
+def sparse_header(size: int) -> bytes:
+    """A GNU sparse member of `size` bytes that holds nothing."""
+    member = tarfile.TarInfo("a.csv")
+    member.type = tarfile.GNUTYPE_SPARSE
+    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (0, 0)  # one empty piece
+    header[483:495] = b"%011o\0" % size
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    return bytes(header) + bytes(1024)
+
+
+def test_a_sparse_member_of_a_gigabyte_is_refused_at_once(tmp_path):
+    archive = put(tmp_path / "a.tgz", gzip.compress(sparse_header(8**11 - 1)))
+    assert "sparse; pack the file itself" in error(archive / "a.csv")
+
+
+def test_a_header_that_makes_no_sense_is_reported(tmp_path):
+    pax = {"GNU.sparse.map": "1,2,x", "GNU.sparse.name": "a.csv", "GNU.sparse.size": "x"}
+    archive = put(tmp_path / "a.tgz", pack({"b.csv": b"x"}, pax_headers=pax))
+    assert "is damaged, or not what its name says" in error(archive / "a.csv")
+
+
+# --- What unpacks to much more than its size ------------------------------------------------------
+
+PEAK = 500_000_000  # bytes
+
+CHILD = textwrap.dedent(r"""
+    import re, sys
+    from pathlib import Path
+    from yelp_stars.data.readers import Layout, rows
+    from yelp_stars.pipeline.errors import UserError
+    try:
+        sum(1 for _ in rows(Path(sys.argv[1]), Layout("text", "label")))
+    except UserError as error:
+        print(error)
+    # Of this program: getrusage counts the test runner that it was forked from.
+    print(int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) * 1024)
+""")
+
+
+def read_in_a_process(path: Path) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", CHILD, path], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    message, peak = done.stdout.strip().rsplit("\n", 1)
+    assert int(peak) < PEAK
+    assert "\n" not in message
+    return message
+
+
+def repeated(start: bytes, part: bytes, megabytes: int) -> bytes:
+    packed = io.BytesIO()
+    with gzip.GzipFile(fileobj=packed, mode="wb", compresslevel=6) as stream:
+        stream.write(start)
+        for _ in range(megabytes):
+            stream.write(part * (1_000_000 // len(part)))
+    return packed.getvalue()
+
+
+BOMBS = {
+    "a.csv.gz": (b"label,text\n0,", b"x"),
+    "b.csv.gz": (b'label,text\n0,"', b"x\n"),
+    "c.tsv.gz": (b"label\ttext\n0\t", b"x"),
+    "a.jsonl.gz": (b'{"label": 0, "text": "', b"x"),
+    "b.jsonl.gz": (b"", b"\n"),
+    "a.parquet.gz": (b"PAR1", b"\0"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path, name):
+    path = put(tmp_path / name, repeated(*BOMBS[name], megabytes=300))
+    assert path.stat().st_size < 1_000_000
+    message = read_in_a_process(path)
+    assert any(reason in message for reason in ("longer than", "unpacks to more than "))
+
+
+@pytest.mark.slow
+def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+    member = tarfile.TarInfo("b.csv")
+    member.size = 8**11 - 1
+    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"\0", megabytes=300))
+    assert "unpacks to more than " in read_in_a_process(archive / "a.csv")
+
+
+@pytest.mark.slow
+def test_a_header_of_gigabytes_is_refused(tmp_path):
+    member = tarfile.TarInfo("x")
+    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 8**11 - 1
+    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"x", megabytes=300))
+    message = read_in_a_process(archive / "a.csv")
+    assert "is damaged, or not what its name says" in message
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    changes=st.lists(
+        st.tuples(st.integers(0, 2047), st.binary(min_size=1, max_size=12)), max_size=4
+    ),
+    cut=st.integers(0, 6000),
+    format=st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT, tarfile.USTAR_FORMAT]),
+)
+def test_any_archive_is_bytes_or_one_line(tmp_path, changes, cut, format):
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w", format=format) as tar:
+        for name in ("o" * 60 + "/" + "o" * 60, "a.csv"):
+            member = tarfile.TarInfo(name)
+            member.size = 5
+            tar.addfile(member, io.BytesIO(b"0,abc"))
+    content = bytearray(plain.getvalue())
+    for place, change in changes:
+        content[place : place + len(change)] = change
+    archive = put(tmp_path / "a.tgz", gzip.compress(bytes(content[: max(cut, 512)])))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    result_or_line(lambda: read(archive / "a.csv"))
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 < PEAK

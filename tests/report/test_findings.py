@@ -1,0 +1,117 @@
+"""The verdict of a report: right about the baseline, leaks, slices and probabilities."""
+
+import numpy as np
+import pytest
+
+from yelp_stars.evaluation.intervals import proportion
+from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.report import findings
+
+NAMES = ["1 star", "2 stars", "3 stars"]
+
+
+def predicted(labels, guesses, rows=None) -> Predictions:
+    logits = np.eye(3, dtype=np.float32)[guesses] * 4
+    rows = np.arange(len(labels)) if rows is None else rows
+    return Predictions(rows, [""] * len(labels), np.asarray(labels), logits, NAMES, True)
+
+
+def scored(name: str, right: int, n: int, worse: bool = False, kind: str = "pattern") -> dict:
+    return {
+        "kind": kind, "name": name, "meaning": "m", "accuracy": proportion(right, n),
+        "accuracy_of_the_rest": proportion(90, 100), "p_worse": 0.01 if worse else 1.0,
+        "worse": worse,
+    }  # fmt: skip
+
+
+LABELS = np.arange(300) % 3
+WRONG = (LABELS + 1) % 3
+
+
+@pytest.mark.parametrize(
+    ("model", "baseline", "status", "sentence"),
+    [
+        (LABELS, WRONG, "good", "The model is better than TF-IDF by 100.0 points"),
+        (WRONG, LABELS, "poor", "TF-IDF is better than the model by 100.0 points"),
+        (LABELS, LABELS, "fair", "TF-IDF and the model predict the same label for each of 300"),
+    ],
+)
+def test_the_model_is_compared_with_the_baseline(model, baseline, status, sentence):
+    found = findings.against_baseline(predicted(LABELS, model), predicted(LABELS, baseline))
+    assert found.status == status
+    assert found.text.startswith(sentence)
+    assert bool(found.advice) == (status != "good")
+
+
+def test_rows_are_paired_whatever_their_order():
+    order = np.random.default_rng(0).permutation(300)
+    model = predicted(LABELS, LABELS)
+    shuffled = predicted(LABELS[order], LABELS[order], rows=order)
+    assert "the same label" in findings.against_baseline(model, shuffled).text
+
+
+@pytest.mark.parametrize(
+    ("leaked", "status"), [(0, "good"), (5, "fair"), (32, "poor"), (1000, "poor")]
+)
+def test_leaks_are_counted_and_scored_apart(leaked, status):
+    audit = {"test": {"rows": 1000, "leak": {"rows": leaked}}}
+    parts = [scored("leak", 4, 5, kind="audit")]
+    found = findings.leaks(audit, parts, near=True, excluded=False)
+    assert found.status == status
+    if leaked:
+        assert f"{leaked:,} of 1,000 test reviews ({leaked / 10:.1f} %)" in found.text
+        assert "0.8 [0.4, 1.0]; on the rest: 0.90 [0.83, 0.94]" in found.text
+        assert found.advice == "Add leaks to sample.exclude to train without them."
+
+
+def test_leaks_that_the_sample_excludes_need_no_advice():
+    audit = {"test": {"rows": 1000, "leak": {"rows": 32}}}
+    found = findings.leaks(audit, [], near=True, excluded=True)
+    assert (found.status, found.advice) == ("good", "")
+    assert "sample.exclude kept those out of the training" in found.text
+
+
+def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():
+    audit = {"test": {"rows": 1000, "leak": {"rows": 0}}}
+    texts = [findings.leaks(audit, [], near=near, excluded=False).text for near in (True, False)]
+    assert texts[0] == "None of 1,000 test reviews is, or nearly is, a training review."
+    assert texts[1] == "None of 1,000 test reviews is, word for word, a training review."
+
+
+def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
+    lowest, worse = scored("few", 0, 3), scored("long", 40, 100, worse=True)
+    found = findings.worst_slice([scored("all right", 95, 100), lowest, worse])
+    assert (found.status, "“long”" in found.text) == ("poor", True)
+    found = findings.worst_slice([scored("all right", 95, 100), lowest])
+    assert (found.status, "“few”" in found.text) == ("good", True)
+    assert findings.worst_slice([scored("none", 0, 0)]).text == "No slice has rows."
+
+
+@pytest.mark.parametrize(
+    ("error", "held", "status", "advised"),
+    [(0.02, 900, "good", False), (0.1, 900, "fair", False), (0.3, 900, "poor", True),
+     (0.02, 840, "fair", True)],
+)  # fmt: skip
+def test_probabilities_are_judged_with_the_temperature(error, held, status, advised):
+    errors = {
+        "before": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 1000},
+        "after": {"value": error, "low": 0.0, "high": 0.4, "n": 1000},
+    }
+    ranges = {"promised": 0.9, "coverage": proportion(held, 1000)}
+    found = findings.calibration({"calibration_error": errors, "temperature": 1.4}, ranges)
+    assert (found.status, bool(found.advice)) == (status, advised)
+    assert f"hold 90 % of the labels hold {held / 10:.1f} % [" in found.text
+
+
+def test_the_most_frequent_mistakes_come_first():
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    model = predicted(labels, np.array([1, 1, 0, 2, 1, 2]))
+    assert findings.confusions(model, 5) == [("1 star", "2 stars", 2), ("2 stars", "3 stars", 1)]
+    assert findings.confusions(model, 1) == [("1 star", "2 stars", 2)]
+    assert findings.confusions(predicted(labels, labels), 5) == []
+
+
+def test_a_score_is_written_with_its_interval():
+    assert findings.written(proportion(626, 1000)) == "0.626 [0.596, 0.655]"
+    assert findings.written(proportion(842, 1000), 100) == "84.2 % [81.8, 86.3]"
+    assert findings.written(proportion(0, 0)) == "undefined"

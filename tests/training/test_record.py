@@ -1,0 +1,321 @@
+"""What a training leaves behind: no times, no locations, no digits that differ between CPUs."""
+
+import json
+import re
+import resource
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import DEADLINE, run
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+from transformers.trainer_utils import PredictionOutput
+
+from benchmarks.workspace import commit
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.scoring import calibration
+from yelp_stars.training import record
+
+CONTROL = TrainerControl()
+NOISY = 0.123456789
+
+
+def log(step: int, **values: float) -> dict:
+    return {"step": step, "epoch": step / 10, **values}
+
+
+def evaluated(step: int, accuracy: float) -> dict:
+    scores = {
+        "eval_loss": 1 + NOISY, "eval_accuracy": accuracy, "eval_accuracy_low": accuracy - NOISY,
+        "eval_accuracy_high": accuracy + NOISY, "eval_n": 20, "eval_quadratic_kappa": None,
+        "eval_runtime": 2.5, "eval_samples_per_second": 8.0, "eval_steps_per_second": 1.0,
+    }  # fmt: skip
+    return log(step, **scores)
+
+
+def trained() -> TrainerState:
+    """The state of a training whose second epoch of three was the best."""
+    return TrainerState(
+        global_step=30,
+        max_steps=30,
+        epoch=3.0,
+        num_input_tokens_seen=1000,
+        total_flos=NOISY * 1e15,
+        best_metric=0.7 + NOISY / 1e6,
+        best_global_step=20,
+        best_model_checkpoint="/home/me/models/checkpoints/0123/checkpoint-20",
+        log_history=[
+            log(5, loss=1 + NOISY, learning_rate=NOISY / 1e4, grad_norm=NOISY * 1e3),
+            evaluated(10, 0.6 + NOISY / 1e6),
+            log(15, loss=float("1e-8") + NOISY / 1e9, learning_rate=1e-5, grad_norm=float("inf")),
+            evaluated(20, 0.7 + NOISY / 1e6),
+            evaluated(30, 0.5 + NOISY / 1e6),
+            log(30, train_runtime=9.0, train_loss=NOISY, train_steps_per_second=3.0),
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plots of that training, from a folder with a name of its own."""
+    folder = tmp_path_factory.mktemp("record")
+    args = TrainingArguments(output_dir=str(folder / "run"), use_cpu=True, learning_rate=3e-4)
+    record.write_plots(trained(), args, folder / "plots")
+    return folder / "plots"
+
+
+def test_the_curves_are_tables_of_step_and_value(plots):
+    tables = {path.name: path.read_text() for path in plots.glob("*.tsv")}
+    assert tables == {
+        "train_loss.tsv": "step\tloss\n5\t1.123\n15\t1.012e-08\n",
+        "train_learning_rate.tsv": "step\tlearning_rate\n5\t1.235e-05\n15\t1e-05\n",
+        "train_grad_norm.tsv": "step\tgrad_norm\n5\t123.5\n",  # it overflowed in step 15
+        "validation_loss.tsv": "step\tloss\n10\t1.123\n20\t1.123\n30\t1.123\n",
+        "validation_accuracy.tsv": "step\taccuracy\n10\t0.6\n20\t0.7\n30\t0.5\n",
+    }
+
+
+def test_beside_the_tables_are_a_picture_the_arguments_and_the_state(plots):
+    names = {path.name for path in plots.iterdir() if path.suffix != ".tsv"}
+    assert names == {"arguments.json", "state.json", "training.svg"}
+
+
+def numbers(value: object) -> list[float]:
+    if isinstance(value, dict | list):
+        nested = value.values() if isinstance(value, dict) else value
+        return [number for item in nested for number in numbers(item)]
+    return [value] if isinstance(value, float) else []
+
+
+def test_no_number_has_more_than_4_significant_digits(plots):
+    kept = numbers(json.loads((plots / "state.json").read_text()))
+    for table in plots.glob("*.tsv"):
+        kept += np.loadtxt(table.read_text().splitlines()[1:], ndmin=2)[:, 1].tolist()
+    assert len(kept) > 20
+    assert [number for number in kept if float(f"{number:.4g}") != number] == []
+
+
+def test_nothing_has_times_or_locations(plots):
+    kept = "".join(path.read_text("utf-8") for path in plots.iterdir())
+    assert not re.search("runtime|per_second|/home/me|checkpoint-20|total_flos", kept)
+    assert str(plots.parent) not in kept
+
+
+def test_the_state_has_the_log_and_none_for_a_number_that_overflowed(plots):
+    state = json.loads((plots / "state.json").read_text())
+    assert (state["global_step"], state["best_global_step"], state["best_metric"]) == (30, 20, 0.7)
+    assert [entry["step"] for entry in state["log_history"]] == [5, 10, 15, 20, 30]
+    assert [entry.get("grad_norm", 0) for entry in state["log_history"]] == [123.5, 0, None, 0, 0]
+
+
+def test_the_arguments_are_resolved(plots):
+    arguments = json.loads((plots / "arguments.json").read_text())
+    assert arguments["learning_rate"] == 3e-4
+    assert arguments["adam_beta2"] == 0.999
+
+
+def test_the_plots_have_the_same_bytes_after_a_resumed_run(tmp_path, plots):
+    state = TrainerState(**{**vars(trained()), "total_flos": 7, "stateful_callbacks": {}})
+    state.log_history = json.loads(json.dumps(state.log_history, sort_keys=True))
+    args = TrainingArguments(output_dir=str(tmp_path / "other"), use_cpu=True, learning_rate=3e-4)
+    record.write_plots(state, args, tmp_path / "again")
+    for path in plots.iterdir():
+        assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+@pytest.mark.parametrize(("best", "accuracy"), [(False, 0.5), (True, 0.7)])
+def test_the_validation_scores_are_those_of_the_epoch_that_is_kept(best, accuracy):
+    scores = record.validation_scores(trained(), best)
+    assert scores == {
+        "accuracy": accuracy,
+        "accuracy_high": round(accuracy + NOISY, 2),
+        "accuracy_low": round(accuracy - NOISY, 2),
+        "loss": 1.12,
+        "n": 20,
+        "quadratic_kappa": None,
+    }
+
+
+def test_of_two_epochs_alike_trainers_choice_is_the_best_one():
+    state = trained()
+    for entry in state.log_history:
+        if "eval_accuracy" in entry:
+            entry.update(eval_accuracy=0.6, eval_loss=entry["step"] / 10)
+    state.best_global_step = 10
+    assert record.validation_scores(state, best=True)["loss"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.0, 0.0), (1.23449, 1.234), (123456.0, 123500.0), (1.23456e-7, 1.235e-7), (-0.5, -0.5)],
+)
+def test_significant_keeps_4_digits(value, expected):
+    assert record.significant(value) == expected
+
+
+@pytest.fixture
+def padding_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A checkpoint whose tokenizer truncates and pads to 8, as all-MiniLM's does to 128."""
+    folder = shutil.copytree(tiny_checkpoint, tmp_path / "pretrained")
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.backend_tokenizer.enable_truncation(8)
+    tokenizer.backend_tokenizer.enable_padding(length=8)
+    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
+def test_the_saved_model_loads_with_a_tokenizer_that_obeys_its_caller(padding_checkpoint, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(padding_checkpoint, num_labels=5)
+    record.save_model(model, padding_checkpoint, tmp_path / "ft", 32, "head")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "ft")
+    assert loaded.config.num_labels == 5
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "ft")
+    assert len(tokenizer("food " * 100, truncation=True)["input_ids"]) == 32
+    stored = json.loads((tmp_path / "ft" / "tokenizer.json").read_text())
+    assert (stored["truncation"], stored["padding"]) == (None, None)
+    assert not [*(tmp_path / "ft").glob("*.bin")]
+
+
+def watching() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.endswith("(_monitoring_loop)")]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder that is a git repository with a commit."""
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
+    Path("README.md").write_text("a file")
+    commit(Path())
+    return tmp_path / "project"
+
+
+def test_the_curves_are_logged_step_by_step(folder):
+    live = record.DVCLiveCurves(folder / "dvclive")
+    state = TrainerState(is_world_process_zero=True, global_step=0)
+    live.on_train_begin(None, state, CONTROL)
+    for step, loss in ((2, 1.5), (4, 1.25)):
+        state.global_step = step
+        live.on_log(None, state, CONTROL, logs={"loss": loss, "learning_rate": 1e-4, "epoch": 1})
+    live.on_log(None, state, CONTROL, logs={"eval_loss": 1.1, "eval_accuracy": 0.5})
+    live.close()
+    curves = folder / "dvclive" / "plots" / "metrics"
+    assert (curves / "train" / "loss.tsv").read_text() == "step\tloss\n2\t1.5\n4\t1.25\n"
+    assert (curves / "validation" / "accuracy.tsv").read_text() == "step\taccuracy\n4\t0.5\n"
+    summary = json.loads((folder / "dvclive" / "metrics.json").read_text())
+    assert (summary["step"], summary["train"]["loss"]) == (4, 1.25)
+
+
+@pytest.mark.slow
+def test_the_load_of_the_machine_is_logged_beside_the_curves(folder):
+    live = record.DVCLiveCurves(folder / "dvclive")
+    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    deadline = time.monotonic() + DEADLINE
+    while not (folder / "dvclive" / "plots" / "metrics" / "system").is_dir():  # once a second
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    live.close()
+
+
+def test_a_resumed_run_logs_the_curves_from_the_start(folder):
+    live = record.DVCLiveCurves(folder / "dvclive")
+    state = TrainerState(
+        is_world_process_zero=True, global_step=4, log_history=[log(2, loss=1.5), log(4, loss=1.25)]
+    )
+    live.on_train_begin(None, state, CONTROL)
+    state.global_step = 6
+    live.on_log(None, state, CONTROL, logs={"loss": 1.0})
+    live.close()
+    table = folder / "dvclive" / "plots" / "metrics" / "train" / "loss.tsv"
+    assert table.read_text() == "step\tloss\n2\t1.5\n4\t1.25\n6\t1.0\n"
+
+
+def test_nothing_writes_after_close(folder):
+    live = record.DVCLiveCurves(folder / "dvclive")
+    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    assert watching()
+    live.close()
+    assert watching() == []
+    assert not (folder / "dvc.yaml").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(folder, monkeypatch):
+    printed: list[type] = []
+    monkeypatch.setattr(threading, "excepthook", lambda error: printed.append(error.exc_type))
+    before = threading.excepthook
+    live = record.DVCLiveCurves(folder / "dvclive")
+    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    metrics = folder / "dvclive" / "plots" / "metrics"
+    metrics.mkdir(parents=True, exist_ok=True)
+    (metrics / "system").write_text("a file: no folder can be made here")
+    deadline = time.monotonic() + DEADLINE
+    while watching():  # until it fails, once a second
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    other = threading.Thread(target=int, args=["x"])
+    other.start()
+    other.join()
+    live.close()
+    assert printed == [ValueError]  # of the other thread
+    assert threading.excepthook is before
+
+
+def test_other_processes_than_the_main_one_log_nothing(folder):
+    live = record.DVCLiveCurves(folder / "dvclive")
+    state = TrainerState(is_world_process_zero=False, global_step=2)
+    live.on_train_begin(None, state, CONTROL)
+    live.on_log(None, state, CONTROL, logs={"loss": 1.0})
+    live.close()
+    assert not (folder / "dvclive").exists()
+
+
+def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(folder):
+    shutil.rmtree(folder / ".git")
+    run("git", "init", "-q", cwd=folder)
+    live = record.DVCLiveCurves(folder / "dvclive")
+    with pytest.raises(UserError, match="this git repository has no commit; run `git") as error:
+        live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    advice = re.search("`(.*)`", str(error.value))[1]
+    run("bash", "-c", advice, cwd=folder)
+    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    live.close()
+
+
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
+def test_a_full_disk_as_the_training_starts_is_one_line(folder):
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    live = record.DVCLiveCurves(folder / "dvclive")
+    (folder / ".dvcignore").touch()
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
+        with pytest.raises(UserError, match=r"DVC cannot write its state .* free some space"):
+            live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        live.close()
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_the_calibration_of_the_validation_rows_is_beside_the_model(tmp_path, ordered):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 100)
+    logits = rng.normal(size=(100, 3)).astype(np.float32) + 2 * np.eye(3, dtype=np.float32)[labels]
+    fitted = record.save_calibration(PredictionOutput(logits, labels, {}), ordered, tmp_path)
+    assert fitted == calibration.fit(logits, labels, ordered) == calibration.read(tmp_path)
+    scores = {"n": 500, "accuracy": 0.76, "accuracy_low": 0.721, "accuracy_high": 0.795}
+    first, line = record.describe(1.4, {"tokens_per_second": 2000.0}, scores, fitted).splitlines()
+    assert first == (
+        "trained in 1 s, 2,000 tokens/s; validation accuracy 0.760 [0.721, 0.795] on 500 rows"
+    )
+    assert f"temperature {fitted.temperature}: " in line
+    assert "as synthetic reviews are" in line

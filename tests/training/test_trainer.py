@@ -1,0 +1,142 @@
+"""The Trainer: what it overrides exists, its batches, its metrics, what it says about itself."""
+
+import inspect
+import math
+import os
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from helpers import ROOT, edit, make_trainer, run, soak
+from torch.utils.data import RandomSampler
+from transformers import PrinterCallback, ProgressCallback, Trainer
+
+from stages.train import Params
+from yelp_stars.modeling.batching import LengthGroupedSampler
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.params import load_params
+from yelp_stars.scoring.metrics import scores
+from yelp_stars.training import trainer as trainers
+
+FP32 = Compute("fp32", "as requested", None)
+
+
+PRIVATE_METHODS = {"_get_train_sampler", "_save_checkpoint", "_run_epoch"}
+PRIVATE_ATTRIBUTES = {"_tr_loss", "_globalstep_last_logged"}
+
+
+@pytest.mark.parametrize("method", sorted(PRIVATE_METHODS))
+def test_transformers_still_has_the_private_methods(method):
+    assert hasattr(Trainer, method), f"Trainer.{method} is gone. {trainers.__doc__}"
+
+
+@pytest.mark.parametrize("attribute", sorted(PRIVATE_ATTRIBUTES))
+def test_transformers_still_has_the_private_attributes(attribute):
+    used = f"self.{attribute}" in inspect.getsource(Trainer)
+    assert used, f"Trainer.{attribute} is gone. {trainers.__doc__}"
+
+
+def test_the_docstring_lists_all_that_is_private_to_transformers():
+    ours = vars(trainers.ResumableTrainer)
+    methods = {name for name in ours if hasattr(Trainer, name) and not name.startswith("__")}
+    assert methods == PRIVATE_METHODS
+    used = set(re.findall(r"self\.(_\w+)", inspect.getsource(trainers.ResumableTrainer)))
+    theirs = {name for name in used - set(ours) if f"self.{name}" in inspect.getsource(Trainer)}
+    assert theirs == PRIVATE_ATTRIBUTES
+    listed = set(re.findall(r"`(_\w+)`", trainers.__doc__))
+    assert listed == PRIVATE_METHODS | PRIVATE_ATTRIBUTES
+
+
+def build(project: Path, **values) -> trainers.ResumableTrainer:
+    edit(project, "train", **values)
+    return make_trainer(load_params(Params, "train"))
+
+
+@pytest.mark.parametrize(
+    ("strategy", "sampler"), [("group_by_length", LengthGroupedSampler), ("random", RandomSampler)]
+)
+def test_the_rows_come_in_the_order_of_the_strategy(train_project, strategy, sampler):
+    trainer = build(train_project, train_sampling_strategy=strategy)
+    loader = trainer.get_train_dataloader()
+    used = loader.sampler if isinstance(loader.sampler, sampler) else loader.batch_sampler.sampler
+    assert isinstance(used, sampler)
+
+
+def test_batches_are_grouped_by_the_rows_of_an_optimizer_step(train_project):
+    trainer = build(
+        train_project, per_device_train_batch_size=4, gradient_accumulation_steps=3, seed=7
+    )
+    assert trainer.rows_per_step == 12
+    expected = LengthGroupedSampler(trainer.train_dataset.lengths, 12, 7)
+    assert trainer.sampler.order().tolist() == expected.order().tolist()
+
+
+@pytest.mark.parametrize("padding", ["longest", "max_length"])
+def test_every_batch_has_the_width_of_the_params(train_project, padding):
+    trainer = build(train_project, padding=padding, per_device_train_batch_size=4)
+    batches = list(trainer.get_train_dataloader())
+    assert len(batches) == 15
+    for batch in batches:
+        longest = int(batch["attention_mask"].sum(dim=1).max())
+        expected = 32 if padding == "max_length" else math.ceil(longest / 8) * 8
+        assert batch["input_ids"].shape == (4, expected)
+
+
+def test_the_scores_are_those_of_the_validation_rows(train_project):
+    trainer = build(train_project)
+    found = trainer.evaluate()
+    predicted = trainer.predict(trainer.eval_dataset)
+    expected = scores(predicted.predictions, predicted.label_ids)
+    assert len(trainer.eval_dataset) == found["eval_n"] == 20
+    for name, value in expected.items():
+        assert found[f"eval_{name}"] == pytest.approx(value, rel=1e-5), name
+
+
+def test_logits_that_are_not_finite_are_reported(train_project):
+    trainer = build(train_project)
+    with torch.no_grad():
+        trainer.model.classifier.bias.fill_(float("nan"))
+    with pytest.raises(UserError, match=r"logits became NaN or infinite .* train\.learning_rate"):
+        trainer.evaluate()
+
+
+def test_nothing_but_our_callbacks_writes_to_the_terminal(train_project):
+    kinds = {type(callback) for callback in build(train_project).callback_handler.callbacks}
+    assert not kinds & {ProgressCallback, PrinterCallback}
+
+
+@pytest.mark.parametrize("padding", ["longest", "max_length"])
+def test_the_description_has_the_tokens_padding_and_steps_of_an_epoch(train_project, padding):
+    trainer = build(train_project, padding=padding, num_train_epochs=2, freeze_embeddings=False)
+    masks = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
+    real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
+    described = trainers.describe(trainer, FP32)
+    assert described.startswith(f"60 rows, {real:,} tokens, {1 - real / total:.1%} padding; ")
+    assert f"; {2 * len(masks)} steps of 16 rows; " in described
+    assert re.search(r"; \d+\.\dM parameters in fp32 \(as requested\) on cpu$", described)
+
+
+def test_the_description_has_the_share_of_the_parameters_that_is_trained(train_project):
+    trainer = build(train_project, freeze_embeddings=True)
+    counts = [(weights.numel(), weights.requires_grad) for weights in trainer.model.parameters()]
+    every, trained = np.sum([(n, n * requires_grad) for n, requires_grad in counts], axis=0) / 1e6
+    assert f"; {every:.1f}M parameters ({trained:.1f}M trained) in" in trainers.describe(
+        trainer, FP32
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("gpus", [pytest.param(1, marks=soak), 8])
+def test_presets_for_gpus_can_be_built_without_one(train_project, gpus):
+    as_first = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(gpus)}
+    as_first |= {"LOCAL_WORLD_SIZE": str(gpus), "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}
+    script = str(ROOT / "tests" / "construct.py")
+    path = os.pathsep.join(map(str, (train_project, ROOT)))  # its stages, and the tests' helpers
+    output = run(sys.executable, script, str(gpus), cwd=train_project, PYTHONPATH=path, **as_first)
+    assert f"full on {gpus}: 2 rows here, LengthGroupedSampler, 2 groups" in output
+    assert f"notebook on {gpus}: 2 rows here, RandomSampler, 1 groups" in output
+    assert output.count(f"steps of {2 * gpus} rows") == 2

@@ -1,0 +1,164 @@
+"""A fine-tuned transformer and its tokenizer: texts in, logits out.
+
+It cuts texts as they were cut in training, and computes them as the stage `evaluate` does: the
+longest first, each core with batches of its own.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self, get_args
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from yelp_stars.checkpoint.tokenizer import (
+    TRUNCATION,
+    Truncation,
+    load_tokenizer,
+    special_tokens,
+    truncate,
+)
+from yelp_stars.evaluation import inference
+from yelp_stars.modeling import compute
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.params import Precision
+
+TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
+ROWS_IN_A_BATCH = {"cpu": 8, "accelerator": 64}
+ENCODE_ROWS = 1000  # texts tokenized at a time
+
+
+class Tokens(NamedTuple):
+    """Token ids of several texts, as `inference.predict_logits` reads them."""
+
+    ids: list[list[int]]
+    lengths: np.ndarray
+    truncated: np.ndarray
+
+    def __getitem__(self, index: Any) -> Any:
+        return {"input_ids": self.ids[index], "labels": 0}
+
+
+class Cut(NamedTuple):
+    """How texts are cut."""
+
+    max_length: int
+    truncation: Truncation
+    known: bool
+    """Whether the folder says so; else the first tokens are kept."""
+
+
+class Transformer:
+    """A model and its tokenizer."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: Any, cut: Cut, resolved: Compute, batch_size: int
+    ) -> None:
+        self.cut, self.resolved, self.batch_size = cut, resolved, batch_size
+        names = model.config.id2label
+        self.label_names: list[str] = [str(names[number]) for number in range(len(names))]
+        self._model, self._tokenizer = model, tokenizer
+        self._specials = special_tokens(tokenizer)
+
+    @classmethod
+    def load(
+        cls, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
+    ) -> Self:
+        """Load a folder that `from_pretrained` loads, see `load_classifier`."""
+        advice = "run `dvc repro` or `dvc pull`, or choose another folder"
+        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
+        if missing:
+            raise UserError(f"{quoted(str(folder))} has no {missing[0]!r}; {advice}")
+        if threads is not None:
+            torch.set_num_threads(threads)
+        resolved = compute.resolve(precision, "")
+        tokenizer, most = load_tokenizer(*(folder / name for name in TOKENIZER_FILES))
+        model = inference.load_finetuned(folder, resolved, advice)
+        kind = "cpu" if compute.device().type == "cpu" else "accelerator"
+        rows = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size
+        return cls(model, tokenizer, read_cut(folder, most), resolved, rows)
+
+    def logits(self, texts: Sequence[str], bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
+        """The logits (texts, labels) as float64, and which texts were cut.
+
+        Raises:
+            UserError: if the device has too little memory.
+        """
+        tokens = self.encode(texts)
+        # A few texts are divided among the cores.
+        rows = min(self.batch_size, max(1, math.ceil(len(texts) / torch.get_num_threads())))
+        with compute.enough_memory(f"choose a --batch-size below {self.batch_size}"):
+            logits = inference.predict_logits(self._model, tokens, rows, self.resolved, bar)
+        return logits.astype(np.float64), tokens.truncated
+
+    def too_long(self, texts: Sequence[str]) -> np.ndarray:
+        """Whether each text has more tokens than are read."""
+        return self.encode(texts).truncated
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """The token ids of each text, cut as in training."""
+        ids: list[list[int]] = []
+        truncated: list[bool] = []
+        for start in range(0, len(texts), ENCODE_ROWS):
+            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + ENCODE_ROWS]))
+            truncated += [len(encoding) > self.cut.max_length for encoding in encodings]
+            rows, _ = truncate(encodings, self._specials, self.cut.max_length, self.cut.truncation)
+            ids += rows
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        return Tokens(ids, lengths, np.array(truncated, bool))
+
+    @property
+    def precision(self) -> str:
+        """What it computes in."""
+        return self.resolved.precision
+
+    @property
+    def reads(self) -> str:
+        """What it reads of a text, for people."""
+        ends = {"head": "first", "tail": "last", "head_tail": "first and last"}
+        how = f"the {ends[self.cut.truncation]} {self.cut.max_length} tokens of a text"
+        if not self.cut.known:
+            how += " (its folder does not say how texts were cut in training)"
+        return how
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What a client of a server asks for."""
+        return {"max_input_length": self.cut.max_length, "truncation": self.cut.truncation}
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What decides the logits, beside the files of the model."""
+        return {
+            "precision": self.resolved.precision,
+            "batch size": self.batch_size,
+            "number of threads": torch.get_num_threads(),
+            "version of torch": str(torch.__version__),
+        }
+
+
+def read_cut(folder: Path, most: int) -> Cut:
+    """How the texts of a model were cut; the first tokens, where the folder does not say.
+
+    Raises:
+        UserError: if its file is damaged.
+    """
+    path = folder / TRUNCATION
+    if not path.is_file():
+        return Cut(most, "head", known=False)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        length, kept = found["max_length"], found["truncation"]
+        valid = type(length) is int and 0 < length <= most and kept in get_args(Truncation)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        valid = False
+    if not valid:
+        raise UserError(
+            f"{str(path)!r} is damaged, or allows more than {most} tokens; copy it anew"
+        )
+    return Cut(length, kept, known=True)

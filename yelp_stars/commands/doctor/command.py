@@ -1,0 +1,34 @@
+"""The command `stars doctor`: its arguments. DVC is imported when it is called."""
+
+from typing import Annotated
+
+import typer
+
+from yelp_stars.pipeline.errors import UserError
+
+
+def doctor(
+    name: Annotated[
+        str | None, typer.Argument(help="The remote to check; the default one without a name")
+    ] = None,
+    remote: Annotated[
+        bool, typer.Option("--remote", help="Read every object of a remote too")
+    ] = False,
+) -> None:
+    """Check the project's health: each problem with the command that mends it.
+
+    dvc.lock, code that dvc.yaml does not declare, DVC's cache, your own files, what killed runs
+    left. Exits with 1 if there is a problem.
+
+    \b
+    Examples:
+      stars doctor
+      stars doctor --remote
+      stars doctor --remote store
+    """  # noqa: D301
+    from yelp_stars.commands.doctor import checkup
+
+    if name is not None and not remote:
+        raise UserError(f"a remote is checked with --remote; run `stars doctor --remote {name}`")
+    if checkup.run((name or "") if remote else None):
+        raise typer.Exit(1)

@@ -1,0 +1,207 @@
+"""Predict all rows of an input, to the terminal or to a file."""
+
+import contextlib
+import itertools
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from yelp_stars import load_classifier
+from yelp_stars.classifier.classify import Classifier, fingerprint
+from yelp_stars.commands.predict import inputs, shown
+from yelp_stars.commands.predict.formats import FORMATS, Rows
+from yelp_stars.commands.predict.inputs import Checked, Input
+from yelp_stars.commands.predict.parts import Parts, open_parts
+from yelp_stars.commands.predict.request import Request
+from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
+from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.files import remove_unfinished, replacing
+from yelp_stars.reading.layout import Row
+
+JOINED = "joined"  # in the folder of the parts
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def produce(request: Request, source: Input, folder: Path) -> None:
+    """Load the model, check all rows, predict them, print or write them.
+
+    Raises:
+        UserError: for a model or a row that cannot be used; nothing has been written then.
+    """
+    classify: Classifier = load_classifier(
+        folder,
+        precision=request.precision,
+        batch_size=request.batch_size,
+        threads=request.threads,
+    )
+    say(described(classify, request.model_name))
+    numbers = None
+    if request.layout.label_column is not None:
+        numbers = inputs.label_numbers(classify.label_names, request.labels)
+    calibrated = classify.fitted is not None
+    columns = Columns(classify.label_names, calibrated, request.below, request.prefix)
+    predictor = Predictor(classify, columns, numbers)
+    rows = source.rows(inputs.ignore if request.skip_bad else None)
+    started, before = time.monotonic(), 0
+    if request.output is None:
+        # To be scored, all rows are predicted; else those that are shown.
+        few = source.path is not None and numbers is None
+        all_checked = not few or request.skip_bad is not None
+        total = check(request, source, numbers).rows if all_checked else None
+        tally = to_terminal(predictor, rows, None if few else total)
+    else:
+        checked = check(request, source, numbers)
+        schema = joined_schema(checked.schema, columns, source.name)
+        key = {
+            "input": [source.sha256(), inputs.member(source)],
+            "way of reading it": [str(request.layout), request.unescape],
+            "model": fingerprint(folder),
+            "columns": [str(schema), columns.below],
+            "labels": numbers,
+            "format": request.output.suffix,
+            **classify.model.identity,
+        }
+        with open_parts(request.output, key) as parts, stoppable(parts):
+            before = rows_of(parts)
+            tally = to_file(predictor, rows, checked.rows, parts, schema, request.output)
+    ordered = classify.fitted is not None and classify.fitted.ordered
+    most = classify.model.info["max_input_length"]
+    for line in shown.summary(tally, ordered, request.below, most):
+        say(line)
+    if request.output is not None:
+        seconds = time.monotonic() - started
+        say(f"{request.output}: {shown.rate(tally.rows - before, seconds)}")
+
+
+def described(classify: Classifier, name: str) -> str:
+    """The model, and what it reads of a text, in a line."""
+    labels, model = len(classify.label_names), classify.model
+    return f"{name}: {labels} labels, {model.precision}, {model.reads}"
+
+
+def check(request: Request, source: Input, numbers: Mapping[str, int] | None) -> Checked:
+    """Check all rows; collect the errors of bad ones in a file, if the request names one."""
+    if request.skip_bad is None:
+        return inputs.check(source, numbers, None)
+    bad = 0
+    path = request.skip_bad
+    with stoppable(), replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
+
+        def note(error: UserError) -> None:
+            nonlocal bad
+            bad += 1
+            file.write(f"{error}\n")
+
+        checked = inputs.check(source, numbers, note)
+    say(f"{path}: the errors of {bad:,} rows that are left out")
+    return checked
+
+
+def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
+    """The columns of the input, then the predicted ones.
+
+    Raises:
+        UserError: if one is in both.
+    """
+    added = columns.schema()
+    both = [column for column in added.names if column in own.names]
+    if both:
+        raise UserError(
+            f"{quoted(name)} has {listed(both, 3)}, as the predictions do; add a prefix to theirs: "
+            f"--prefix {columns.prefix[:40]}predicted_"
+        )
+    return pa.schema([*own, *added])
+
+
+def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None) -> Tally:
+    """Print the first rows; predict all `total` rows, or those that are printed if it is None."""
+    more = total is not None and total > shown.MOST_ROWS
+    if total is None:
+        kept = [*itertools.islice(rows, shown.MOST_ROWS)]
+        more = next(rows, None) is not None
+        rows, total = iter(kept), len(kept)
+    tally = Tally.none(len(predictor.columns.label_names))
+    texts: list[str] = []
+    first: Rows = []
+    with progress(total) as bar:
+        for window in windows(rows):
+            found, counted = predictor(window, bar)
+            tally = tally.plus(counted)
+            texts += [row.text for row in window[: shown.MOST_ROWS - len(first)]]
+            first += found[: shown.MOST_ROWS - len(first)]
+    shown.print_rows(texts, first, predictor.columns.prefix)
+    if more:
+        say(f"the first {len(first)} rows; add -o FILE for all")
+    return tally
+
+
+def to_file(
+    predictor: Predictor,
+    rows: Iterator[Row],
+    total: int,
+    parts: Parts,
+    schema: pa.Schema,
+    output: Path,
+) -> Tally:
+    """Predict the windows that `parts` lacks, then join all of them."""
+    encode, join = FORMATS[output.suffix]
+    finished = rows_of(parts)
+    if finished:
+        say(f"resuming: {finished:,} of {total:,} rows are finished")
+    with progress(total, finished) as bar:
+        for window in itertools.islice(windows(rows), len(parts.records), None):
+            found, counted = predictor(window, bar)
+            parts.add(encode(found, schema), {"tally": counted})
+    if rows_of(parts) != total:
+        raise UserError(f"the input has changed meanwhile; delete {quoted(str(parts.folder))}")
+    join(parts.paths, schema, parts.folder / JOINED)
+    (parts.folder / JOINED).replace(output)
+    tally = Tally.none(len(predictor.columns.label_names))
+    for record in parts.records:
+        tally = tally.plus(Tally(*record["tally"]))
+    parts.remove()
+    return tally
+
+
+def rows_of(parts: Parts) -> int:
+    """The number of finished rows."""
+    return sum(Tally(*record["tally"]).rows for record in parts.records)
+
+
+def progress(total: int, finished: int = 0) -> tqdm:
+    """A bar with rows a second and the time that is left."""
+    return tqdm(total=total, initial=finished, desc="predict", unit=" rows", delay=1, mininterval=1)
+
+
+@contextlib.contextmanager
+def stoppable(parts: Parts | None = None) -> Iterator[None]:
+    """On Ctrl-C or SIGTERM, end at once with nothing half-written, and say how to resume.
+
+    By no exception: libraries swallow one that is raised inside of their callbacks.
+    """
+
+    def stop(number: int, frame: Any) -> None:
+        remove_unfinished()
+        if parts is not None:
+            finished = f"{rows_of(parts):,} rows are finished"
+            os.write(2, f"\nstopped; {finished}: run the same command to resume\n".encode())
+        os._exit(128 + number)
+
+    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(line: str) -> None:
+    """Print a line beside the result."""
+    print(line, file=sys.stderr)

@@ -1,0 +1,69 @@
+"""What `stars predict` prints: a few predictions as a table, and a summary."""
+
+import math
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from yelp_stars.commands.compare.tables import plain
+from yelp_stars.commands.predict.formats import Rows
+from yelp_stars.commands.predict.windows import Tally
+from yelp_stars.evaluation.intervals import proportion
+
+MOST_ROWS = 20
+MOST_TEXT = 200  # characters
+
+
+def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
+    """Print predictions with the beginnings of their texts, which are anybody's."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("stars", no_wrap=True)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("range", no_wrap=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for text, row in zip(texts, rows):
+        found = {name.removeprefix(prefix): value for name, value in row.items()}
+        cells = [found["stars"], f"{found['probability']:.3f}", _range(found), text]
+        table.add_row(*(Text(plain(cell, MOST_TEXT)) for cell in cells))
+    console.print(table)
+
+
+def _range(found: dict[str, Any]) -> str:
+    """The ends of the range."""
+    names = found.get("range") or []
+    return names[0] if len(names) == 1 else " to ".join([*names[:1], *names[-1:]])
+
+
+def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -> list[str]:
+    """Lines about all rows: how many were cut, how many are for a person, scores by the labels."""
+    lines = []
+    if tally.truncated:
+        lines.append(
+            f"{tally.truncated:,} of {tally.rows:,} texts are longer than {max_length} tokens and "
+            f"were cut"
+        )
+    if below is not None:
+        lines.append(f"{tally.to_a_person:,} of {tally.rows:,} rows are below {below:g}")
+    confusion = np.array(tally.confusion)
+    n = int(confusion.sum())
+    if n:
+        found = proportion(int(confusion.trace()), n)
+        scores = [
+            f"accuracy {found['value']} [{found['low']}, {found['high']}]",
+            f"log loss {tally.loss / n:.3f}",
+        ]
+        if ordered:
+            distance = abs(np.subtract.outer(*[np.arange(len(confusion))] * 2))
+            scores.insert(1, f"mean error {(confusion * distance).sum() / n:.3f} stars")
+        lines.append(f"{', '.join(scores)} on {n:,} rows with a label")
+    return lines
+
+
+def rate(rows: int, seconds: float) -> str:
+    """Rows, time and rows a second, for people."""
+    shown = f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
+    return f"{rows:,} rows in {shown} s, {rows / max(seconds, math.ulp(1)):,.0f} rows/s"

@@ -1,0 +1,131 @@
+"""Predict rows window by window: some thousand rows, sorted by length within.
+
+Windows are the same whenever the input is, so that a resumed run computes what it lacks and
+nothing else differs.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple, Self
+
+import numpy as np
+import pyarrow as pa
+from tqdm import tqdm
+
+from yelp_stars.classifier.classify import Classifier
+from yelp_stars.commands.predict.formats import Rows, valid
+from yelp_stars.commands.predict.inputs import label_of
+from yelp_stars.reading.layout import Row
+
+WINDOW_ROWS = 2000  # what a kill loses at most: 40 seconds of a small transformer on two cores
+WINDOW_CHARACTERS = 16_000_000
+DIGITS = 6  # of a probability; the next ones differ between machines
+
+
+class Tally(NamedTuple):
+    """What is counted over all rows."""
+
+    rows: int
+    truncated: int
+    to_a_person: int
+    loss: float
+    """The sum over the rows with a label."""
+    confusion: list[list[int]]
+    """Rows by label, then by prediction."""
+
+    @classmethod
+    def none(cls, classes: int) -> Self:
+        """That of no rows."""
+        return cls(0, 0, 0, 0.0, [[0] * classes for _ in range(classes)])
+
+    def plus(self, other: Self) -> Self:
+        """That of both."""
+        return type(self)(
+            self.rows + other.rows,
+            self.truncated + other.truncated,
+            self.to_a_person + other.to_a_person,
+            self.loss + other.loss,
+            np.add(self.confusion, other.confusion).tolist(),
+        )
+
+
+class Columns(NamedTuple):
+    """What is predicted of each row, and the names of the columns it goes to."""
+
+    label_names: list[str]
+    ranges: bool
+    """Whether the model has been calibrated to give them."""
+    below: float | None
+    """Rows whose prediction has a smaller probability are for a person."""
+    prefix: str
+    """Of the names, where the input has some of them."""
+
+    def schema(self) -> pa.Schema:
+        """The names and types, in order."""
+        fields = [("stars", pa.string()), ("probability", pa.float64())]
+        fields += [(f"p_{valid(name)}", pa.float64()) for name in self.label_names]
+        fields += [("range", pa.list_(pa.string()))] if self.ranges else []
+        fields += [("truncated", pa.bool_())]
+        fields += [] if self.below is None else [("to_a_person", pa.bool_())]
+        return pa.schema([(self.prefix + name, type_) for name, type_ in fields])
+
+
+def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """Divide rows into windows: by number, and earlier where the texts are long."""
+    window: list[Row] = []
+    characters = 0
+    for row in rows:
+        window.append(row)
+        characters += len(row.text)
+        if len(window) == WINDOW_ROWS or characters >= WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+class Predictor(NamedTuple):
+    """A model, and what to make of its scores."""
+
+    classify: Classifier
+    columns: Columns
+    numbers: Mapping[str, int] | None
+    """The label of each value of the label column, if there is one."""
+
+    def __call__(self, window: list[Row], bar: tqdm) -> tuple[Rows, Tally]:
+        """The rows of a window with their own columns and the predicted ones, and their tally."""
+        columns = self.columns
+        scores = self.classify.scores([row.text for row in window], bar)
+        names = columns.schema().names
+        labels = [valid(name) for name in columns.label_names]
+        best = scores.probabilities.argmax(axis=1).tolist()
+        probabilities = scores.probabilities.round(DIGITS).tolist()
+        found: Rows = []
+        below = 0
+        for number, row in enumerate(window):
+            values = probabilities[number]
+            probability = values[best[number]]
+            predicted = [labels[best[number]], probability, *values]
+            if scores.ranges is not None:
+                predicted.append([labels[each] for each in np.flatnonzero(scores.ranges[number])])
+            predicted.append(bool(scores.truncated[number]))
+            if columns.below is not None:
+                predicted.append(probability < columns.below)
+                below += probability < columns.below
+            found.append({**(row.fields or {}), **dict(zip(names, predicted, strict=True))})
+        confusion, loss = _score(window, scores.probabilities, self.numbers)
+        return found, Tally(len(window), int(scores.truncated.sum()), below, loss, confusion)
+
+
+def _score(
+    window: list[Row], probabilities: np.ndarray, numbers: Mapping[str, int] | None
+) -> tuple[list[list[int]], float]:
+    """Rows by label and prediction, and the sum of their log loss."""
+    classes = probabilities.shape[1]
+    counts = np.zeros((classes, classes), np.int64)
+    known = [None if numbers is None else label_of(row, numbers) for row in window]
+    rows = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
+    labels = np.array([label for label in known if label is not None], np.int64)
+    np.add.at(counts, (labels, probabilities[rows].argmax(axis=1)), 1)
+    smallest = np.finfo(np.float64).tiny
+    loss = -np.log(probabilities[rows, labels].clip(smallest)).sum()
+    return counts.tolist(), float(loss)

@@ -1,0 +1,268 @@
+"""Experiments that `stars seeds`, `search` and `curve` run, named by their content.
+
+Each runs in a clone beside DVC's temporary files. `dvc exp run` itself stashes the workspace while
+it prepares a run: killed at that moment, also with --temp, it leaves edits in git's stash and HEAD
+detached, and an edit made while many runs are under way would reach the later ones.
+"""
+
+import contextlib
+import copy
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dvc.config import Config
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from yelp_stars.commands.presets import outs_of
+from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.params import check, stage_models
+from yelp_stars.pipeline.yaml_file import read_yaml
+
+CLONE = Path(".dvc", "tmp", "yelp-stars")
+CHECKPOINTS = Path("models", "checkpoints")
+SEED = "train.seed"
+ROWS = "sample.train_size"
+TEXT = re.compile(r"[\w./ -]{0,80}", re.ASCII)  # means nothing else to Hydra, which DVC reads with
+
+Overrides = dict[str, Any]  # "train.learning_rate": 5e-5
+
+
+class Failed(UserError):
+    """An experiment that did not succeed."""
+
+
+class Snapshot(NamedTuple):
+    """The project as it was when a command started: later edits do not reach its experiments."""
+
+    head: str
+    """The commit that the experiments belong to."""
+    tree: str
+    """The commit with the edits of tracked files that are not committed yet."""
+    params: dict[str, Any]
+    code: str
+    """A hash of all tracked files that a stage depends on."""
+
+
+class Score(NamedTuple):
+    """The validation accuracy of an experiment, and the rows that it was measured on."""
+
+    accuracy: float
+    n: int
+
+
+def take_snapshot() -> Snapshot:
+    """Record what the experiments of a command start from; the workspace stays as it is.
+
+    Raises:
+        UserError: if params.yaml has problems, or git has no commit.
+    """
+    params: dict[str, Any] = read_yaml(Path("params.yaml"))
+    check(params, stage_models(), "params.yaml")
+    _git("rev-parse", "--git-dir")  # or git says why not
+    head = _git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=False)
+    if not head:
+        raise UserError("git has no commit here; run `git add -A && git commit -m start`")
+    _git("update-index", "-q", "--refresh", ok=False)  # in a copied folder, `stash` fails without
+    tree = _git("stash", "create") or head
+    listed = _git("ls-tree", "-r", tree, "--", "dvc.yaml", *_inputs())
+    return Snapshot(head, tree, params, hashlib.sha256(listed.encode()).hexdigest())
+
+
+def _inputs() -> list[str]:
+    """What the stages depend on, without what they write."""
+    stages = read_yaml(Path("dvc.yaml"))["stages"].values()
+    written = [out for stage in stages for out in outs_of(stage)]
+    return sorted({dep for stage in stages for dep in stage.get("deps", [])} - {*written})
+
+
+def parse_overrides(texts: Sequence[str]) -> Overrides:
+    """The parameters of `-S section.key=value`.
+
+    Raises:
+        UserError: if one has another form.
+    """
+    overrides = {}
+    for text in texts:
+        key, is_set, value = text.partition("=")
+        if not is_set:
+            raise UserError(f"{quoted(text)} has another form than section.key=value")
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder, "value")
+            try:
+                file.write_text(value, encoding="utf-8")
+                overrides[key] = read_yaml(file)
+            except (UserError, UnicodeEncodeError):
+                raise UserError(f"the value of {quoted(text)} is not valid YAML") from None
+    return overrides
+
+
+def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
+    """The parameters with other values of those that they have.
+
+    Raises:
+        UserError: if a parameter does not exist, or a value cannot be passed to DVC.
+    """
+    changed = copy.deepcopy(params)
+    for key, value in overrides.items():
+        section, _, name = key.partition(".")
+        if name not in changed.get(section, {}):
+            raise UserError(f"{quoted(key)} is not in params.yaml; run `stars params`")
+        for part in value if isinstance(value, list) else [value]:
+            plain = part is None or isinstance(part, bool | int | float)
+            if not plain and not (isinstance(part, str) and TEXT.fullmatch(part)):
+                raise UserError(f"{quoted(key)} cannot be set to {quoted(value)} from here")
+        changed[section][name] = value
+    return changed
+
+
+def check_overrides(params: dict[str, Any], overrides: Overrides) -> None:
+    """Check the parameters of an experiment before the first one runs.
+
+    Raises:
+        UserError: with every problem.
+    """
+    check(change(params, overrides), stage_models(), "params.yaml")
+
+
+def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
+    """The number of training rows that the parameters ask for.
+
+    Raises:
+        UserError: if that is "all".
+    """
+    rows = change(snapshot.params, overrides)["sample"]["train_size"]
+    if not isinstance(rows, int):
+        raise UserError(
+            f"{ROWS} is {quoted(rows)}; set a number, at most the training rows that the "
+            f"validation sample leaves, such as -S {ROWS}=10000"
+        )
+    return rows
+
+
+def name_of(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
+    """PREFIX-HASH-SEED: the hash is that of the code and of all parameters but `train.seed`."""
+    params = change(snapshot.params, overrides)
+    seed = params["train"].pop("seed")
+    content = json.dumps([params, snapshot.code], sort_keys=True, default=str)
+    return f"{prefix}-{hashlib.sha256(content.encode()).hexdigest()[:8]}-{seed}"
+
+
+def find(name: str, folder: Path = Path()) -> str | None:
+    """The reference of the experiment with a name."""
+    found = _git("for-each-ref", "--format=%(refname)", f"refs/exps/??/*/{name}", folder=folder)
+    return found.split("\n")[0] or None
+
+
+def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
+    """Run an experiment with DVC, unless it exists; returns its name.
+
+    Raises:
+        Failed: if it does not succeed.
+    """
+    name = name_of(snapshot, prefix, overrides)
+    if find(name):
+        return name
+    options = [f"--set-param={key}={json.dumps(value)}" for key, value in overrides.items()]
+    with _locked() as lock, _cloned(snapshot) as clone:
+        # Not `dvc`: the environment need not be active.
+        command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *options]
+        print(f"\n{name}, in a copy of the project", flush=True)
+        done = subprocess.run(command, cwd=clone, env=_environment(), pass_fds=[lock])
+        reference = find(name, clone)
+        if done.returncode or not reference:
+            raise Failed(
+                f"the experiment {name} failed, and DVC says why above; the same command starts "
+                f"again where this one ended"
+            )
+        _git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
+    return name
+
+
+def read_score(name: str) -> Score:
+    """The validation score of an experiment, as git has it.
+
+    Raises:
+        UserError: if it has none.
+    """
+    try:
+        found = json.loads(_git("show", f"{find(name)}:./metrics/validation.json"))
+        return Score(float(found["accuracy"]), int(found["n"]))
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"the experiment {quoted(name)} has no validation accuracy") from None
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[int]:
+    """Hold the clone's lock. The process of DVC inherits it, and may survive this one."""
+    CLONE.parent.mkdir(parents=True, exist_ok=True)
+    with CLONE.with_suffix(".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                "an experiment of another `stars` command is running here; wait until it ends"
+            ) from None
+        yield lock.fileno()
+
+
+@contextlib.contextmanager
+def _cloned(snapshot: Snapshot) -> Iterator[Path]:
+    """A clone of the project at a snapshot, which shares git's objects and DVC's cache."""
+    shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
+    try:
+        _git("init", "--quiet", str(CLONE))
+        git = CLONE / ".git"
+        objects = Path(_git("rev-parse", "--git-path", "objects")).resolve()
+        (git / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+        shallow = Path(_git("rev-parse", "--git-path", "shallow"))
+        if shallow.is_file():
+            shutil.copy(shallow, git)
+        for key in ("user.name", "user.email"):
+            if value := _git("config", key, ok=False):
+                _git("config", key, value, folder=CLONE)
+        _git("checkout", "--quiet", "--detach", snapshot.head, folder=CLONE)
+        _git("restore", f"--source={snapshot.tree}", "--worktree", ".", folder=CLONE)
+        folder = CLONE / _git("rev-parse", "--show-prefix")
+        local = Path(".dvc", "config.local")  # addresses and passwords of remotes
+        if local.is_file():
+            shutil.copy(local, folder / local)
+        # An interrupted training resumes from its checkpoint.
+        CHECKPOINTS.mkdir(parents=True, exist_ok=True)
+        (folder / CHECKPOINTS).symlink_to(CHECKPOINTS.resolve())
+        with Config(str(folder / ".dvc")).edit("local") as config:
+            config["cache"]["dir"] = Repo().cache.local_cache_dir
+        Repo(str(folder)).checkout(force=True, allow_missing=True)
+        yield folder
+    except DvcException as error:
+        raise UserError(f"DVC cannot prepare the experiment: {error}") from None
+    finally:
+        shutil.rmtree(CLONE, ignore_errors=True)
+
+
+def _git(*arguments: str, folder: Path = Path(), ok: bool = True) -> str:
+    """The output of git; nothing, if it fails and need not succeed."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True)
+    except FileNotFoundError:
+        raise UserError("the command `git` is not installed; install it") from None
+    if done.returncode and ok:
+        reason = one_line(done.stderr.decode("utf-8", "replace"))
+        raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
+    return "" if done.returncode else done.stdout.decode("utf-8", "replace").strip()
+
+
+def _environment() -> dict[str, str]:
+    """With the `python` of this environment first: the stages run it."""
+    here = Path(sys.executable).parent
+    return {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

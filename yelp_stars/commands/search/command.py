@@ -1,0 +1,82 @@
+"""The commands `stars seeds`, `stars search` and `stars curve`: their arguments."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set-param", "-S", metavar="SECTION.KEY=VALUE", help="As `dvc exp run` has it"),
+]
+
+
+def seeds(
+    number: Annotated[int, typer.Argument(min=2, max=100, metavar="N", help="How many seeds")],
+    set_param: Settings = None,
+) -> None:
+    """Run the same parameters with N seeds: what does chance alone change?
+
+    Each is an experiment; one that exists is not run again, so an interrupted command resumes.
+
+    \b
+    Examples:
+      stars seeds 5
+      stars seeds 5 -S train.learning_rate=5e-5
+    """  # noqa: D301
+    from yelp_stars.commands.search import repeats
+
+    repeats.run(number, set_param or [])
+
+
+def search(
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="Which parameters to change")],
+    trials: Annotated[
+        int, typer.Option(min=1, max=1000, help="Besides the parameters as they are")
+    ] = 12,
+    finalists: Annotated[int, typer.Option(min=1, max=20, help="Trials with all rows")] = 2,
+    number: Annotated[
+        int, typer.Option("--seeds", min=2, max=20, help="Runs of each finalist")
+    ] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Draws the trials")] = 0,
+    set_param: Settings = None,
+) -> None:
+    """Search for better parameters, by validation accuracy.
+
+    All trials have few training rows, the best third three times as many, and so on; the finalists
+    have all, with several seeds. Each run is an experiment; one that exists is not run again.
+
+    \b
+    Examples:
+      stars search docs/space.yaml
+      stars search docs/space.yaml --trials 30 --finalists 3
+    """  # noqa: D301
+    from yelp_stars.commands.search import search as searching
+
+    settings = searching.Settings(trials, finalists, number, seed)
+    searching.run(space, settings, set_param or [])
+
+
+def curve(
+    sizes: Annotated[
+        list[int] | None,
+        typer.Argument(help="Training rows, four sizes or more; 1/8, 1/4, 1/2 and all by default"),
+    ] = None,
+    number: Annotated[int, typer.Option("--seeds", min=2, max=20, help="Runs of each size")] = 2,
+    margin: Annotated[
+        float, typer.Option(min=0, max=1, help="The gain in accuracy that is worth it")
+    ] = 0.01,
+    set_param: Settings = None,
+) -> None:
+    """Measure accuracy against training rows: is more data worth it?
+
+    Each run is an experiment; one that exists is not run again.
+
+    \b
+    Examples:
+      stars curve
+      stars curve 250 500 1000 2000 --seeds 3
+    """  # noqa: D301
+    from yelp_stars.commands.search import curve as curves
+
+    curves.run(sizes or [], number, margin, set_param or [])

@@ -1,0 +1,64 @@
+"""`stars curve`: accuracy against training rows. Is more data worth it?"""
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from yelp_stars.commands.runs import experiments
+from yelp_stars.commands.runs.experiments import ROWS
+from yelp_stars.commands.search import learning_curve
+from yelp_stars.commands.search.learning_curve import Fitted, Point
+from yelp_stars.commands.search.repeats import read_right, repeat
+from yelp_stars.pipeline.errors import UserError
+
+SHARES = (8, 4, 2, 1)  # of the training rows, unless sizes are given
+FACTORS = [2, 10]  # how far the curve is extrapolated
+FEWEST = 4  # sizes: the curve has three parameters
+
+
+def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> None:
+    """Run the sizes that are missing, and print the curve and what it says.
+
+    Raises:
+        UserError: if a parameter or a size is wrong, or a run fails.
+    """
+    snapshot = experiments.take_snapshot()
+    overrides = experiments.parse_overrides(settings)
+    experiments.check_overrides(snapshot.params, overrides)
+    sizes = sorted(set(sizes)) or default_sizes(experiments.training_rows(snapshot, overrides))
+    if len(sizes) < FEWEST or sizes[0] < 1:
+        raise UserError(f"the sizes are {sizes}: {FEWEST} different ones or more are needed")
+    names = {}
+    for size in reversed(sizes):  # more rows than there are fail at once, and not at the end
+        names[size] = repeat(snapshot, "curve", {**overrides, ROWS: size}, number).names
+    groups = {size: read_right(names[size]) for size in sizes}
+    fitted = learning_curve.extrapolate(groups, FACTORS)
+    show(fitted, number, groups[sizes[0]].shape[1], margin)
+
+
+def default_sizes(rows: int) -> list[int]:
+    """An eighth, a quarter, half and all of the training rows."""
+    return sorted({rows // share for share in SHARES})
+
+
+def show(fitted: Fitted, number: int, test_rows: int, margin: float) -> None:
+    """Print a curve as a table, and whether more training rows are worth it."""
+    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    table = Table("training rows", "accuracy", "95 % interval", "", box=None, pad_edge=False)
+    for column in table.columns[:2]:
+        column.justify = "right"
+    for point in fitted.measured:
+        table.add_row(*_row(point), f"measured, {number} seeds")
+    for point in fitted.extrapolated:
+        table.add_row(*_row(point), "extrapolated")
+    console.print("\n", table, sep="")
+    floor, gap, power, largest = fitted.curve
+    console.print(
+        f"\nfitted on {test_rows:,} test rows: error = {floor:.3f} + {gap:.3f} · "
+        f"(rows / {largest:,})^-{power:.2f}\n{learning_curve.verdict(fitted.gains[0], margin)}"
+    )
+
+
+def _row(point: Point) -> list[str]:
+    low, high = np.clip([point.low, point.high], 0, 1)
+    return [f"{point.rows:,}", f"{point.accuracy:.3f}", f"{low:.3f} to {high:.3f}"]

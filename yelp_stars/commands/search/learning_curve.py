@@ -1,0 +1,118 @@
+"""Accuracy against training rows: error = a + b·n^-c, fitted and extrapolated.
+
+The form is that of Hestness et al. (2017). NumPy in, numbers out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy.optimize import nnls
+
+from yelp_stars.evaluation import intervals
+
+POWERS = np.geomspace(0.05, 2, 40)
+RESAMPLES = 500
+
+
+class Curve(NamedTuple):
+    """error = floor + gap · (rows / largest)^-power."""
+
+    floor: float
+    """The error that more rows of the same kind do not remove."""
+    gap: float
+    """The error that they do, at the largest number of rows that was measured."""
+    power: float
+    largest: int
+
+    def accuracy(self, rows: np.ndarray) -> np.ndarray:
+        """The accuracy with so many training rows."""
+        return np.maximum(0, 1 - self.floor - self.gap * (rows / self.largest) ** -self.power)
+
+
+class Point(NamedTuple):
+    """An accuracy with its 95 % interval."""
+
+    rows: int
+    accuracy: float
+    low: float
+    high: float
+
+
+class Fitted(NamedTuple):
+    """A learning curve, and what it says beyond the measured rows."""
+
+    curve: Curve
+    measured: list[Point]
+    extrapolated: list[Point]
+    gains: list[Point]
+    """The accuracy of each extrapolated point, less that at the largest measured one."""
+
+
+def fit(rows: np.ndarray, accuracies: np.ndarray) -> Curve:
+    """Fit by least squares; neither `floor` nor `gap` is below 0, `power` is one of `POWERS`."""
+    largest = int(rows.max())
+    ones = np.ones(len(rows))
+    found = []
+    for power in POWERS:
+        (floor, gap), residual = nnls(
+            np.column_stack([ones, (rows / largest) ** -power]), 1 - accuracies
+        )
+        found.append((residual, Curve(float(floor), float(gap), float(power), largest)))
+    return min(found)[1]
+
+
+def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0) -> Fitted:
+    """Fit the runs of each number of training rows, and extrapolate to multiples of the largest.
+
+    `groups` says which test rows each run predicts rightly, (runs, test rows). The intervals are
+    those of a bootstrap: it draws the test rows, the same for all runs, and the spread of the
+    seeds, which is taken to be the same for any number of training rows.
+    """
+    rows = np.array(sorted(groups))
+    beyond = np.array([factor * rows[-1] for factor in factors])
+    means = np.stack([groups[size].mean(axis=0) for size in rows])  # (sizes, test rows)
+    runs = np.array([len(groups[size]) for size in rows])
+    spread = np.sqrt(_variance(list(groups.values())) / runs)
+    rng = np.random.default_rng(seed)
+    at_sizes, at_beyond, gains = [], [], []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(means.shape[1], size=means.shape[1])
+        accuracies = means[:, drawn].mean(axis=1) + spread * rng.normal(size=len(rows))
+        curve = fit(rows, accuracies)
+        at_sizes.append(accuracies)
+        at_beyond.append(curve.accuracy(beyond))
+        gains.append(curve.accuracy(beyond) - curve.accuracy(rows[-1:]))
+    curve = fit(rows, means.mean(axis=1))
+    best = curve.accuracy(beyond)
+    return Fitted(
+        curve,
+        _points(rows, means.mean(axis=1), at_sizes),
+        _points(beyond, best, at_beyond),
+        _points(beyond, best - curve.accuracy(rows[-1:]), gains),
+    )
+
+
+def verdict(gain: Point, margin: float) -> str:
+    """Whether more training rows are worth it, by the gain of some number of them."""
+    by = (
+        f"{gain.rows:,} training rows would gain {gain.accuracy * 100:.1f} points of accuracy "
+        f"(95 % interval {gain.low * 100:.1f} to {gain.high * 100:.1f}, extrapolated)"
+    )
+    if gain.low > margin:
+        return f"More data is worth it: {by}"
+    if gain.high < margin:
+        return f"More data is not worth it: {by}"
+    return f"These runs do not show whether more data is worth it: {by}"
+
+
+def _variance(groups: list[np.ndarray]) -> float:
+    """The variance between runs that differ only in their seeds; 0 if there are none."""
+    several = [group.mean(axis=1) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    return sum(float(group.var(ddof=1)) * (len(group) - 1) for group in several) / max(1, freedom)
+
+
+def _points(rows: np.ndarray, values: np.ndarray, resampled: list[np.ndarray]) -> list[Point]:
+    low, high = intervals.percentiles(np.stack(resampled))
+    columns = zip(rows, values, low, high, strict=True)
+    return [Point(int(n), float(value), float(a), float(b)) for n, value, a, b in columns]

@@ -1,0 +1,86 @@
+"""`stars seeds`: the same parameters with several seeds. How much does chance alone change?"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from yelp_stars.commands.compare import seeds
+from yelp_stars.commands.runs import experiments
+from yelp_stars.commands.runs.experiments import SEED, Overrides, Snapshot
+from yelp_stars.commands.runs.revisions import read_revision
+
+SEEDS = 2**32
+TITLES = ["", "mean", "sd", "lowest", "highest", "rows"]
+
+
+class Repeats(NamedTuple):
+    """Runs that differ only in their seeds."""
+
+    names: list[str]
+    validation: np.ndarray
+    """The validation accuracy of each run."""
+    rows: int
+    """Validation rows."""
+
+
+def run(number: int, settings: list[str]) -> None:
+    """Run the seeds that are missing, and print what they change.
+
+    Raises:
+        UserError: if a parameter is wrong, or a run fails.
+    """
+    snapshot = experiments.take_snapshot()
+    overrides = experiments.parse_overrides(settings)
+    experiments.check_overrides(snapshot.params, overrides)
+    repeats = repeat(snapshot, "seeds", overrides, number)
+    right = read_right(repeats.names)
+    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    console.print(f"\n{number} runs that differ only in {SEED}: {', '.join(repeats.names)}\n")
+    table = Table(*TITLES, box=None, pad_edge=False)
+    table.add_row(*_row("validation", repeats.validation, repeats.rows))
+    table.add_row(*_row("test", right.mean(axis=1), right.shape[1]))
+    console.print(table)
+    console.print(f"\n{advice(right)}")
+
+
+def repeat(snapshot: Snapshot, prefix: str, overrides: Overrides, number: int) -> Repeats:
+    """Run the same parameters with so many seeds, from that of the parameters on.
+
+    Raises:
+        UserError: if a run fails.
+    """
+    first = experiments.change(snapshot.params, overrides)["train"]["seed"]
+    names = []
+    for more in range(number):
+        seed = (first + more) % SEEDS
+        names.append(experiments.run(snapshot, prefix, {**overrides, SEED: seed}))
+    scores = [experiments.read_score(name) for name in names]
+    return Repeats(names, np.array([score.accuracy for score in scores]), scores[0].n)
+
+
+def read_right(names: list[str]) -> np.ndarray:
+    """Which test rows each experiment predicts rightly, (experiments, rows).
+
+    Raises:
+        UserError: if DVC's cache and its remote lack the predictions of one.
+    """
+    found = [read_revision(name).predictions for name in names]
+    return np.stack([one.logits.argmax(axis=1) == one.labels for one in found])
+
+
+def advice(right: np.ndarray) -> str:
+    """What runs that differ only in their seeds say about a comparison."""
+    runs, rows = right.shape
+    return (
+        f"By chance alone, two such runs differ by up to {seeds.chance(right) * 100:.1f} points on "
+        f"the test rows, 95 times out of 100.\nThe smallest difference that {runs} seeds of each "
+        f"side and {rows:,} rows show, four times out of five: "
+        f"{seeds.smallest(right) * 100:.1f} points."
+    )
+
+
+def _row(name: str, accuracies: np.ndarray, rows: int) -> list[Any]:
+    found = [accuracies.mean(), accuracies.std(ddof=1), accuracies.min(), accuracies.max()]
+    return [name, *(f"{number:.3f}" for number in found), f"{rows:,}"]

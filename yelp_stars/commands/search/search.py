@@ -1,0 +1,155 @@
+"""`stars search`: seeded trials, few training rows first, the finalists over several seeds."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from yelp_stars.commands.compare import seeds
+from yelp_stars.commands.runs import experiments
+from yelp_stars.commands.runs.experiments import ROWS, Overrides, Snapshot
+from yelp_stars.commands.search import halving
+from yelp_stars.commands.search.repeats import Repeats, repeat
+from yelp_stars.commands.search.space import check_trials, draw, read_space
+from yelp_stars.pipeline.errors import UserError
+
+OWN = 0  # the trial with the parameters as they are
+
+
+class Settings(NamedTuple):
+    """How long a search takes."""
+
+    trials: int
+    finalists: int
+    seeds: int
+    """Runs of each finalist."""
+    seed: int
+    """Draws the trials."""
+
+
+class Found(NamedTuple):
+    """What a search has found."""
+
+    trials: list[Overrides]
+    rungs: dict[int, dict[int, float]]
+    """Training rows -> trial -> validation accuracy."""
+    finals: dict[int, Repeats]
+    """By trial, best first."""
+    failed: list[int]
+
+
+def run(path: Path, settings: Settings, set_param: list[str]) -> None:
+    """Run the trials that are missing, and print the winner.
+
+    Raises:
+        UserError: if the space or a parameter is wrong, or the parameters as they are fail.
+    """
+    snapshot = experiments.take_snapshot()
+    overrides = experiments.parse_overrides(set_param)
+    experiments.check_overrides(snapshot.params, overrides)
+    params = experiments.change(snapshot.params, overrides)
+    space = read_space(path, params)
+    both = sorted({*space} & {*overrides})
+    if both:
+        raise UserError(f"{', '.join(both)} is in {str(path)!r} and set by -S; choose one")
+    drawn = draw(space, params, settings.trials, settings.seed)
+    check_trials(params, drawn)
+    rows = experiments.training_rows(snapshot, overrides)
+    trials = [{**overrides, **trial} for trial in drawn]
+    rungs = halving.plan(len(trials) - 1, settings.finalists, rows)
+    found = search(snapshot, trials, rungs, settings)
+    show(found, drawn, list(space), rows, settings)
+
+
+def search(
+    snapshot: Snapshot, trials: list[Overrides], rungs: list[halving.Rung], settings: Settings
+) -> Found:
+    """Run the rungs, then the finalists and the parameters as they are with several seeds.
+
+    Only validation accuracies decide. A trial that fails is out, except for the first.
+
+    Raises:
+        UserError: if the parameters as they are fail: others would fail likewise.
+    """
+    found = Found(trials, {}, {}, [])
+    left = list(range(len(trials)))
+    for rows, keep in rungs:
+        accuracies = found.rungs.setdefault(rows, {})
+        for trial in left:
+            try:
+                name = experiments.run(snapshot, "search", {**trials[trial], ROWS: rows})
+            except experiments.Failed as error:
+                if trial == OWN:
+                    raise
+                print(f"trial {trial}: {error}")
+                found.failed.append(trial)
+            else:
+                accuracies[trial] = experiments.read_score(name).accuracy
+        left = halving.best({one: accuracies[one] for one in accuracies if one != OWN}, keep)
+    finals = {}
+    for trial in [OWN, *(one for one in left if one != OWN)]:
+        try:
+            finals[trial] = repeat(snapshot, "search", trials[trial], settings.seeds)
+        except experiments.Failed as error:
+            if trial == OWN:
+                raise
+            print(f"trial {trial}: {error}")
+            found.failed.append(trial)
+    means = {trial: float(repeats.validation.mean()) for trial, repeats in finals.items()}
+    for trial in halving.best(means, len(means)):
+        found.finals[trial] = finals[trial]
+    return found
+
+
+def show(
+    found: Found, drawn: list[Overrides], keys: list[str], rows: int, settings: Settings
+) -> None:
+    """Print all trials, those that came furthest first, and the winner."""
+    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
+    titles = [f"{size:,} rows" for size in found.rungs]
+    final = f"{rows:,} rows, {settings.seeds} seeds"
+    table = Table("trial", *keys, *titles, final, box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"
+    order = list(found.finals)
+    for rung in reversed(found.rungs.values()):
+        order += [trial for trial in halving.best(rung, len(rung)) if trial not in order]
+    order += [trial for trial in found.failed if trial not in order]
+    for trial in order:
+        values = [str(drawn[trial][key]) for key in keys] if trial else ["as it is"] * len(keys)
+        scores = [_score(rung.get(trial), trial in found.failed) for rung in found.rungs.values()]
+        repeats = found.finals.get(trial)
+        last = _score(None if repeats is None else float(repeats.validation.mean()), False)
+        table.add_row(str(trial), *values, *scores, last)
+    console.print("\n", table, sep="")
+    console.print(f"\n{verdict(found, drawn)}")
+
+
+def verdict(found: Found, drawn: list[Overrides]) -> str:
+    """The winner with its interval, the warning that it was chosen, and what to run next."""
+    winner, repeats = next(iter(found.finals.items()))
+    low, high = seeds.mean_interval(repeats.validation, repeats.rows)
+    shown = ", ".join(f"{key}={value}" for key, value in drawn[winner].items())
+    own = found.finals[OWN]
+    lines = [
+        f"Winner: {shown or 'the parameters as they are'}",
+        f"Validation accuracy {repeats.validation.mean():.3f} (95 % interval {low:.3f} to "
+        f"{high:.3f}), mean of {len(repeats.names)} seeds on {repeats.rows:,} rows; the parameters "
+        f"as they are: {own.validation.mean():.3f}",
+        f"It was chosen on these rows, as the best of {len(found.trials) - 1} trials: expect less "
+        f"on others.",
+    ]
+    if winner != OWN:
+        names = " ".join([*own.names, *repeats.names])
+        lines += [
+            "Is it better on the test rows, which chose nothing?",
+            f"  stars compare {names}",
+            "Take it over:",
+            f"  dvc exp apply {repeats.names[0]}",
+        ]
+    return "\n".join(lines)
+
+
+def _score(accuracy: float | None, failed: bool) -> str:
+    return f"{accuracy:.3f}" if accuracy is not None else ("failed" if failed else "")

@@ -1,0 +1,273 @@
+"""`stars serve`: a model over HTTP, in the shape of text-embeddings-inference, and a page.
+
+One model, computed in one worker thread, so that the event loop never waits for it.
+"""
+
+import asyncio
+import base64
+import hashlib
+import importlib.metadata
+import json
+import re
+import socket
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import uvicorn
+from fastapi import FastAPI, HTTPException, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi_offline import FastAPIOffline
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint
+from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.reading.labels import valid_text
+
+PAGE = Path(__file__).with_name("page.html")
+DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
+VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
+
+
+class Limits(NamedTuple):
+    """What a client may ask for."""
+
+    texts: int
+    """In one request."""
+    body: int
+    """Bytes of one request."""
+    concurrency: int
+    """Connections; more get 503."""
+
+
+class Texts(BaseModel):
+    """A request: one text, or several."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": "The soup was cold."}]})
+
+    inputs: str | Annotated[list[str], Field(min_length=1)]
+    """The text, or the texts."""
+    truncate: bool = True
+    """Whether to cut texts that are longer than the model reads; false refuses them."""
+
+    @property
+    def texts(self) -> list[str]:
+        """Always several."""
+        return [self.inputs] if isinstance(self.inputs, str) else self.inputs
+
+
+class LabelScore(BaseModel):
+    """A label with its probability."""
+
+    label: str
+    score: float
+
+
+class Classified(BaseModel):
+    """Everything about one text."""
+
+    stars: str
+    probability: float
+    probabilities: dict[str, float]
+    range: list[str]
+    """Labels that hold the right one in 90 % of the texts; none if that was not calibrated."""
+    truncated: bool
+
+
+def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) -> FastAPI:
+    """The application; `described` is what /info says about the model."""
+    # One request after the other, each on all cores. To compute those of 8 clients together gave
+    # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
+    worker = ThreadPoolExecutor(1, "model")
+
+    app: FastAPI = FastAPIOffline(
+        redoc_url=None,
+        title="yelp-stars",
+        version=importlib.metadata.version("yelp-stars"),
+        description="The stars of a review.",
+    )
+    app.add_middleware(BodyLimit, most=limits.body)
+    page, policy = read_page()
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Without what was sent: it may not be text that JSON can hold.
+        problems = [
+            {"loc": [str(part)[:80] for part in problem["loc"]], "msg": problem["msg"][:200]}
+            for problem in error.errors()[:10]
+        ]
+        return JSONResponse({"detail": problems}, 422)
+
+    async def answers(request: Texts) -> list[Prediction]:
+        texts = request.texts
+        if len(texts) > limits.texts:
+            raise HTTPException(413, f"{len(texts)} texts; at most {limits.texts} in a request")
+        try:
+            texts = [valid_text(text, f"text {number}") for number, text in enumerate(texts)]
+        except UserError as error:
+            raise HTTPException(422, str(error)) from None
+        if not request.truncate:
+            loop = asyncio.get_running_loop()
+            too_long = await loop.run_in_executor(worker, classify.model.too_long, texts)
+            if too_long.any():
+                most = classify.model.info["max_input_length"]
+                raise HTTPException(413, f"text {too_long.argmax()} has more than {most} tokens")
+        return await asyncio.get_running_loop().run_in_executor(worker, classify, texts)
+
+    @app.post("/predict", summary="Probability of each label, the most likely first")
+    async def predict(request: Texts) -> list[list[LabelScore]]:
+        found = []
+        for prediction in await answers(request):
+            ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+            found.append([LabelScore(label=label, score=score) for label, score in ranked])
+        return found
+
+    @app.post("/classify", summary="Stars, probabilities, range, and whether a text was cut")
+    async def classified(request: Texts) -> list[Classified]:
+        return [
+            Classified(
+                stars=found.stars,
+                probability=found.probability,
+                probabilities=found.probabilities,
+                range=list(found.range),
+                truncated=found.truncated,
+            )
+            for found in await answers(request)
+        ]
+
+    @app.get("/health", summary="Whether the model is loaded")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/info", summary="The model, its scores with intervals, versions")
+    async def info() -> dict[str, Any]:
+        return described
+
+    @app.get("/", include_in_schema=False)
+    async def index() -> HTMLResponse:
+        return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    return app
+
+
+class BodyLimit:
+    """Refuse a request of more than `most` bytes with 413, before it is read."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app, self._most = app, most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        too_large = JSONResponse({"detail": f"more than {self._most:,} bytes"}, 413)
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if not declared.isdigit() or int(declared[:20]) > self._most:
+            await too_large(scope, receive, send)
+            return
+        # A body may come in chunks of no declared length: read it here, up to the limit.
+        body, more = b"", scope["method"] == "POST"
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return
+            body, more = body + message.get("body", b""), message.get("more_body", False)
+            if len(body) > self._most:
+                await too_large(scope, receive, send)
+                return
+        read = False
+
+        async def replay() -> Message:
+            nonlocal read
+            if read:
+                return await receive()
+            read = True
+            return {"type": "http.request", "body": body, "more_body": False}
+
+        await self._app(scope, replay, send)
+
+
+def read_page() -> tuple[str, str]:
+    """The page, and its Content-Security-Policy: its own script and style, this server."""
+    page = PAGE.read_text(encoding="utf-8")
+    allowed = {}
+    for tag in ("script", "style"):
+        found = re.search(rf"<{tag}>(.*)</{tag}>", page, re.DOTALL)
+        assert found
+        digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+        allowed[tag] = f"'sha256-{digest}'"
+    return page, (
+        f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "
+        f"connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+        f"frame-ancestors 'none'"
+    )
+
+
+def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
+    """What /info says: labels, cut, precision, commit, hashes, test scores, versions."""
+    return {
+        "model_id": folder.name,
+        "model_sha256": fingerprint(folder),
+        "labels": classify.label_names,
+        **classify.model.info,
+        "precision": classify.model.precision,
+        "calibration": None if classify.fitted is None else classify.fitted._asdict(),
+        "commit": _commit(folder),
+        "data_sha256": _read(folder, "metrics/data.json").get("sha256"),
+        "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+    }
+
+
+def _read(folder: Path, name: str) -> dict[str, Any]:
+    """A file of metrics/ of the project whose model this is; empty for any other folder."""
+    if folder.resolve().parts[-2:] != ("models", "finetuned"):  # a student has other scores
+        return {}
+    try:
+        found = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError, IndexError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _commit(folder: Path) -> str | None:
+    """The commit that is checked out where the model is, if that is a git repository."""
+    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() or None
+
+
+def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits) -> None:
+    """Serve until SIGTERM or Ctrl-C, then answer what has been asked.
+
+    Raises:
+        UserError: if the port is taken or the host is not an address of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(1024)  # who asks from now on waits for the server
+    except (OSError, OverflowError) as error:
+        raise UserError(
+            f"cannot listen at {quoted(host)}, port {port} ({error}); choose another --port"
+        ) from None
+    shown = f"[{host}]" if family == socket.AF_INET6 else host
+    print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        make_app(classify, describe(folder, classify), limits),
+        limit_concurrency=limits.concurrency,
+        timeout_graceful_shutdown=DRAIN_SECONDS,
+        access_log=False,
+        log_level="warning",
+    )
+    uvicorn.Server(config).run(sockets=[listening])

@@ -1,0 +1,103 @@
+"""Logits of a fine-tuned model: each row once, in its position, on all cores."""
+
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from tqdm import tqdm
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
+
+from yelp_stars.checkpoint import architecture
+from yelp_stars.checkpoint.refusing import Refusing
+from yelp_stars.modeling import batching, compute
+from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
+from yelp_stars.modeling.compute import Compute
+from yelp_stars.pipeline.errors import UserError, listed
+
+
+class Rows(Protocol):
+    """Token ids of several texts."""
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """The number of ids of each, of shape (rows,)."""
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """{"input_ids": (length,), "labels": int}."""
+
+
+def load_finetuned(
+    finetuned: Path, resolved: Compute, advice: str = "run `dvc repro`"
+) -> PreTrainedModel:
+    """Load a fine-tuned classifier to this machine's device, for inference only.
+
+    Raises:
+        UserError: if a file is damaged, or a weight is not in it.
+    """
+    architecture.be_quiet()
+    compute.set_up_cuda(repeatable=False)
+    with Refusing(f"{str(finetuned)!r} cannot be loaded", advice):
+        model, info = AutoModelForSequenceClassification.from_pretrained(
+            finetuned,
+            attn_implementation=resolved.attention,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+    lost = sorted({*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])})
+    if lost:
+        raise UserError(
+            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; {advice}"
+        )
+    use_cls_only_last_layer(model)
+    return model.to(compute.device())  # type: ignore[arg-type]
+
+
+def predict_logits(
+    model: PreTrainedModel,
+    reviews: Rows,
+    batch_size: int,
+    resolved: Compute,
+    bar: tqdm | None = None,
+) -> np.ndarray:
+    """Compute the logits (rows, classes), float32, in the order of the rows.
+
+    The longest rows come first: this pads next to nothing, and too little memory shows at once.
+    On a CPU each core computes batches of its own, so that as many are in memory as there are
+    cores: no core waits for another within a batch, and the logits do not depend on their number.
+    Without a `bar` to update, one is shown.
+    """
+    order = np.argsort(-reviews.lengths, kind="stable")
+    batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    cores = torch.get_num_threads()
+    pool = ThreadPoolExecutor(cores if model.device.type == "cpu" else 1)
+
+    def logits_of(rows: np.ndarray) -> np.ndarray:
+        batch = batching.pad([reviews[row] for row in rows], model.config.pad_token_id)
+        del batch["labels"]
+        mixed = resolved.precision != "fp32"
+        autocast = torch.autocast(model.device.type, resolved.dtype, enabled=mixed)
+        with torch.inference_mode(), autocast:
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            computed: np.ndarray = model(**on_device).logits.float().cpu().numpy()
+        return computed
+
+    logits = np.empty((len(order), model.config.num_labels), np.float32)
+    model.eval()
+    own = tqdm(total=len(order), desc="evaluate", unit=" rows") if bar is None else None
+    with own or contextlib.nullcontext(bar) as shown:
+        alone = len(batches) == 1  # on all cores, in this thread
+        if not alone:
+            torch.set_num_threads(1)  # for each thread of the pool
+        try:
+            computed = map(logits_of, batches) if alone else pool.map(logits_of, batches)
+            for rows, part in zip(batches, computed, strict=True):
+                logits[rows] = part
+                shown.update(len(rows))
+        finally:  # after Ctrl-C, start no batch that nobody waits for
+            pool.shutdown(cancel_futures=True)
+            torch.set_num_threads(cores)
+    return logits

@@ -1,0 +1,122 @@
+"""What an evaluation leaves behind: tables for `dvc plots`, pictures, a summary to print."""
+
+import csv
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.scoring import metrics, plots
+
+TITLES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mae": "mean error in stars",
+    "within_one": "within one star",
+    "quadratic_kappa": "quadratic kappa",
+    "loss": "log loss",
+    "calibration_error": "calibration error",
+}
+
+# DVC puts the tables into scripts of its page, as they are: what would end a script there.
+ENDS_SCRIPT = re.compile("<(?=[/!])")
+
+
+def write_plots(
+    logits: np.ndarray, labels: np.ndarray, names: list[str], details: dict[str, Any], folder: Path
+) -> None:
+    """Write tables and pictures: confusion, classes, slices, calibration, risk and coverage.
+
+    `details` are those of `yelp_stars.analysis.estimates`, with the slices.
+    """
+    folder.mkdir()
+    predicted = logits.argmax(axis=1)
+    tables = {
+        "confusion": [
+            {"actual": names[label], "predicted": names[guess]}
+            for label, guess in zip(labels, predicted, strict=True)
+        ],
+        "per_class": metrics.per_class(logits, labels, names),
+        "slices": [
+            {"slice": part["name"], **_columns(part["accuracy"], "accuracy")}
+            for part in details["slices"]
+            if part["accuracy"]["n"]
+        ],
+        "calibration": [
+            {"temperature": when, **row}
+            for when, rows in details["calibration"]["bins"].items()
+            for row in rows
+        ],
+        "risk_coverage": [
+            {"to_a_person": point["to_a_person"], **_columns(point, "accuracy")}
+            for point in details["risk_coverage"]["points"]
+        ],
+    }
+    for name, rows in tables.items():
+        _write_csv(folder / f"{name}.csv", rows)
+    title = f"accuracy {_written(details['scores']['accuracy'])}"
+    counts = metrics.confusion_matrix(logits, labels)
+    plots.draw_confusion_matrix(counts, names, title, folder / "confusion.svg")
+    plots.draw_slices(tables["slices"], details["scores"]["accuracy"], folder / "slices.svg")
+    plots.draw_calibration(details["calibration"]["bins"], folder / "calibration.svg")
+    plots.draw_risk_coverage(tables["risk_coverage"], folder / "risk_coverage.svg")
+
+
+def _columns(found: Estimate, name: str) -> dict[str, Any]:
+    return {name: found["value"], "low": found["low"], "high": found["high"], "n": found["n"]}
+
+
+def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        for row in rows:
+            writer.writerow({key: _harmless(value) for key, value in row.items()})
+
+
+def _harmless(value: Any) -> Any:
+    """A name as a table can hold it: the csv module writes a carriage return as it is."""
+    return ENDS_SCRIPT.sub("‹", value).replace("\r", " ") if isinstance(value, str) else value
+
+
+def summary(details: dict[str, Any]) -> str:
+    """Lines for the terminal: scores, calibration, ranges, slices that are worse."""
+    calibration, ranges = details["calibration"], details["ranges"]
+    error, covered = calibration["calibration_error"], ranges["coverage"]
+    worse = [part for part in details["slices"] if part["worse"]]
+    point = details["risk_coverage"]["points"][-1]
+    lines = [
+        *(f"{TITLES[name]}: {_written(found)}" for name, found in details["scores"].items()),
+        f"with the temperature {calibration['temperature']}, fitted on "
+        f"{calibration['fitted_on']:,} validation rows, the calibration error is "
+        f"{_written(error['after'])}",
+        f"ranges that should hold {ranges['promised']:.0%} of the labels hold {_written(covered)}; "
+        f"they are {_digits(ranges['mean_width'], 'value')} classes wide",
+    ]
+    if covered["high"] < ranges["promised"]:
+        lines.append(
+            "  fewer: the validation rows may be easier than the test rows; synthetic reviews are, "
+            "which share sentences with those to train on"
+        )
+    lines.append(
+        f"if a person checks the least sure {point['to_a_person']:.0%}: accuracy {_written(point)}"
+    )
+    lines += [
+        f"worse than the rest: {part['name']} ({part['meaning']}), accuracy "
+        f"{_written(part['accuracy'])}; the rest {_digits(part['accuracy_of_the_rest'], 'value')}"
+        for part in worse
+    ] or ["no slice is worse than the rest by more than chance"]
+    return "\n".join(lines)
+
+
+def _written(found: Estimate) -> str:
+    if found["value"] is None:
+        return f"undefined on {found['n']:,} rows"
+    low, value, high = (_digits(found, key) for key in ("low", "value", "high"))
+    return f"{value} [{low}, {high}] on {found['n']:,} rows"
+
+
+def _digits(found: Estimate, key: str) -> str:
+    return f"{found[key]:.{metrics.decimals(found['n'])}f}"

@@ -1,0 +1,144 @@
+"""What validation rows say about probabilities: a temperature, and a threshold for ranges.
+
+Both are fitted once, by the stage `train`, on the logits of the model that is kept. The model is
+unaffected: whoever wants calibrated probabilities divides its logits by the temperature.
+"""
+
+import json
+import math
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.scoring import conformal
+from yelp_stars.scoring.metrics import BINS, calibration_bins, calibration_gaps, decimals, wilson
+
+FILE = "calibration.json"  # beside the model
+COVERAGE = 0.9  # of the ranges
+# Validation rows that are all predicted rightly would have the temperature 0.
+LOWEST, HIGHEST = 0.1, 10.0
+
+
+class Calibration(NamedTuple):
+    """The content of calibration.json."""
+
+    temperature: float
+    """Divide logits by it (Guo et al. 2017), then take their softmax."""
+    conformal_threshold: float
+    """See `yelp_stars.analysis.conformal`; it holds for the plain probabilities."""
+    coverage: float
+    """The share of rows whose label is in their range, if they are like the validation rows."""
+    n: int
+    """Validation rows."""
+    loss_before: float
+    loss_after: float
+    """Log loss of the validation rows without and with the temperature."""
+    ece_before: float
+    ece_after: float
+    """Expected calibration error of them."""
+    ordered: bool
+    """Whether the classes have an order: a set of classes is a range then."""
+
+
+def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
+    """Fit the temperature and the threshold on validation logits (rows, classes)."""
+    temperature = fit_temperature(logits, labels)
+    digits, scaled = decimals(len(labels)), logits.astype(np.float64) / temperature
+    masses = conformal.masses(softmax(logits.astype(np.float64), axis=1), ordered)
+    before, after = (
+        (round(log_loss(each, labels), digits), round(calibration_error(each, labels), digits))
+        for each in (logits, scaled)
+    )
+    return Calibration(
+        temperature=temperature,
+        conformal_threshold=conformal.threshold(masses[np.arange(len(labels)), labels], COVERAGE),
+        coverage=COVERAGE,
+        n=len(labels),
+        loss_before=before[0],
+        loss_after=after[0],
+        ece_before=before[1],
+        ece_after=after[1],
+        ordered=ordered,
+    )
+
+
+def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The temperature with the least log loss, 0.1 to 10, with 4 significant digits."""
+    # The loss is convex in 1 / temperature, so it has one minimum.
+    found = minimize_scalar(
+        lambda inverse: log_loss(logits * inverse, labels),
+        bounds=(1 / HIGHEST, 1 / LOWEST),
+        method="bounded",
+        options={"xatol": 1e-7},
+    )
+    return float(f"{1 / found.x:.4g}")
+
+
+def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The mean negative logarithm of the labels' probabilities."""
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    return -float(log_probabilities[np.arange(len(labels)), labels].mean())
+
+
+def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """The expected calibration error (Guo et al. 2017), as in `yelp_stars.scoring.metrics`."""
+    gaps = calibration_gaps(softmax(logits.astype(np.float64), axis=1), labels)
+    return float(abs(gaps).sum())
+
+
+def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+    """Mean probability and accuracy of each bin that has rows; equal if calibrated."""
+    probabilities = softmax(logits.astype(np.float64), axis=1)
+    bins, confidence = calibration_bins(probabilities), probabilities.max(axis=1)
+    correct = probabilities.argmax(axis=1) == labels
+    table = []
+    for number in range(BINS):
+        inside = bins == number
+        n, right = int(inside.sum()), int(correct[inside].sum())
+        if n:
+            digits, (low, high) = decimals(n), wilson(right, n)
+            table.append(
+                {
+                    "probability": round(float(confidence[inside].mean()), digits),
+                    "accuracy": round(right / n, digits),
+                    "low": round(low, digits),
+                    "high": round(high, digits),
+                    "n": n,
+                }
+            )
+    return table
+
+
+def as_json(calibration: Calibration) -> dict[str, Any]:
+    """The content of calibration.json."""
+    return calibration._asdict()
+
+
+def read(finetuned: Path) -> Calibration:
+    """Read calibration.json of a fine-tuned model.
+
+    Raises:
+        UserError: if it is missing or damaged.
+    """
+    path = finetuned / FILE
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        found = Calibration(**{name: values[name] for name in Calibration._fields})
+        *numbers, ordered = found
+        valid = type(ordered) is bool and all(
+            type(value) in (int, float) and math.isfinite(value) for value in numbers
+        )
+    except FileNotFoundError:
+        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        valid = False
+    if not (valid and LOWEST <= found.temperature <= HIGHEST):
+        raise UserError(
+            f"{str(path)!r} is damaged; run `chmod u+w {shlex.quote(str(path))}`, then `dvc repro`"
+        )
+    return found
