@@ -19,9 +19,10 @@ from pydantic import (
 from yelp_stars.data import sources
 from yelp_stars.data.statistics import SplitStatistics, describe
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing, write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import canonical_labels, write_reviews
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding

@@ -2,7 +2,8 @@
 
 import pytest
 
-from yelp_stars.pipeline.errors import MAX_LINE, UserError, hub_error, one_line, quoted
+from yelp_stars.pipeline.errors import UserError, hub_error
+from yelp_stars.pipeline.text import MAX_LINE, one_line, quoted
 
 
 def test_an_error_of_the_hub_is_one_short_line_with_what_to_use_instead():

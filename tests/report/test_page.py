@@ -11,6 +11,7 @@ from browser import needs_chromium, visit
 from yelp_stars.audit import audit
 from yelp_stars.evaluation import estimates, slices
 from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.pipeline.text import visible
 from yelp_stars.report import page, texts
 from yelp_stars.report.machine_load import Load
 from yelp_stars.scoring.calibration import Calibration
@@ -46,21 +47,21 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
     model = Predictions(np.arange(rows), hashes, labels, logits, names, ordered)
     fitted = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, ordered)
     evaluation = estimates.details(logits, labels, names, ordered, fitted, resamples=200, seed=0)
-    parts = [slices.Slice("pattern", texts.shown(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
+    parts = [slices.Slice("pattern", visible(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
     evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
     flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(FLAGS)}
     audited = audit.Audit(labels, np.full(rows, 9), flags)
     scored = rounded(scores(logits, labels, ordered))
     listed = [
         {
-            "row": number, "label": texts.shown(names[0], 60), "predicted": "x", "loss": 2.5,
+            "row": number, "label": visible(names[0], 60), "predicted": "x", "loss": 2.5,
             "probability": 0.9 - number / 1000, "flags": ["leak", "near_duplicate"],
-            "text": texts.shown(HOSTILE[number % len(HOSTILE)]),
+            "text": visible(HOSTILE[number % len(HOSTILE)], texts.LONGEST),
         }
         for number in range(40)
     ]  # fmt: skip
     curve = [(1.0, 2.0), (2.0, 1.0)]
-    shown = [texts.shown(name, 60) for name in names]
+    shown = [visible(name, 60) for name in names]
     fields = {
         "parameters": {
             "download": {"source": "files", "train_file": HOSTILE[0]},
@@ -81,7 +82,9 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
         "runtime": {"seconds": 1.5, "steps_per_second": 2.0, "tokens_per_second": 3000.0},
         "load": Load({"CPU": curve}, {"RAM": curve, "GPU 0": curve}),
         "seconds": {"train": 1.5, "report": 2.0},
-        "examples": {name: [{"row": 1, "text": texts.shown(HOSTILE[2])}] for name in shown[:20]},
+        "examples": {
+            name: [{"row": 1, "text": visible(HOSTILE[2], texts.LONGEST)}] for name in shown[:20]
+        },
         "mistakes": listed,
         "suspects": listed,
         "n_mistakes": 1234,
@@ -146,7 +149,7 @@ def test_the_page_asks_for_nothing_and_says_so():
 def test_many_classes_and_long_texts_stay_below_3_mb(classes, ordered):
     names = [f"class {number} " + "é" * 200 for number in range(classes)]
     run = a_run(names, rows=4 * classes, ordered=ordered)
-    row = {**run.mistakes[0], "text": texts.shown("\u202e" * 50_000)}
+    row = {**run.mistakes[0], "text": visible("\u202e" * 50_000, texts.LONGEST)}
     full = run._replace(mistakes=[row] * texts.MISTAKES, suspects=[row] * texts.SUSPECTS)
     html = page.render(full)
     assert len(html.encode()) < 3_000_000

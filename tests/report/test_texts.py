@@ -6,28 +6,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
+from yelp_stars.pipeline.text import HIDDEN, visible
 from yelp_stars.reading.labels import write_reviews
 from yelp_stars.report import texts
 
 
 @given(st.text(st.characters(codec="utf-8")), st.integers(1, 30))
 def test_a_shown_text_is_short_and_has_no_hidden_character(text, longest):
-    shown = texts.shown(text, longest)
-    assert not texts.HIDDEN.search(shown)
+    shown = visible(text, longest)
+    assert not HIDDEN.search(shown)
     assert len(shown) <= longest
-    if len(text) <= longest and not texts.HIDDEN.search(text):
+    if len(text) <= longest and not HIDDEN.search(text):
         assert shown == text
 
 
 def test_what_turns_text_around_is_shown_as_a_code():
     assert (
-        texts.shown("good \u202edoog\u202c\u0000\ufeff") == "good \\u202edoog\\u202c\\u0000\\ufeff"
+        visible("good \u202edoog\u202c\u0000\ufeff", texts.LONGEST)
+        == "good \\u202edoog\\u202c\\u0000\\ufeff"
     )
-    assert texts.shown("line\nnext\tcell é 好 👩‍🍳") == "line\nnext\tcell é 好 👩‍🍳"
+    assert visible("line\nnext\tcell é 好 👩‍🍳", texts.LONGEST) == "line\nnext\tcell é 好 👩‍🍳"
     invisible = "\xad\u2028\u3164\U000e0041"
-    assert texts.shown(invisible) == "\\u00ad\\u2028\\u3164\\ue0041"
-    assert len(texts.shown("\u202e" * 50_000)) == texts.LONGEST
-    assert texts.shown("x" * 50_000) == "x" * (texts.LONGEST - 1) + "…"
+    assert visible(invisible, texts.LONGEST) == "\\u00ad\\u2028\\u3164\\ue0041"
+    assert len(visible("\u202e" * 50_000, texts.LONGEST)) == texts.LONGEST
+    assert visible("x" * 50_000, texts.LONGEST) == "x" * (texts.LONGEST - 1) + "…"
 
 
 def test_mistakes_and_suspects_have_the_texts_of_their_rows(tmp_path):

@@ -20,7 +20,8 @@ from transformers import (
 from transformers.utils import logging
 
 from yelp_stars.checkpoint.refusing import Refusing
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 # Keys whose numbers become modules, and the largest of them; the largest of any other key.
 MODULES = re.compile(r"layer|depth|block|group|^num_(?!\w*(buckets|embeddings|positions|tokens))")

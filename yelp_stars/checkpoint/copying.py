@@ -8,7 +8,8 @@ from safetensors import SafetensorError, safe_open
 
 from yelp_stars.checkpoint.find import FILES
 from yelp_stars.checkpoint.tokenizer import read_json
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 REQUIRED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 # Keys of config.json or tokenizer_config.json.

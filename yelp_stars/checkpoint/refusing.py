@@ -2,7 +2,8 @@
 
 from types import TracebackType
 
-from yelp_stars.pipeline.errors import UserError, one_line
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import one_line
 
 
 class Refusing:

@@ -9,7 +9,8 @@ from typing import Any, Literal, NamedTuple
 from tokenizers import Encoding, Tokenizer
 
 from yelp_stars.checkpoint.refusing import Refusing
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 Truncation = Literal["head", "tail", "head_tail"]
 TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut

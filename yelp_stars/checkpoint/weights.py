@@ -17,7 +17,8 @@ from yelp_stars.checkpoint.architecture import ADVICE
 from yelp_stars.checkpoint.copying import COPY_IT, RESIZE, command, weight_files
 from yelp_stars.checkpoint.refusing import Refusing
 from yelp_stars.checkpoint.tokenizer import load_tokenizer
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 
 # What trainers and wrappers put before the names of a model, one or several of them.
 WRAPPER = re.compile(

@@ -23,7 +23,8 @@ from tqdm import tqdm
 
 from yelp_stars.baseline import tfidf
 from yelp_stars.classifier.classify import CONFIG, STUDENT, VOCABULARY
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.scoring import calibration
 
 WEIGHTS = "model.safetensors"

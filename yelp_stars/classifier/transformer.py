@@ -25,8 +25,9 @@ from yelp_stars.checkpoint.tokenizer import (
 from yelp_stars.evaluation import inference
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import Precision
+from yelp_stars.pipeline.text import quoted
 
 TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 ROWS_IN_A_BATCH = {"cpu": 8, "accelerator": 64}

@@ -17,8 +17,9 @@ from yelp_stars.comparing.paired import accuracy_difference
 from yelp_stars.data import arrow
 from yelp_stars.evaluation.intervals import proportion
 from yelp_stars.evaluation.predictions import read_texts
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.unpacking import on_disk

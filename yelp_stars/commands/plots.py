@@ -10,7 +10,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 VEGA_LITE = "5.21"  # DVC's templates are of version 5
 # DVC calls `vegaEmbed` with an element and a plot. Warnings are about its templates: errors only.

@@ -12,8 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 PARAMS = Path("params.yaml")

@@ -11,7 +11,8 @@ from dvc_data.hashfile.hash import file_md5
 from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 
-from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml

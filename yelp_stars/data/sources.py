@@ -9,8 +9,9 @@ import numpy as np
 from tqdm import tqdm
 
 from yelp_stars.data import synthetic
-from yelp_stars.pipeline.errors import UserError, hub_error, listed, quoted
+from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
     Reviews,

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from yelp_stars.pipeline.errors import listed
+from yelp_stars.pipeline.text import listed
 from yelp_stars.reading.labels import Reviews
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from yelp_stars.data.arrow import RECORD_BATCH_ROWS
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 LABEL_NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 

@@ -15,7 +15,8 @@ from yelp_stars.checkpoint.refusing import Refusing
 from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
-from yelp_stars.pipeline.errors import UserError, listed
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed
 
 
 class Rows(Protocol):

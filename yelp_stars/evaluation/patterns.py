@@ -10,7 +10,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 # For one pattern: a thousand times of what most take for 50,000 reviews. Some backtrack for years.
 SECONDS = 60.0

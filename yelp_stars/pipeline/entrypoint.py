@@ -17,8 +17,9 @@ from typing import Any, NoReturn
 
 from safetensors import SafetensorError
 
-from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import remove_unfinished, write_json
+from yelp_stars.pipeline.text import one_line, quoted
 
 # From DVC and other programs; from Ctrl-C; from a terminal or an SSH connection that closes.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

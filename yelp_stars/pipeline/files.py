@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import Damaged
+from yelp_stars.pipeline.text import quoted
 
 # Outputs that are being written, for `remove_unfinished`.
 _unfinished: set[Path] = set()
@@ -60,6 +61,23 @@ def remove(path: Path, ignore_errors: bool = False) -> None:
             path.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def damaged_as(
+    path: Path, *errors: type[BaseException], advice: str = "run `dvc repro`"
+) -> Iterator[None]:
+    """Report what a library raises on the content of `path` as `Damaged`.
+
+    `errors` are its own ones, beside those of Python. A full disk, or a file that is not there,
+    stays an error of the operating system, with a number.
+    """
+    try:
+        yield
+    except (*errors, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise Damaged(f"{quoted(str(path))} is damaged", advice=advice) from None
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write `value` as indented UTF-8 JSON, completely or not at all."""
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
@@ -76,7 +94,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
-        raise UserError(f"{quoted(str(path))} is not JSON; run `dvc repro`") from None
+        raise Damaged(f"{quoted(str(path))} is not JSON", advice="run `dvc repro`") from None
 
 
 def sha256_of(file: Path) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 
 import yaml
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 100

@@ -13,7 +13,8 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from yelp_stars.data import arrow
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
 
 Reviews = Iterable[tuple[int, str]]  # (label, text); labels are numbered from 0

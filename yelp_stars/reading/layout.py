@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 
 
 class Row(NamedTuple):

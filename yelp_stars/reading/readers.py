@@ -18,7 +18,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.layout import Layout, Row, check_column, check_names, shown, skip_or_raise
 from yelp_stars.reading.lines import read_lines, valid_bytes
 from yelp_stars.reading.unpacking import ARCHIVES, BUFFER, on_disk, open_bytes

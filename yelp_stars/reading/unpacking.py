@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 
 ARCHIVES = (".tgz", ".tar.gz")
 # Text shrinks to a third or a tenth; gzip can reach a thousandth, with nothing worth reading.

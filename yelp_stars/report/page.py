@@ -11,10 +11,11 @@ from markupsafe import Markup
 
 from yelp_stars.evaluation.outputs import TITLES
 from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.pipeline.text import visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.report import findings, pictures
 from yelp_stars.report.machine_load import Load
-from yelp_stars.report.texts import CLASSES, shown
+from yelp_stars.report.texts import CLASSES
 from yelp_stars.scoring import metrics
 
 FOLDER = Path(__file__).parent
@@ -125,7 +126,7 @@ def _verdict(run: Run) -> dict[str, Any]:
 
 def _content(run: Run) -> dict[str, Any]:
     """What the sections below it show."""
-    names = [shown(name, 60) for name in run.model.names]
+    names = [visible(name, 60) for name in run.model.names]
     rates = run.runtime
     device = f" on {rates['device']}" if "device" in rates else ""
     order = ["external", *run.parameters, "report"]
@@ -156,11 +157,11 @@ def _content(run: Run) -> dict[str, Any]:
         "validation": run.validation,
         "confusion": _confusion(run.model, names),
         "confusions": [
-            (shown(label, 60), shown(guess, 60), rows)
+            (visible(label, 60), visible(guess, 60), rows)
             for label, guess, rows in findings.confusions(run.model, CONFUSIONS)
         ],
         "per_class": [
-            {**row, "label": shown(row["label"], 60)}
+            {**row, "label": visible(row["label"], 60)}
             for row in run.evaluation["per_class"][:CLASSES]
         ],
         "classes_left_out": max(0, len(names) - CLASSES),
@@ -171,14 +172,14 @@ def _content(run: Run) -> dict[str, Any]:
         "n_suspects": run.n_suspects,
         "parameters": {
             section: {
-                key: shown(dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE)
+                key: visible(dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE)
                 for key, value in values.items()
             }
             for section, values in run.parameters.items()
         },
         "footer": (
-            f"Source of the reviews: {shown(run.data['source'], 80)}; their SHA-256: "
-            f"{shown(str(run.data.get('sha256', 'unknown')), 64)}. All scores with intervals: "
+            f"Source of the reviews: {visible(run.data['source'], 80)}; their SHA-256: "
+            f"{visible(str(run.data.get('sha256', 'unknown')), 64)}. All scores with intervals: "
             f"metrics/evaluation.json. This page has texts of reviews: share it as you may share "
             f"them."
         ),
@@ -282,10 +283,10 @@ def _markup(picture: str | list[str]) -> Markup | list[Markup]:
 
 def _checkpoint(pretrained: dict[str, Any]) -> str:
     named = (pretrained.get(key) for key in ("package", "repo", "folder", "architecture"))
-    return shown(next((str(name) for name in named if name), "random weights"), 80)
+    return visible(next((str(name) for name in named if name), "random weights"), 80)
 
 
 def _reviews(parameters: dict[str, Any]) -> str:
     download = parameters["download"]
     kinds = {"synthetic": "synthetic reviews", "hub": f"reviews of {download.get('repo')}"}
-    return shown(kinds.get(download["source"], "reviews of your own files"), 100)
+    return visible(kinds.get(download["source"], "reviews of your own files"), 100)

@@ -10,6 +10,8 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from yelp_stars.pipeline.text import printable
+
 Curve = Sequence[tuple[float, float]]
 
 # Colours that stand for a variable of the page's style.
@@ -90,7 +92,7 @@ def bars(title: str, groups: dict[str, dict[str, int]]) -> str:
             shares = [100 * counts[name] / total for name in names]
             axes.barh(at, shares, height, color=color, label=group)
         middle = [place + height * (len(groups) - 1) / 2 for place in range(len(names))]
-        axes.set_yticks(middle, [short(name) for name in names])
+        axes.set_yticks(middle, [printable(name, LONGEST_NAME) for name in names])
         axes.invert_yaxis()
         axes.set(xlabel="% of the reviews")
         axes.grid(axis="y", visible=False)
@@ -108,7 +110,8 @@ def dots(title: str, rows: Sequence[tuple[str, dict[str, Any]]], x: str, overall
             axes.axvline(overall["value"], color=ACCENT, linewidth=1)
         _error_bars(axes, [found for _, found in rows], range(len(rows)), "x")
         axes.set_yticks(
-            range(len(rows)), [f"{short(name)} ({found['n']:,})" for name, found in rows]
+            range(len(rows)),
+            [f"{printable(name, LONGEST_NAME)} ({found['n']:,})" for name, found in rows],
         )
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
@@ -142,12 +145,6 @@ def risk_coverage(title: str, points: list[dict[str, Any]]) -> str:
         axes.set(ylabel="accuracy of the others", title=title)
 
     return picture(title, (4.2, 3.0), draw)
-
-
-def short(name: str) -> str:
-    """A name that fits beside an axis; characters that XML or a font lacks are shown as codes."""
-    name = "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in name)
-    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _error_bars(

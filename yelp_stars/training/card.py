@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
+from yelp_stars.pipeline.text import markdown_cell
 from yelp_stars.scoring.calibration import Calibration
 
 FILE = "README.md"
@@ -19,7 +20,6 @@ TEMPLATE = Path(__file__).with_name("card.md")
 HUB = re.compile(r"[\w.-]+/[\w.-]+")
 # Of the section `train`: what a reader of the card asks for.
 PARAMS = {"num_train_epochs", "learning_rate", "per_device_train_batch_size", "precision", "seed"}
-LONGEST = 80  # characters of a label's name
 SHOWN = 20  # labels
 
 
@@ -99,8 +99,8 @@ def labels_table(train: ReviewDataset, sentences: Path, seed: int) -> str:
         )
     lines = ["| label | training reviews | a synthetic review |", "|---|---|---|"]
     for label, (name, rows) in enumerate(zip(train.label_names[:SHOWN], counts)):
-        example = escaped(examples.get(label, "-"), 300)
-        lines.append(f"| {escaped(name)} | {rows:,} | {example} |")
+        example = markdown_cell(examples.get(label, "-"), 300)
+        lines.append(f"| {markdown_cell(name)} | {rows:,} | {example} |")
     if len(counts) > SHOWN:
         lines += ["", f"{len(counts) - SHOWN} more labels are in config.json."]
     return "\n".join(lines)
@@ -115,12 +115,5 @@ def parameters_table(train: ReviewDataset, source: Source, params: dict[str, Any
         **params,
     }
     lines = ["| | |", "|---|---|"]
-    lines += [f"| {escaped(name)} | {escaped(str(value))} |" for name, value in rows.items()]
+    lines += [f"| {markdown_cell(name)} | {markdown_cell(value)} |" for name, value in rows.items()]
     return "\n".join(lines)
-
-
-def escaped(text: str, longest: int = LONGEST) -> str:
-    """A text for a cell of a Markdown table: one line, without markup."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
-    cut = line if len(line) <= longest else line[: longest - 1] + "…"
-    return re.sub(r"([\\`*_{}\[\]<>()#+!|~$&])", r"\\\1", cut)

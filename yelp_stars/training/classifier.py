@@ -10,7 +10,8 @@ from transformers import PreTrainedModel, set_seed
 from yelp_stars.checkpoint import architecture
 from yelp_stars.checkpoint.refusing import Refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
-from yelp_stars.pipeline.errors import UserError, listed
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed
 
 
 def load_classifier(

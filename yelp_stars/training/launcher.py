@@ -7,7 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 
 class Program(NamedTuple):

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.commands.compare import tables
+from yelp_stars.pipeline.text import markdown_cell
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m", "[bold]x[/bold]", "\u202egnp.exe", "a|b", "<script>alert(1)</script>",
@@ -91,7 +92,7 @@ def test_markdown_means_nothing_by_a_text(kind, text):
 @settings(max_examples=100)
 @given(st.text(max_size=100))
 def test_a_cell_of_any_text_is_one_cell(text):
-    found = tables.cell(text)
+    found = markdown_cell(text)
     assert len(cells(f"| {found} | b |")) == 2
     assert found.isprintable()
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from yelp_stars.commands.compare import pairing, ranking, tables
 from yelp_stars.commands.runs import revisions
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 
 # The difference of a score, second minus first: "accuracy < -0.01".
 NUMBER = r"[-+]?\d{1,6}(?:\.\d{1,6})?"

@@ -10,7 +10,8 @@ from yelp_stars.comparing import paired
 from yelp_stars.evaluation import patterns, slices
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.evaluation.slices import Slice
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 
 SECONDS = 10.0  # for one pattern of evaluate.slices
 

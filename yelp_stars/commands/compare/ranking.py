@@ -12,7 +12,8 @@ from yelp_stars.commands.compare.pairing import changed_code, changed_params, ma
 from yelp_stars.commands.runs.revisions import Revision
 from yelp_stars.comparing import paired
 from yelp_stars.evaluation import intervals
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 SEED = re.compile(r"(.*[._])?seed")
 

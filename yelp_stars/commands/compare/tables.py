@@ -1,11 +1,12 @@
 """A comparison as tables, for the terminal and for Markdown. Names and texts are anybody's."""
 
-import re
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from yelp_stars.pipeline.text import markdown_cell, printable
 
 TITLES = {
     "accuracy": "accuracy",
@@ -32,7 +33,7 @@ Lines = list[list[str]]
 def print_pair(described: dict[str, Any]) -> None:
     """Print the verdict and the tables of a pair to the terminal."""
     console = Console(markup=False, highlight=False, emoji=False)
-    _say(console, plain(described["verdict"], MOST_VERDICT))
+    _say(console, printable(described["verdict"], MOST_VERDICT))
     console.print()
     first, second = described["first"], described["second"]
     _print_table(console, ["", first, second, "difference", "95 % interval"], _scores(described))
@@ -48,14 +49,14 @@ def print_pair(described: dict[str, Any]) -> None:
     for name, rows in described.get("texts", {}).items():
         _say(console, f"\n{FLIPS[name].capitalize()}")
         for row in rows:
-            _say(console, f"  row {row['row']}, {plain(row['label'])}: {_change(row)}")
-            _say(console, f"    {plain(row['text'], MOST_TEXT)}")
+            _say(console, f"  row {row['row']}, {printable(row['label'])}: {_change(row)}")
+            _say(console, f"    {printable(row['text'], MOST_TEXT)}")
 
 
 def print_ranking(described: dict[str, Any]) -> None:
     """Print the verdict and the runs, best first, to the terminal."""
     console = Console(markup=False, highlight=False, emoji=False)
-    _say(console, plain(described["verdict"], MOST_VERDICT))
+    _say(console, printable(described["verdict"], MOST_VERDICT))
     console.print()
     _print_table(console, RANKING, _ranking(described))
     if len(described["ranking"]) > 1:
@@ -68,10 +69,10 @@ def pair_markdown(described: dict[str, Any]) -> str:
     """The verdict and the tables of a pair, for a pull request."""
     first, second = described["first"], described["second"]
     parts = [
-        cell(described["verdict"], MOST_VERDICT),
+        markdown_cell(described["verdict"], MOST_VERDICT),
         _markdown(["", first, second, "difference", "95 % interval"], _scores(described)),
-        *[cell(line, MOST_TEXT) for line in _baselines(described)],
-        cell(_flips(described), MOST_TEXT),
+        *[markdown_cell(line, MOST_TEXT) for line in _baselines(described)],
+        markdown_cell(_flips(described), MOST_TEXT),
         _changes_markdown(described, [first, second]),
         "<details><summary>Slices</summary>",
         _markdown(SLICES, _slices(described)),
@@ -88,26 +89,11 @@ def ranking_markdown(described: dict[str, Any]) -> str:
     """The verdict and the runs, best first, for a pull request."""
     names = [row["name"] for row in described["ranking"]]
     parts = [
-        cell(described["verdict"], MOST_VERDICT),
+        markdown_cell(described["verdict"], MOST_VERDICT),
         _markdown(RANKING, _ranking(described)),
         _changes_markdown(described, names),
     ]
     return "\n\n".join(filter(None, parts))
-
-
-def plain(value: Any, most: int = MOST_VALUE) -> str:
-    """A value as one printable line of at most `most` characters."""
-    text = re.sub(r"\s+", " ", str(value)[: most + 1])
-    cut = text[:most] + "…" if len(text) > most else text
-    # Escape sequences of a terminal, and marks that turn the direction of writing.
-    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
-
-
-def cell(text: str, most: int = MOST_VALUE) -> str:
-    """Text that means nothing to Markdown, HTML or GitHub: neither a link nor a user's name."""
-    text = plain(text, most)
-    text = re.sub(r"[&<>@]|(?<=www)\.|:(?=//)", lambda match: f"&#{ord(match[0])};", text)
-    return re.sub(r"([\\`*_{}\[\]|~$]|(?<!&)#)", r"\\\1", text)
 
 
 def _say(console: Console, line: str) -> None:
@@ -118,21 +104,21 @@ def _print_table(console: Console, titles: list[str], lines: Lines) -> None:
     table = Table(box=None, pad_edge=False)
     for number, title in enumerate(titles):
         justify = "right" if number else "left"
-        table.add_column(Text(plain(title)), justify=justify, overflow="fold")  # type: ignore[arg-type]
+        table.add_column(Text(printable(title)), justify=justify, overflow="fold")  # type: ignore[arg-type]
     for line in lines:
-        table.add_row(*(Text(plain(text)) for text in line))
+        table.add_row(*(Text(printable(text)) for text in line))
     console.print(table)
 
 
 def _print_changes(console: Console, described: dict[str, Any], names: list[str]) -> None:
     if len(names) == 2:
         for key, values in described["params"].items():
-            _say(console, f"{plain(key)}: {' -> '.join(map(_value, values))}")
+            _say(console, f"{printable(key)}: {' -> '.join(map(_value, values))}")
     elif described["params"]:
         lines = [[key, *map(_value, values)] for key, values in described["params"].items()]
         _print_table(console, ["", *names], lines)
     if described["code"]:
-        _say(console, f"Code that differs: {plain(', '.join(described['code']), MOST_TEXT)}")
+        _say(console, f"Code that differs: {printable(', '.join(described['code']), MOST_TEXT)}")
     if not described["params"]:
         _say(console, "No parameter differs.")
 
@@ -141,12 +127,12 @@ def _changes_markdown(described: dict[str, Any], names: list[str]) -> str:
     lines = [[key, *map(_value, values)] for key, values in described["params"].items()]
     parts = [_markdown(["parameter", *names], lines)] if lines else []
     if described["code"]:
-        parts.append(cell(f"Code that differs: {', '.join(described['code'])}", MOST_TEXT))
+        parts.append(markdown_cell(f"Code that differs: {', '.join(described['code'])}", MOST_TEXT))
     return "\n\n".join(parts)
 
 
 def _markdown(titles: list[str], lines: Lines, most: int = MOST_VALUE) -> str:
-    rows = [[cell(text, most) for text in line] for line in [titles, *lines]]
+    rows = [[markdown_cell(text, most) for text in line] for line in [titles, *lines]]
     rule = ["---"] + ["---:"] * (len(titles) - 1)
     return "\n".join(f"| {' | '.join(row)} |" for row in [rows[0], rule, *rows[1:]])
 
@@ -172,7 +158,7 @@ def _baselines(described: dict[str, Any]) -> list[str]:
     known = described["baselines"]
     if len(known) > 1 and len(set(known.values())) == 1:
         return [f"Accuracy of the baseline of both: {next(iter(known.values())):.3f}"]
-    return [f"Accuracy of the baseline of {plain(name)}: {v:.3f}" for name, v in known.items()]
+    return [f"Accuracy of the baseline of {printable(name)}: {v:.3f}" for name, v in known.items()]
 
 
 def _flips(described: dict[str, Any]) -> str:
@@ -214,8 +200,8 @@ def _ranking(described: dict[str, Any]) -> Lines:
 
 def _change(row: dict[str, Any]) -> str:
     """How the prediction of a row changed."""
-    return f"{plain(row['first'])} -> {plain(row['second'])} ({row['probability']:.2f})"
+    return f"{printable(row['first'])} -> {printable(row['second'])} ({row['probability']:.2f})"
 
 
 def _value(value: Any) -> str:
-    return "none" if value is None else plain(repr(value) if isinstance(value, str) else value)
+    return "none" if value is None else printable(repr(value) if isinstance(value, str) else value)

@@ -13,7 +13,8 @@ from dvc_data.hashfile.hash_info import HashInfo
 from yelp_stars.commands.doctor import drift, imports, leftovers, lock_file, objects, tracking
 from yelp_stars.commands.doctor.lock_file import Declared
 from yelp_stars.commands.runs import remotes
-from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 

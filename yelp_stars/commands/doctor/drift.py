@@ -8,7 +8,7 @@ from typing import cast
 from yelp_stars.checkpoint.tokenizer import TRUNCATION, Truncation, load_tokenizer, read_json
 from yelp_stars.data import arrow
 from yelp_stars.data.tokenization import encode
-from yelp_stars.pipeline.errors import listed
+from yelp_stars.pipeline.text import listed
 
 ROWS = 200  # compared
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 
 from yelp_stars.commands.doctor.tracking import git
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 LOCK = Path("dvc.lock")

@@ -9,7 +9,7 @@ from typing import Any
 
 from dvc.config_schema import RelPath
 
-from yelp_stars.pipeline.errors import one_line, quoted
+from yelp_stars.pipeline.text import one_line, quoted
 
 YOURS = (Path("data/external"), Path("models/external"))
 

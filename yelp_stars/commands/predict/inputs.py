@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from tqdm import tqdm
 
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import canonical_label, unescape, valid_text
 from yelp_stars.reading.layout import Layout, Row

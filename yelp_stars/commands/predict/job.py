@@ -7,7 +7,8 @@ from pathlib import Path
 
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.request import Request, check_paths
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 
 def run(request: Request) -> None:

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.text import listed, quoted
 
 MANIFEST = "manifest.json"
 LOCK = "lock"

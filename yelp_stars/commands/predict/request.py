@@ -5,7 +5,8 @@ from typing import Any, NamedTuple
 
 from yelp_stars.commands.predict.formats import FORMATS
 from yelp_stars.commands.predict.inputs import Input
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.layout import Layout
 
 

@@ -21,8 +21,9 @@ from yelp_stars.commands.predict.inputs import Checked, Input
 from yelp_stars.commands.predict.parts import Parts, open_parts
 from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
-from yelp_stars.pipeline.errors import UserError, listed, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
+from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
 
 JOINED = "joined"  # in the folder of the parts

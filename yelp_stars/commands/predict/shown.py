@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from yelp_stars.commands.compare.tables import plain
 from yelp_stars.commands.predict.formats import Rows
 from yelp_stars.commands.predict.windows import Tally
 from yelp_stars.evaluation.intervals import proportion
+from yelp_stars.pipeline.text import printable
 
 MOST_ROWS = 20
 MOST_TEXT = 200  # characters
@@ -28,7 +28,7 @@ def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
     for text, row in zip(texts, rows):
         found = {name.removeprefix(prefix): value for name, value in row.items()}
         cells = [found["stars"], f"{found['probability']:.3f}", _range(found), text]
-        table.add_row(*(Text(plain(cell, MOST_TEXT)) for cell in cells))
+        table.add_row(*(Text(printable(cell, MOST_TEXT)) for cell in cells))
     console.print(table)
 
 

@@ -25,8 +25,9 @@ from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
 from yelp_stars.commands.presets import outs_of
-from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models
+from yelp_stars.pipeline.text import one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 CLONE = Path(".dvc", "tmp", "yelp-stars")

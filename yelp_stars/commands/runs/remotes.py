@@ -7,7 +7,8 @@ from typing import Any
 import aiohttp
 from dvc.repo import Repo
 
-from yelp_stars.pipeline.errors import UserError, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import one_line, quoted
 
 # Of a server that answers and then fails: the clients of HTTP and S3 use aiohttp.
 READ_ERRORS = (OSError, aiohttp.ClientError)

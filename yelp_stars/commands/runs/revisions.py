@@ -24,7 +24,8 @@ from dvc_data.hashfile.hash_info import HashInfo
 from yelp_stars.commands.runs import remotes
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
-from yelp_stars.pipeline.errors import UserError, listed, one_line, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import listed, one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 WORKSPACE = "workspace"

@@ -9,8 +9,9 @@ from pydantic import AfterValidator, Field, model_validator
 from scipy.stats import qmc
 
 from yelp_stars.commands.runs.experiments import Overrides, change, check_overrides
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import StageParams, check
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 MOST = 20  # parameters, and choices of one

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint
-from yelp_stars.pipeline.errors import UserError, quoted
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import valid_text
 
 PAGE = Path(__file__).with_name("page.html")

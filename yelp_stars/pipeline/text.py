@@ -1,0 +1,89 @@
+"""Text of users and of libraries, made safe to print: bounded, every character visible."""
+
+import re
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+MAX_LINE = 500  # characters
+
+# What changes the direction of the text around it, or is not visible at all: controls, soft hyphen,
+# fillers, separators, marks of direction, the tags that repeat ASCII. Not the joiners of emoji.
+HIDDEN = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
+    r"\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f]"
+)
+
+
+def one_line(text: str) -> str:
+    """Print `text` on one line of at most `MAX_LINE` characters, cut in its middle."""
+    if len(text) > 20 * MAX_LINE:
+        text = f"{text[: 10 * MAX_LINE]} {text[-10 * MAX_LINE :]}"
+    text = _printable(re.sub(r"\s*[\r\n]\s*", " ", text.strip()))
+    # The end says what to do.
+    return text if len(text) <= MAX_LINE else f"{text[:240]} … {text[-240:]}"
+
+
+def printable(value: Any, longest: int = 60) -> str:
+    """Print a value on one line of at most `longest` characters, without escape sequences."""
+    return _printable(cut(re.sub(r"\s+", " ", str(value)[: longest + 1]), longest))
+
+
+def visible(text: str, longest: int) -> str:
+    """Cut a text to `longest` characters; keep its lines, show hidden characters as codes."""
+    shown = HIDDEN.sub(lambda found: f"\\u{ord(found[0]):04x}", text[: longest + 1])
+    return cut(shown, longest)
+
+
+def markdown_cell(value: Any, longest: int = 60) -> str:
+    """Write a value without meaning for Markdown, HTML or GitHub: no link, no user's name."""
+    text = printable(value, longest)
+    text = re.sub(r"[&<>@]|(?<=www)\.|:(?=//)", lambda match: f"&#{ord(match[0])};", text)
+    return re.sub(r"([\\`*_{}\[\]|~$]|(?<!&)#)", r"\\\1", text)
+
+
+def cut(text: str, longest: int) -> str:
+    """Cut a text to `longest` characters; an ellipsis is the last one of a longer text."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def quoted(value: Any, longest: int = 80) -> str:
+    """Write a value as Python does, cut at `longest` characters."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def listed(names: Sequence[Any], longest: int = 5) -> str:
+    """Write the first `longest` names as Python does, each cut, and the number of others."""
+    shown = [quoted(name, 40) for name in names[:longest]]
+    more = len(names) - len(shown)
+    return (", ".join(shown) or "nothing") + (f" and {more:,} more" if more else "")
+
+
+def _printable(text: str) -> str:
+    # A library's message, a path or a key may hold escape sequences of a terminal.
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+class _Short(reprlib.Repr):
+    """`repr`, but never of more than some 80 characters and some items of each level."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 3
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 30
+        self.maxother = 200
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x[:81])
+
+    def repr_bytes(self, x: bytes, level: int) -> str:
+        return repr(x[:81])
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write a number of thousands of digits.
+        return repr(x) if x.bit_length() < 1000 else f"a number of {x.bit_length():,} bits"
+
+
+_SHORT = _Short()
