@@ -70,9 +70,17 @@ def damaged_as(
     `errors` are its own ones, beside those of Python. A full disk, or a file that is not there,
     stays an error of the operating system, with a number.
     """
+    known: tuple[type[BaseException], ...] = (
+        *errors,
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        RecursionError,
+    )
     try:
         yield
-    except (*errors, OSError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except known as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise Damaged(f"{quoted(str(path))} is damaged", advice=advice) from None
