@@ -61,6 +61,11 @@ def listed(names: Sequence[Any], longest: int = 5) -> str:
     return (", ".join(shown) or "nothing") + (f" and {more:,} more" if more else "")
 
 
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """Write a count with its noun: "0 rows", "1 row", "2,000 rows"."""
+    return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 def _printable(text: str) -> str:
     # A library's message, a path or a key may hold escape sequences of a terminal.
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
