@@ -9,9 +9,9 @@ from typing import Literal
 from pydantic import NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
+from yelp_stars.data.flags import Kind
 from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.data.sampling import (
-    Kind,
     describe_labels,
     draw_subsets,
     read_excluded,

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 from helpers import run
 
 from benchmarks.workspace import commit
+from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation import predictions
-from yelp_stars.evaluation.mistakes import FLAGS
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.reading.labels import write_reviews
@@ -73,7 +73,7 @@ def add_run(
         predictions.write(baseline, replace(path))
         files["data/predictions/baseline.parquet"] = path
     if flags is not None:
-        columns = {flag: flags.get(flag, [False] * len(found.rows)) for flag in FLAGS}
+        columns = {flag: flags.get(flag, [False] * len(found.rows)) for flag in KINDS}
         table = pa.table({"split": ["test"] * len(found.rows), "row": found.rows, **columns})
         pq.write_table(table, replace(data / "audit.parquet"))
         files["data/audit.parquet"] = data / "audit.parquet"

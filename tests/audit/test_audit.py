@@ -11,8 +11,9 @@ from helpers import FUZZ_EXAMPLES, SENTENCES, SHARED, needs_sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.audit.audit import FLAGS, Near, audit, describe, summary, write
+from yelp_stars.audit.audit import Near, audit, describe, summary, write
 from yelp_stars.audit.words import split_words
+from yelp_stars.data.flags import KINDS
 from yelp_stars.data.sources import open_synthetic
 from yelp_stars.reading.labels import unescape, write_reviews
 
@@ -106,7 +107,7 @@ def test_the_file_has_a_row_for_each_row_of_both_splits_in_their_order(tmp_path)
     found = audited(tmp_path, [(0, "a b c"), (1, "A, b: c!")], [(0, "a b c"), (2, "x y z")])
     write(found, tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
-    assert table.column_names == ["split", "row", *FLAGS]
+    assert table.column_names == ["split", "row", *KINDS]
     assert table["split"].to_pylist() == ["train", "train", "test", "test"]
     assert table["row"].to_pylist() == [0, 1, 0, 1]
     assert table["leak"].to_pylist() == [True, True, True, False]
@@ -168,7 +169,7 @@ def test_the_real_reviews_are_all_different(tmp_path):
     rows = [json.loads(line) for line in lines]
     reviews = [(row["label"] % 3, unescape(row["text"])) for row in rows]
     found = flags(tmp_path, reviews[:1500], reviews[1500:])
-    assert not [name for part in found.values() for name in FLAGS if any(part[name])]
+    assert not [name for part in found.values() for name in KINDS if any(part[name])]
 
 
 def sentences(text: str) -> list[str]:

@@ -6,7 +6,8 @@ import shutil
 import pytest
 from helpers import ROOT, fails, run, stars
 
-from yelp_stars.commands.show import MADE, ORDERED, SCORES
+from yelp_stars.commands.show import MADE
+from yelp_stars.evaluation.titles import ORDERED, SCORES
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.baseline import label_errors
+from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation import mistakes
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import UserError
@@ -24,7 +25,7 @@ def audit(path, train=40, test=30, seed=0):
         {
             "split": ["train"] * train + ["test"] * test,
             "row": pa.array([*range(train), *range(test)], pa.int64()),
-            **{flag: rng.random(n) < 0.3 for flag in mistakes.FLAGS},
+            **{flag: rng.random(n) < 0.3 for flag in KINDS},
         }
     )
     pq.write_table(table, path, write_page_checksum=True)
@@ -82,7 +83,7 @@ def test_mistakes_come_worst_first_then_the_suspects_as_they_are(tmp_path, doubt
         assert row["loss"] == pytest.approx(-np.log(shares[found.labels[place]]), rel=1e-5)
     for row in written:
         audited = flags[row["row"] + (40 if row["split"] == "test" else 0)]
-        assert row["flags"] == [flag for flag in mistakes.FLAGS if audited[flag]]
+        assert row["flags"] == [flag for flag in KINDS if audited[flag]]
 
 
 def test_the_same_rows_have_the_same_bytes(tmp_path):

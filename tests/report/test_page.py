@@ -9,6 +9,7 @@ import pytest
 from browser import needs_chromium, visit
 
 from yelp_stars.audit import audit
+from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation import estimates, slices
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import visible
@@ -29,7 +30,6 @@ HOSTILE = (
     "",
 )
 CURVES = ("train_loss", "validation_loss", "validation_accuracy", "train_learning_rate")
-FLAGS = ("leak", "duplicate", "near_duplicate", "conflict", "short")
 
 
 def a_run(names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **changes) -> page.Run:
@@ -49,7 +49,7 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
     evaluation = estimates.details(logits, labels, names, ordered, fitted, resamples=200, seed=0)
     parts = [slices.Slice("pattern", visible(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
     evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
-    flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(FLAGS)}
+    flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(KINDS)}
     audited = audit.Audit(labels, np.full(rows, 9), flags)
     scored = rounded(scores(logits, labels, ordered))
     listed = [

@@ -20,18 +20,18 @@ from tqdm import tqdm
 from yelp_stars.audit.near_duplicates import NEVER, Sketches, earliest
 from yelp_stars.audit.words import split_words
 from yelp_stars.data import arrow
+from yelp_stars.data.flags import KINDS
 from yelp_stars.scoring.metrics import decimals
 
 SPLITS = ("train", "test")
 EXAMPLES = 5
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
-# Each flag of a row: the kind by which `sample.exclude` names it, and its meaning.
-FLAGS = {
-    "leak": ("leaks", "the text, or nearly the same, is in the other split"),
-    "duplicate": ("duplicates", "the text is in an earlier row"),
-    "near_duplicate": ("duplicates", "nearly the same text is in an earlier row"),
-    "conflict": ("conflicts", "the text has another label elsewhere"),
-    "short": ("short", "fewer words than audit.min_words"),
+MEANINGS = {
+    "leak": "the text, or nearly the same, is in the other split",
+    "duplicate": "the text is in an earlier row",
+    "near_duplicate": "nearly the same text is in an earlier row",
+    "conflict": "the text has another label elsewhere",
+    "short": "fewer words than audit.min_words",
 }
 # Of a mapped file, after which its pages are released: each row keeps up to 64 kB in memory.
 RELEASE_BATCHES, RELEASE_ROWS = 20, 1000
@@ -51,7 +51,7 @@ class Audit(NamedTuple):
     words: np.ndarray
     """The number of words."""
     flags: dict[str, np.ndarray]
-    """The rows that have each of `FLAGS`, bool."""
+    """The rows that have each flag, bool."""
 
 
 def audit(raw: Path, *, min_words: int, near: Near | None) -> dict[str, Audit]:
@@ -97,7 +97,7 @@ def audit(raw: Path, *, min_words: int, near: Near | None) -> dict[str, Audit]:
     flags = {**_flags(text, labels, in_test, first, similar), "short": lengths < min_words}
     parts = dict(zip(SPLITS, (slice(0, n_train), slice(n_train, rows))))
     return {
-        split: Audit(labels[part], lengths[part], {name: flags[name][part] for name in FLAGS})
+        split: Audit(labels[part], lengths[part], {name: flags[name][part] for name in KINDS})
         for split, part in parts.items()
     }
 
@@ -139,7 +139,7 @@ def write(audits: dict[str, Audit], path: Path) -> None:
             {
                 "split": pa.array([split] * len(found.labels), pa.string()),
                 "row": pa.array(np.arange(len(found.labels)), pa.int64()),
-                **{name: pa.array(found.flags[name], pa.bool_()) for name in FLAGS},
+                **{name: pa.array(found.flags[name], pa.bool_()) for name in KINDS},
             }
         )
         for split, found in audits.items()
@@ -183,7 +183,7 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
     train, test = (found[split] for split in SPLITS)
     yield _line("", "train", "test")
     yield _line("rows", *(f"{part['rows']:,}" for part in (train, test)))
-    for name, (_, meaning) in FLAGS.items():
+    for name, meaning in MEANINGS.items():
         shares = [_share(part[name]["rows"], part["rows"]) for part in (train, test)]
         yield _line(name.replace("_", "-"), *shares, meaning=meaning)
     yield _line("median words", *(f"{part['words']['median']:,}" for part in (train, test)))
@@ -198,7 +198,7 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
     yield f"lengths of train and test: {distance}, p = {shift['p']:.2g}"
     if test["leak"]["rows"]:
         yield f"{test['leak']['rows']:,} test rows leak: they flatter the test scores"
-    kinds = dict.fromkeys(kind for name, (kind, _) in FLAGS.items() if train[name]["rows"])
+    kinds = dict.fromkeys(kind for name, kind in KINDS.items() if train[name]["rows"])
     if kinds:
         yield f"to train without such rows, set sample.exclude to [{', '.join(kinds)}], or to some"
 

@@ -11,18 +11,14 @@ from dvc_data.hashfile.hash import file_md5
 from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 
+from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
 VERSION = re.compile(r"v(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
-SHOWN = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "mae": "mean error in stars",
-    "loss": "log loss",
-}
+SHOWN = ("accuracy", "macro_f1", "mae", "loss")
 EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
 
@@ -58,7 +54,7 @@ def run(version: str) -> None:
 
 def describe(model: str, scores: dict[str, Any]) -> str:
     """The message of the tag: scores with their intervals and rows, the hash of the model."""
-    lines = [f"{name} {_interval(scores[key])}" for key, name in SHOWN.items() if key in scores]
+    lines = [f"{SCORES[name]} {_interval(scores[name])}" for name in SHOWN if name in scores]
     return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
 

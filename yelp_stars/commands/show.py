@@ -3,18 +3,9 @@
 import json
 from pathlib import Path
 
+from yelp_stars.evaluation.titles import ORDERED, SCORES
 from yelp_stars.pipeline.errors import UserError
 
-SCORES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "mae": "mean error in stars",
-    "within_one": "within one star",
-    "quadratic_kappa": "quadratic kappa",
-    "loss": "log loss",
-    "calibration_error": "calibration error",
-}
-ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
 BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "reports/index.html": "the report: open it in a browser",

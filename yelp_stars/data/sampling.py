@@ -12,20 +12,12 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from yelp_stars.data import arrow
+from yelp_stars.data.flags import KINDS, Kind
 from yelp_stars.pipeline.errors import UserError
 
 # Every row drawn keeps some pages of the file in memory (up to 64 kB): release them often enough
 # to stay below 130 MB.
 RELEASE_BATCHES = 2
-
-# The flags of the audit that each kind of excluded rows has.
-Kind = Literal["leaks", "duplicates", "conflicts", "short"]
-EXCLUDED: dict[Kind, list[str]] = {
-    "leaks": ["leak"],
-    "duplicates": ["duplicate", "near_duplicate"],
-    "conflicts": ["conflict"],
-    "short": ["short"],
-}
 
 
 class Subset(NamedTuple):
@@ -197,7 +189,7 @@ def read_excluded(audited: Path, rows: int, kinds: Sequence[Kind]) -> np.ndarray
     """
     if not kinds:
         return None
-    flags = [flag for kind in kinds for flag in EXCLUDED[kind]]
+    flags = [flag for flag, kind in KINDS.items() if kind in kinds]
     try:
         table = pq.read_table(
             audited, columns=["split", "row", *flags], page_checksum_verification=True

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import UserError
 
-FLAGS = ("leak", "duplicate", "near_duplicate", "conflict", "short")  # of data/audit.parquet
-AUDIT = {"split": pa.string(), "row": pa.int64(), **dict.fromkeys(FLAGS, pa.bool_())}
+AUDIT = {"split": pa.string(), "row": pa.int64(), **dict.fromkeys(KINDS, pa.bool_())}
 SUSPECTS = {
     "row": pa.int64(),
     "label": pa.string(),
@@ -37,7 +37,7 @@ def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarra
     found = pa.compute.index_in(pa.array(rows, pa.int64()), table["row"].combine_chunks())
     if found.null_count:
         raise _damaged(audit)
-    return {flag: table[flag].take(found).to_numpy() for flag in FLAGS}
+    return {flag: table[flag].take(found).to_numpy() for flag in KINDS}
 
 
 def read_suspects(path: Path) -> pa.Table:

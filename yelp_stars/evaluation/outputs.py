@@ -7,18 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.intervals import Estimate
 from yelp_stars.scoring import metrics, plots
-
-TITLES = {
-    "accuracy": "accuracy",
-    "macro_f1": "macro-F1",
-    "mae": "mean error in stars",
-    "within_one": "within one star",
-    "quadratic_kappa": "quadratic kappa",
-    "loss": "log loss",
-    "calibration_error": "calibration error",
-}
 
 # DVC puts the tables into scripts of its page, as they are: what would end a script there.
 ENDS_SCRIPT = re.compile("<(?=[/!])")
@@ -88,7 +79,7 @@ def summary(details: dict[str, Any]) -> str:
     worse = [part for part in details["slices"] if part["worse"]]
     point = details["risk_coverage"]["points"][-1]
     lines = [
-        *(f"{TITLES[name]}: {_written(found)}" for name, found in details["scores"].items()),
+        *(f"{titles.SCORES[name]}: {_written(found)}" for name, found in details["scores"].items()),
         f"with the temperature {calibration['temperature']}, fitted on "
         f"{calibration['fitted_on']:,} validation rows, the calibration error is "
         f"{_written(error['after'])}",

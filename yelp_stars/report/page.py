@@ -9,7 +9,7 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from yelp_stars.evaluation.outputs import TITLES
+from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
@@ -91,7 +91,7 @@ def _verdict(run: Run) -> dict[str, Any]:
     accuracy, checkpoint = scores["accuracy"], _checkpoint(run.parameters["pretrained"])
     tiles = [
         {
-            "name": TITLES[key],
+            "name": titles.SCORES[key],
             "value": _number(found, "value"),
             "note": f"95 % interval {_number(found, 'low')} to {_number(found, 'high')}",
         }
@@ -151,7 +151,7 @@ def _content(run: Run) -> dict[str, Any]:
             f"{rates['steps_per_second']:.1f} steps/s."
         ),
         "seconds": {stage: run.seconds[stage] for stage in order if stage in run.seconds},
-        "score_names": [(key, TITLES[key]) for key in run.evaluation["scores"]],
+        "score_names": [(key, titles.SCORES[key]) for key in run.evaluation["scores"]],
         "evaluation": run.evaluation,
         "baseline": run.baseline,
         "validation": run.validation,

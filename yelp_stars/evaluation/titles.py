@@ -1,0 +1,12 @@
+"""The titles of the scores, wherever they are printed."""
+
+SCORES = {
+    "accuracy": "accuracy",
+    "macro_f1": "macro-F1",
+    "mae": "mean error in stars",
+    "within_one": "within one star",
+    "quadratic_kappa": "quadratic kappa",
+    "loss": "log loss",
+    "calibration_error": "calibration error",
+}
+ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false
