@@ -1,7 +1,5 @@
 """A project in miniature: a tiny random BERT, a few hundred synthetic reviews."""
 
-import contextlib
-import io
 import json
 import os
 import shutil
@@ -14,7 +12,7 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
-from helpers import SECRETS, SENTENCES, SOAK, TOKENIZER_FILES, lay_out, run, stars
+from helpers import SECRETS, SENTENCES, SOAK, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
 from small import make_small
 
@@ -156,26 +154,6 @@ def finished_repo(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Pat
     first = made_once(tmp_path_factory, "finished", make)
     run("cp", "-a", str(first), str(target), cwd=target.parent)
     return target
-
-
-@pytest.fixture(scope="session")
-def distilled(tmp_path_factory: pytest.TempPathFactory, finished_repo: Path) -> tuple[Path, str]:
-    """The finished repository with a student in models/student, and what `stars distill` printed.
-
-    Copy it before you change it.
-    """
-
-    def make(folder: Path) -> None:
-        shutil.copytree(finished_repo, folder, symlinks=True)
-        (folder / "more.txt").write_text("The soup was cold.\nGreat staff and great soup.\n")
-        printed = io.StringIO()
-        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
-            patch.chdir(folder)
-            assert stars("distill", "--unlabelled", "more.txt") == 0
-        (folder / "printed.txt").write_text(printed.getvalue())
-
-    folder = made_once(tmp_path_factory, "distilled", make)
-    return folder, (folder / "printed.txt").read_text()
 
 
 @pytest.fixture

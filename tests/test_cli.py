@@ -46,7 +46,7 @@ def test_every_command_has_help_with_an_example_of_its_arguments(data_project, c
     shown = capsys.readouterr().out
     assert re.match(rf"Usage: .*stars {command} ", shown)
     has_arguments = any(param.param_type_name == "argument" for param in COMMANDS[command].params)
-    if has_arguments or command in {*cli.ANYWHERE, "distill"}:
+    if has_arguments or command in cli.ANYWHERE:
         assert f"\n    stars {command} " in shown
     else:
         assert "Examples" not in shown

@@ -140,7 +140,6 @@ def declared_outs() -> set[str]:
 
 
 FILES, OUTS = project_files(), declared_outs()
-MADE = {"models/student"}  # by a command, on request
 TOP_LEVEL = {path.split("/")[0] for path in FILES | OUTS | set(IGNORED)}
 
 
@@ -150,7 +149,7 @@ def exists(path: str) -> bool:
     below = tuple(f"{out}/" for out in OUTS if not any(f.startswith(f"{out}/") for f in FILES))
     return (
         PLACEHOLDER in path
-        or path in FILES | OUTS | MADE
+        or path in FILES | OUTS
         or any(known.startswith(f"{path}/") for known in FILES | OUTS | set(IGNORED))
         or path.startswith(below + IGNORED)
     )
@@ -207,7 +206,7 @@ def test_every_stars_command_exists_with_its_arguments():
         assert command in COMMANDS, (name, command)
         options = {option for param in COMMANDS[command].params for option in param.opts}
         words = set(rest.split())
-        if command in ("predict", "distill"):  # texts and files; a test runs those of the guide
+        if command == "predict":  # texts and files; a test runs those of the guide
             words = {word for word in words if word.startswith("-")}
         known = options | arguments.get(command, set()) | {PLACEHOLDER}
         assert words <= known, (name, command, rest)

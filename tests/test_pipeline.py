@@ -406,7 +406,6 @@ FOLLOWED = {
     "git commit -m remote .dvc/config": (
         "test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed"
     ),
-    "stars distill --force": "test_a_damaged_student_is_mended_by_the_command_in_the_error",
     "stars doctor --remote {}": "test_the_command_in_the_error_checks_the_remote",
     "git lfs pull": None,  # needs git-lfs and a server
     **dict.fromkeys(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from yelp_stars.commands.doctor.command import doctor
-from yelp_stars.commands.predict.command import checked, predict
+from yelp_stars.commands.predict.command import predict
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.show import show
 from yelp_stars.pipeline.entrypoint import explain
@@ -39,7 +39,6 @@ def in_project(context: typer.Context) -> None:
       stars seeds 5               how much chance alone changes
       stars predict reviews.csv   the stars of each review
       stars serve                 the model over HTTP, and a page to try it
-      stars distill               a student of the model, many times as fast
       stars doctor                what is wrong with the project, and what mends it
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
@@ -177,44 +176,6 @@ def serve(
     classify = load_classifier(model, precision=precision, threads=threads)
     limits = serving.Limits(max_texts, max_body, max_connections)
     serving.run(classify, model, host, port, limits)
-
-
-@app.command()
-def distill(
-    model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the student")] = Path(
-        "models/student"
-    ),
-    unlabelled: Annotated[
-        list[Path] | None, typer.Option(metavar="FILE", help="More texts; several times")
-    ] = None,
-    text_column: Annotated[str, typer.Option(help="Of these files")] = "text",
-    encoding: Annotated[str, typer.Option(help="Of those that are not Parquet")] = "utf-8",
-    delimiter: Annotated[str | None, typer.Option(help="Of those that are CSV or TSV")] = None,
-    c: Annotated[
-        float, typer.Option("--c", min=1e-6, max=1e6, help="Inverse strength of the L2 penalty")
-    ] = 30.0,
-    max_features: Annotated[
-        int, typer.Option(min=1, max=1_000_000, help="Words and pairs of words")
-    ] = 50_000,
-    force: Annotated[bool, typer.Option("--force", help="Replace a folder that exists")] = False,
-) -> None:
-    """Fit a small, fast student to the model: TF-IDF and logistic regression.
-
-    It learns what the model says about the training texts and about texts without a label.
-
-    \b
-    Examples:
-      stars distill
-      stars distill --unlabelled reviews.csv --unlabelled more.parquet
-    """  # noqa: D301
-    encoding = checked(encoding, delimiter)
-    if output.exists() and not force:
-        raise UserError(f"{str(output)!r} exists; choose another -o, or add --force")
-    from yelp_stars.commands import distill as distilling
-
-    reading = distilling.Reading(text_column, encoding, delimiter)
-    distilling.run(model, output, unlabelled or [], reading, c, max_features)
 
 
 @app.command()

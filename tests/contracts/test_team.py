@@ -26,7 +26,7 @@ from small import MODEL, diagnose, dvc, objects
 
 from benchmarks.machine import peak_memory, processor
 from benchmarks.workspace import commit, config_without_remotes
-from yelp_stars.classifier.classify import fingerprint
+from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 BRANCHES, MONOREPO = "Two branches side by side", "In a subfolder of a monorepo"

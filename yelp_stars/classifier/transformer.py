@@ -22,6 +22,7 @@ from yelp_stars.checkpoint.tokenizer import (
     special_tokens,
     truncate,
 )
+from yelp_stars.classifier.folder import TOKENIZER_FILES
 from yelp_stars.evaluation import inference
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
@@ -29,7 +30,6 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
 
-TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 ROWS_IN_A_BATCH = {"cpu": 8, "accelerator": 64}
 ENCODE_ROWS = 1000  # texts tokenized at a time
 
@@ -85,11 +85,7 @@ class Transformer:
         return cls(model, tokenizer, read_cut(folder, most), resolved, rows)
 
     def logits(self, texts: Sequence[str], bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
-        """The logits (texts, labels) as float64, and which texts were cut.
-
-        Raises:
-            UserError: if the device has too little memory.
-        """
+        """Compute the logits (texts, labels), float64, and which texts were cut (texts,), bool."""
         tokens = self.encode(texts)
         # A few texts are divided among the cores.
         rows = min(self.batch_size, max(1, math.ceil(len(texts) / torch.get_num_threads())))
@@ -98,11 +94,11 @@ class Transformer:
         return logits.astype(np.float64), tokens.truncated
 
     def too_long(self, texts: Sequence[str]) -> np.ndarray:
-        """Whether each text has more tokens than are read."""
+        """Tell for each text whether it has more tokens than the model reads: (texts,), bool."""
         return self.encode(texts).truncated
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """The token ids of each text, cut as in training."""
+        """Tokenize each text, cut as in training."""
         ids: list[list[int]] = []
         truncated: list[bool] = []
         for start in range(0, len(texts), ENCODE_ROWS):
@@ -115,12 +111,12 @@ class Transformer:
 
     @property
     def precision(self) -> str:
-        """What it computes in."""
+        """The number format of the computation: fp32, bf16 or fp16."""
         return self.resolved.precision
 
     @property
     def reads(self) -> str:
-        """What it reads of a text, for people."""
+        """The part of a text that the model reads, as a phrase."""
         ends = {"head": "first", "tail": "last", "head_tail": "first and last"}
         how = f"the {ends[self.cut.truncation]} {self.cut.max_length} tokens of a text"
         if not self.cut.known:
@@ -129,12 +125,12 @@ class Transformer:
 
     @property
     def info(self) -> dict[str, Any]:
-        """What a client of a server asks for."""
+        """The limits that a client of the server asks for."""
         return {"max_input_length": self.cut.max_length, "truncation": self.cut.truncation}
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What decides the logits, beside the files of the model."""
+        """The conditions that decide the logits, beside the files of the model."""
         return {
             "precision": self.resolved.precision,
             "batch size": self.batch_size,
@@ -144,11 +140,7 @@ class Transformer:
 
 
 def read_cut(folder: Path, most: int) -> Cut:
-    """How the texts of a model were cut; the first tokens, where the folder does not say.
-
-    Raises:
-        UserError: if its file is damaged.
-    """
+    """Read how the texts of a model were cut; the first tokens where the folder does not say."""
     path = folder / TRUNCATION
     if not path.is_file():
         return Cut(most, "head", known=False)
@@ -160,6 +152,6 @@ def read_cut(folder: Path, most: int) -> Cut:
         valid = False
     if not valid:
         raise UserError(
-            f"{str(path)!r} is damaged, or allows more than {most} tokens; copy it anew"
+            f"{str(path)!r} is damaged, or allows more than {most} tokens; copy it again"
         )
     return Cut(length, kept, known=True)

@@ -60,7 +60,7 @@ def test_the_examples_of_the_help_run(here, capsys):
 @pytest.mark.slow
 def test_the_commands_of_the_guide_run(here, capsys, monkeypatch):
     guide = (ROOT / "docs" / "using-the-model.md").read_text("utf-8")
-    found = [command for command in commands(guide) if "models/student" not in command]
+    found = commands(guide)
     assert len(found) == 7
     for command in found:
         words = shlex.split(command)[1:]

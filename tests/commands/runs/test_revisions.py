@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from benchmarks.workspace import commit
-from yelp_stars.classifier.classify import fingerprint
+from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.runs import revisions
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml
@@ -94,7 +94,7 @@ def test_a_folder_of_the_project_is_not_the_project(here, monkeypatch):
 
 
 def test_a_model_and_a_revision_are_two_models(here):
-    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/student") == 2
+    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/other") == 2
 
 
 def test_a_project_in_a_folder_of_a_repository_is_read(made, tmp_path, monkeypatch):

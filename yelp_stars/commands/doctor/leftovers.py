@@ -14,7 +14,7 @@ import psutil
 FOLDERS = ("data", "models", "metrics", "plots", "reports")
 PARTIAL, TEMPORARY = ".*.partial", "*.tmp"
 SHOWN = 5
-WRITERS = {"distill", "predict"}  # commands of `stars`; others that write start DVC
+WRITER = "predict"  # the command of `stars` that writes; others that write start DVC
 QUIET = 3600.0  # seconds after which a file of another project's run is not being written
 
 
@@ -73,7 +73,7 @@ def _is_busy(project: Path) -> bool:
 def _writes(words: list[str]) -> bool:
     """Whether a command line is a stage's, one of DVC's, or one of ours that writes files."""
     names = {Path(word).name for word in words}
-    is_ours = bool(names & {"stars", "yelp_stars.cli"} and names & WRITERS)
+    is_ours = bool(names & {"stars", "yelp_stars.cli"} and WRITER in names)
     return is_ours or "dvc" in names or "stages." in " ".join(words)
 
 

@@ -23,7 +23,8 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint
+from yelp_stars.classifier.classify import Classifier, Prediction
+from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import valid_text
@@ -226,7 +227,7 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
     """A file of metrics/ of the project whose model this is; empty for any other folder."""
-    if folder.resolve().parts[-2:] != ("models", "finetuned"):  # a student has other scores
+    if folder.resolve().parts[-2:] != ("models", "finetuned"):  # others have other scores
         return {}
     try:
         found = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
