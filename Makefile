@@ -4,7 +4,7 @@ SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro use show test test-fast lint bench soak release
+.PHONY: help setup repro use show test test-fast test-all lint bench soak release
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,11 +48,14 @@ show: setup ## Show the scores of the last run
 release: setup ## Register the model as a version: make release VERSION=v1.0.0
 	@stars release $(VERSION)
 
-test: setup ## Run all tests
-	python -m pytest
+test: setup ## Run the tests
+	python -m pytest -m "not thorough"
 
 test-fast: setup ## Run the tests that take no more than a second or two
-	python -m pytest -m "not slow"
+	python -m pytest -m "not slow and not thorough"
+
+test-all: test ## Run the tests, then those of DVC, git and servers, and more inputs
+	python -m pytest -m thorough
 
 lint: setup ## Check style and types
 	ruff check .

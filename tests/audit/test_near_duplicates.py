@@ -158,7 +158,7 @@ def test_of_a_long_text_the_first_words_are_compared():
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_sketches_are_the_same_with_any_number_of_threads_and_in_another_process(threads):
     script = (
-        "import numpy as np; from yelp_stars.analysis.near_duplicates import Sketches\n"
+        "import numpy as np; from yelp_stars.audit.near_duplicates import Sketches\n"
         "words = [[f'w{a * b % 997}' for b in range(200)] for a in range(2000)]\n"
         "made = Sketches(2000, 0); made.add(0, words)\n"
         "print(int(made.slots.astype(np.int64).sum()), int(made.beginnings.sum()))"

@@ -29,7 +29,7 @@ REPO = "google-bert/bert-base-cased"
 # Without the rest of the stage, which imports torch.
 FIND = (
     sys.executable, "-c",
-    "import sys; from yelp_stars.pretrained import find_on_hub; print(find_on_hub(*sys.argv[1:]))",
+    "import sys; from yelp_stars.checkpoint import find; print(find.find_on_hub(*sys.argv[1:]))",
     REPO, REVISION,
 )  # fmt: skip
 MODEL = {"source": "hub", "repo": REPO, "revision": REVISION}

@@ -1,14 +1,11 @@
 """A model as a function of texts: as in evaluation, whatever else is predicted with it."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, read_reviews, result_or_line
+from helpers import read_reviews, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -131,11 +128,3 @@ def test_the_fingerprint_is_of_what_decides_a_prediction(folder, tmp_path):
     assert fingerprint(copy) == before
     (copy / calibration.FILE).unlink()
     assert fingerprint(copy) != before
-
-
-def test_importing_the_package_imports_no_torch():
-    code = "import sys, yelp_stars; yelp_stars.load_classifier; print('torch' in sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True
-    )
-    assert done.stdout == "False\n"

@@ -22,7 +22,7 @@ from helpers import (
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 
 # The stage `audit` alone, in place of a training and of the stages after it.

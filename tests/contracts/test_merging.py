@@ -8,7 +8,7 @@ from helpers import documented, dvc_in, edit, follow, ran, run, would_run
 from benchmarks.workspace import ROOT, commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 
 TAKEN = ("dvc.lock", "params.yaml", "metrics", "plots")
 

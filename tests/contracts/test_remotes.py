@@ -31,6 +31,8 @@ from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, over
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
+pytestmark = pytest.mark.thorough
+
 UP_TO_DATE = "Data and pipelines are up to date.\n"
 NOTHING = (
     "the remote 'store' has no out of the last run, or does not answer; run `dvc push` where the "
@@ -83,7 +85,6 @@ def change(repo: Path, n: int) -> bytes:
     return MODEL.read_bytes()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("server", ["folder", "ssh", "s3"], indirect=True)
 def test_a_clone_pulls_what_was_pushed_and_has_nothing_to_run(
     small_repo, tmp_path, monkeypatch, capsys, server
@@ -101,7 +102,6 @@ def test_a_clone_pulls_what_was_pushed_and_has_nothing_to_run(
     assert ran(dvc_in(Path.cwd(), "repro")) == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "server",
     ["folder", *(pytest.param(kind, marks=soak) for kind in ("ssh", "s3"))],
@@ -132,7 +132,6 @@ def test_an_earlier_run_is_fetched_until_gc_deletes_it(
 
 
 @soak
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "damaged"])
 @pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
 def test_a_fault_of_a_remote_elsewhere_is_named_with_its_address_and_mended(
@@ -234,7 +233,6 @@ def interrupted(line: servers.Line, *command: str) -> str:
     return output
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("server", "cut"),
     [
@@ -258,7 +256,6 @@ def test_a_push_that_was_interrupted_is_completed_by_a_second_one(
     assert diagnose(capsys, "--remote") == []
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "cut", [pytest.param(False, id="killed", marks=soak), pytest.param(True, id="cut")]
 )
@@ -289,7 +286,6 @@ def test_a_pull_that_was_interrupted_is_completed_by_a_second_one(
 
 
 @soak
-@pytest.mark.slow
 @pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
 def test_a_slow_server_takes_and_gives_everything(
     large_repo, tmp_path, monkeypatch, capsys, server
@@ -365,7 +361,6 @@ def test_a_server_that_has_the_files_and_does_not_give_them_is_one_line(
         assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in error
 
 
-@pytest.mark.slow
 def test_a_remote_is_read_beside_another_process_of_dvc(small_repo, tmp_path, capsys):
     with servers.ssh(tmp_path / "ssh") as server:
         connect(small_repo, server)
@@ -377,7 +372,6 @@ def test_a_remote_is_read_beside_another_process_of_dvc(small_repo, tmp_path, ca
     assert MODEL.read_bytes() in [path.read_bytes() for path in objects(Path(".dvc")).values()]
 
 
-@pytest.mark.slow
 def test_a_server_that_refuses_the_key_is_one_line(small_repo, tmp_path):
     with servers.ssh(tmp_path / "ssh") as server:
         connect(small_repo, server)

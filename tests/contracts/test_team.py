@@ -29,6 +29,8 @@ from benchmarks.workspace import commit, config_without_remotes
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.pipeline.yaml_file import read_yaml
 
+pytestmark = pytest.mark.thorough
+
 BRANCHES, MONOREPO = "Two branches side by side", "In a subfolder of a monorepo"
 
 
@@ -64,7 +66,6 @@ def is_linked(folder: Path) -> bool:
     return any(path.samefile(folder / MODEL) for path in cached)
 
 
-@pytest.mark.slow
 def test_a_worktree_stores_nothing_twice_and_runs_nothing_that_ran(side, small_repo):
     assert is_linked(side)
     assert not (side / ".dvc" / "cache").exists()
@@ -79,7 +80,6 @@ def test_a_worktree_stores_nothing_twice_and_runs_nothing_that_ran(side, small_r
     assert is_linked(small_repo)
 
 
-@pytest.mark.slow
 def test_what_the_other_folder_has_survives_the_documented_gc_and_no_simpler_one(
     side, small_repo, capsys, monkeypatch
 ):
@@ -104,7 +104,6 @@ def test_what_the_other_folder_has_survives_the_documented_gc_and_no_simpler_one
     assert not is_kept()
 
 
-@pytest.mark.slow
 def test_a_worktree_is_removed_and_its_branch_and_experiments_stay(side, small_repo):
     dvc_in(side, "exp", "run", "--name", "slow", "--set-param", "fit.rate=0.3")
     run("git", "commit", "-qam", "slow", cwd=side)
@@ -182,7 +181,6 @@ def mono(repo, tmp_path) -> Path:
 
 
 @soak
-@pytest.mark.slow
 def test_every_command_works_in_a_subfolder_of_a_monorepo(mono, tmp_path, monkeypatch, capsys):
     project = mono / "packages" / "stars"
     dvc_in(project, "remote", "add", "--default", "store", str(tmp_path / "store"))
@@ -238,7 +236,6 @@ def test_workflow_and_hooks_are_copied_to_the_root_of_a_monorepo(tmp_path):
 # --- Disk -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_a_rerun_that_gives_the_same_bytes_is_stored_once_after_the_documented_command(small_repo):
     edit(small_repo, "fit", rate=0.2)
     dvc("repro")

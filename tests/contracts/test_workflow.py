@@ -8,6 +8,8 @@ from helpers import ROOT, edit, follow, run
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
 
+pytestmark = pytest.mark.thorough
+
 WORKFLOW = read_yaml(ROOT / ".github" / "workflows" / "ci.yml")
 STEPS = [step for job in WORKFLOW["jobs"].values() for step in job["steps"]]
 MAKEFILE = (ROOT / "Makefile").read_text("utf-8")
@@ -41,7 +43,6 @@ def test_it_runs_the_tests_and_checks_that_make_has():
     assert all(re.search(rf"^{target}:", MAKEFILE, re.M) for target in targets)
 
 
-@pytest.mark.slow
 def test_the_comment_has_metrics_parameters_and_the_comparison(second_run, tmp_path):
     run("git", "switch", "-qc", "feature", cwd=second_run)
     edit(second_run, "evaluate", slices={"@octocat": "<b>|# ![x](https://example.org)"})

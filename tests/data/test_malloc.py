@@ -24,7 +24,7 @@ def test_freed_tensors_are_reused_without_page_faults(setting, reused):
     faults = in_a_process(f"""
 import resource
 import numpy as np
-from yelp_stars.malloc import reuse_freed_memory
+from yelp_stars.data.malloc import reuse_freed_memory
 
 {setting}
 def step():
@@ -43,7 +43,7 @@ def test_large_arrays_are_returned_to_the_kernel_when_freed():
     resident = in_a_process("""
 import os
 import numpy as np
-from yelp_stars.malloc import release_freed_memory
+from yelp_stars.data.malloc import release_freed_memory
 
 def resident():
     with open("/proc/self/statm") as file:
