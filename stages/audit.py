@@ -4,14 +4,14 @@ python -m stages.audit data/raw data/audit.parquet metrics/audit.json
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from yelp_stars.data import arrow
 from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import StageParams, load_params
 
 
@@ -28,19 +28,27 @@ class Params(StageParams):
     """Seed of the hashes that propose which texts to compare."""
 
 
-def main(raw: Path, audited: Path, audit_metrics: Path) -> None:
+class Inputs(NamedTuple):
+    raw: Path
+
+
+class Outputs(NamedTuple):
+    flags: Path
+    metrics: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "audit")
     release_freed_memory()
     # Late: SciPy takes half a second, and every stage imports this file to check params.yaml.
     from yelp_stars.audit import audit
 
-    names = arrow.label_names(arrow.read_schema(raw / "train.arrow"))
+    names = arrow.label_names(arrow.read_schema(given.raw / "train.arrow"))
     near = audit.Near(params.similarity, params.seed) if params.near_duplicates else None
-    found = audit.audit(raw, min_words=params.min_words, near=near)
+    found = audit.audit(given.raw, min_words=params.min_words, near=near)
     summary = audit.summary(found, names)
-    with replacing(audited) as partial:
-        audit.write(found, partial)
-        write_json(audit_metrics, summary)
+    audit.write(found, made.flags)
+    write_json(made.metrics, summary)
     print("\n".join(audit.describe(summary)))
 
 

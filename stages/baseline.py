@@ -5,14 +5,14 @@ python -m stages.baseline data/raw data/sample data/predictions/baseline.parquet
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from yelp_stars.data import arrow
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import StageParams, load_params
 
 
@@ -33,22 +33,33 @@ class Params(StageParams):
     """Seed of the parts."""
 
 
-def main(
-    raw: Path, sampled: Path, predicted: Path, suspected: Path, baseline_metrics: Path
-) -> None:
+class Inputs(NamedTuple):
+    raw: Path
+    sampled: Path
+
+
+class Outputs(NamedTuple):
+    predictions: Path
+    suspects: Path
+    metrics: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "baseline")
     # Late: scikit-learn takes a second, and every stage imports this file to check params.yaml.
     from yelp_stars.baseline import label_errors, tfidf
     from yelp_stars.evaluation import predictions
     from yelp_stars.scoring import metrics
 
-    tables = {split: arrow.read(sampled / f"{split}.arrow") for split in ("train", "test")}
+    tables = {split: arrow.read(given.sampled / f"{split}.arrow") for split in ("train", "test")}
     schema = tables["test"].schema
     names, ordered = arrow.label_names(schema), arrow.ordered(schema)
     rows = {split: arrow.column(table, "row") for split, table in tables.items()}
     rows["train"] = rows["train"][: params.max_rows]
     labels = {split: arrow.column(tables[split], "label")[: len(rows[split])] for split in tables}
-    texts = {split: predictions.read_texts(raw / f"{split}.arrow", rows[split]) for split in tables}
+    texts = {
+        split: predictions.read_texts(given.raw / f"{split}.arrow", rows[split]) for split in tables
+    }
 
     def fit_predict(
         train: list[str], train_labels: np.ndarray, others: list[str]
@@ -77,10 +88,9 @@ def main(
     found = predictions.Predictions(
         rows["test"], hashes, labels["test"], logits["tfidf"], names, ordered
     )
-    with replacing(predicted) as partial, replacing(suspected) as listed:
-        predictions.write(found, partial)
-        label_errors.write(doubted, rows["train"], labels["train"], names, listed)
-        write_json(baseline_metrics, scores)
+    predictions.write(found, made.predictions)
+    label_errors.write(doubted, rows["train"], labels["train"], names, made.suspects)
+    write_json(made.metrics, scores)
     meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
     if counted is None:
         meanings["tfidf"] += " (nothing to fit, so the majority class)"
@@ -90,7 +100,7 @@ def main(
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
             f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
         )
-    print(f"{len(doubted.places):,} training rows have a label to look at: {suspected}")
+    print(f"{len(doubted.places):,} training rows have a label in doubt")
 
 
 if __name__ == "__main__":

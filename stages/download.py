@@ -4,7 +4,7 @@ python -m stages.download data/synthetic/sentences.tsv data/external data/raw me
 """
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,7 +20,7 @@ from yelp_stars.data import sources
 from yelp_stars.data.statistics import SplitStatistics, describe
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import canonical_labels, write_reviews
@@ -175,25 +175,33 @@ def open_source(
     )
 
 
-def main(sentences: Path, files: Path, raw: Path, manifest: Path) -> None:
+class Inputs(NamedTuple):
+    sentences: Path
+    files: Path
+
+
+class Outputs(NamedTuple):
+    raw: Path
+    metrics: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "download").root
-    source = open_source(params, sentences, files)
+    source = open_source(params, given.sentences, given.files)
     names, origin = source.label_names, source.provenance.get("repo", params.source)
-    with replacing(raw) as partial:
-        partial.mkdir()
-        statistics = {split: SplitStatistics(partial) for split in ("train", "test")}
-        for split, reviews in (("train", source.train), ("test", source.test)):
-            counted = statistics[split].count(reviews)
-            write_reviews(partial / f"{split}.arrow", counted, names, source.ordered, origin)
-            if not statistics[split].rows:
-                raise UserError(f"no review is left for the split {split!r}")
-        summaries = {
-            split: counts.summary(names, source.dropped[split])
-            for split, counts in statistics.items()
-        }
-        shared = statistics["train"].shared_texts(statistics["test"])
-        described = {"source": params.source, **source.provenance, "splits": summaries}
-        write_json(manifest, {**described, "texts_in_train_and_test": shared})
+    made.raw.mkdir()
+    statistics = {split: SplitStatistics(made.raw) for split in ("train", "test")}
+    for split, reviews in (("train", source.train), ("test", source.test)):
+        counted = statistics[split].count(reviews)
+        write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)
+        if not statistics[split].rows:
+            raise UserError(f"no review is left for the split {split!r}")
+    summaries = {
+        split: counts.summary(names, source.dropped[split]) for split, counts in statistics.items()
+    }
+    shared = statistics["train"].shared_texts(statistics["test"])
+    described = {"source": params.source, **source.provenance, "splits": summaries}
+    write_json(made.metrics, {**described, "texts_in_train_and_test": shared})
     print("\n".join(describe(names, statistics, source.dropped, shared)))
 
 

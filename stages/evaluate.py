@@ -6,7 +6,7 @@ python -m stages.evaluate data/raw data/sample models/finetuned data/audit.parqu
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field, NonNegativeInt, PositiveInt
 
@@ -14,7 +14,7 @@ from yelp_stars.data import arrow
 from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.evaluation.patterns import Patterns, matches
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
 
 
@@ -33,18 +33,23 @@ class Params(StageParams):
     """Seed of the resamples."""
 
 
-def main(
-    raw: Path,
-    sampled: Path,
-    finetuned: Path,
-    audit: Path,
-    suspected: Path,
-    predicted: Path,
-    mistaken: Path,
-    details: Path,
-    plots: Path,
-    test_metrics: Path,
-) -> None:
+class Inputs(NamedTuple):
+    raw: Path
+    sampled: Path
+    finetuned: Path
+    audit: Path
+    suspects: Path
+
+
+class Outputs(NamedTuple):
+    predictions: Path
+    errors: Path
+    details: Path
+    plots: Path
+    metrics: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "evaluate")
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars.evaluation import estimates, inference, mistakes, outputs, predictions, slices
@@ -54,19 +59,22 @@ def main(
     resolved = compute.resolve(params.precision, "evaluate")
     if compute.device().type == "cpu":
         reuse_freed_memory()
-    table = arrow.read(sampled / "test.arrow")
+    table = arrow.read(given.sampled / "test.arrow")
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
     rows, reviews = arrow.column(table, "row"), batching.ReviewDataset(table)
-    texts = predictions.read_texts(raw / "test.arrow", rows)
-    suspects = mistakes.read_suspects(suspected)
-    flags = mistakes.read_flags(audit, "test", rows)
-    suspects_flags = mistakes.read_flags(audit, "train", suspects["row"].to_numpy())
+    texts = predictions.read_texts(given.raw / "test.arrow", rows)
+    suspects = mistakes.read_suspects(given.suspects)
+    flags = mistakes.read_flags(given.audit, "test", rows)
+    suspects_flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
     parts = [
         *slices.by_length(reviews.lengths, reviews.max_length),
         *slices.by_flag(flags),
         *slices.by_pattern(params.slices, matches(texts, params.slices)),
     ]
-    model, fitted = inference.load_finetuned(finetuned, resolved), calibration.read(finetuned)
+    model, fitted = (
+        inference.load_finetuned(given.finetuned, resolved),
+        calibration.read(given.finetuned),
+    )
     print(
         f"{len(table):,} rows in {resolved.precision} ({resolved.reason}) on {model.device}",
         flush=True,
@@ -91,18 +99,12 @@ def main(
     }
     hashes = [predictions.text_hash(text) for text in texts]
     tested = predictions.Predictions(rows, hashes, labels, logits, names, reviews.ordered)
-    with (
-        replacing(predicted) as written,
-        replacing(mistaken) as listed,
-        replacing(plots) as pictures,
-    ):
-        predictions.write(tested, written)
-        mistakes.write(tested, suspects, listed, flags=flags, suspects_flags=suspects_flags)
-        outputs.write_plots(logits, labels, names, found, pictures)
-        write_json(details, found)
-        write_json(test_metrics, metrics.rounded(scores))
+    predictions.write(tested, made.predictions)
+    mistakes.write(tested, suspects, made.errors, flags=flags, suspects_flags=suspects_flags)
+    outputs.write_plots(logits, labels, names, found, made.plots)
+    write_json(made.details, found)
+    write_json(made.metrics, metrics.rounded(scores))
     print(outputs.summary(found))
-    print(f"mistakes and labels in doubt: {mistaken}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ python -m stages.external data/external models/external data/external.json model
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from yelp_stars.external import hash_checkpoint, hash_data
 from yelp_stars.pipeline.entrypoint import run
@@ -11,12 +12,22 @@ from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import load_all
 
 
-def main(files: Path, checkpoints: Path, data_hashes: Path, checkpoint_hashes: Path) -> None:
+class Inputs(NamedTuple):
+    data: Path
+    checkpoints: Path
+
+
+class Outputs(NamedTuple):
+    data_hashes: Path
+    checkpoint_hashes: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_all(skip="external")
-    data = hash_data(files, params["download"])
-    checkpoint = hash_checkpoint(checkpoints, params["pretrained"])
-    write_json(data_hashes, data)
-    write_json(checkpoint_hashes, checkpoint)
+    data = hash_data(given.data, params["download"])
+    checkpoint = hash_checkpoint(given.checkpoints, params["pretrained"])
+    write_json(made.data_hashes, data)
+    write_json(made.checkpoint_hashes, checkpoint)
     print(f"{len(data)} data files and {len(checkpoint)} files of a checkpoint are yours")
 
 

@@ -4,7 +4,7 @@ python -m stages.pretrained models/external models/pretrained
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeInt, RootModel
 
@@ -12,7 +12,6 @@ from yelp_stars.checkpoint import find as checkpoints
 from yelp_stars.checkpoint.copying import copy_checkpoint
 from yelp_stars.checkpoint.tokenizer import read_json
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
 
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$")]
@@ -66,24 +65,31 @@ class Params(
     """One of the four sources."""
 
 
-def main(local_checkpoints: Path, pretrained: Path) -> None:
-    params = load_params(Params, "pretrained").root
-    with replacing(pretrained) as partial:
-        if isinstance(params, Package):
-            source = checkpoints.find_in_package(params.package, params.sha256)
-        elif isinstance(params, Hub):
-            source = checkpoints.find_on_hub(params.repo, params.revision)
-        else:
-            source = checkpoints.find_folder(local_checkpoints / params.folder)
-        seed = params.seed if isinstance(params, RandomWeights) else None
-        editable = source if isinstance(params, (Folder, RandomWeights)) else None
-        copy_checkpoint(source, partial, weights=seed is None, editable=editable is not None)
-        # Late: imports torch and transformers, and a missing file must not wait for them.
-        from yelp_stars.checkpoint.weights import complete_checkpoint
+class Inputs(NamedTuple):
+    checkpoints: Path
 
-        lines = complete_checkpoint(partial, editable, seed)
-        architecture = read_json(partial / "config.json")["model_type"]
-        size = sum(file.stat().st_size for file in partial.glob("*.safetensors"))
+
+class Outputs(NamedTuple):
+    pretrained: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
+    params = load_params(Params, "pretrained").root
+    if isinstance(params, Package):
+        source = checkpoints.find_in_package(params.package, params.sha256)
+    elif isinstance(params, Hub):
+        source = checkpoints.find_on_hub(params.repo, params.revision)
+    else:
+        source = checkpoints.find_folder(given.checkpoints / params.folder)
+    seed = params.seed if isinstance(params, RandomWeights) else None
+    editable = source if isinstance(params, (Folder, RandomWeights)) else None
+    copy_checkpoint(source, made.pretrained, weights=seed is None, editable=editable is not None)
+    # Late: imports torch and transformers, and a missing file must not wait for them.
+    from yelp_stars.checkpoint.weights import complete_checkpoint
+
+    lines = complete_checkpoint(made.pretrained, editable, seed)
+    architecture = read_json(made.pretrained / "config.json")["model_type"]
+    size = sum(file.stat().st_size for file in made.pretrained.glob("*.safetensors"))
     print(f"{architecture} checkpoint, {size / 1e6:.1f} MB of weights", *lines, sep="\n")
 
 

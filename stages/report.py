@@ -7,63 +7,68 @@ python -m stages.report data/raw data/sample data/predictions/baseline.parquet \
 """
 
 from pathlib import Path
+from typing import NamedTuple
 
 from yelp_stars.pipeline.entrypoint import run, stage_seconds
-from yelp_stars.pipeline.files import read_json, replacing
+from yelp_stars.pipeline.files import finished, read_json
 from yelp_stars.pipeline.params import load_all
 
 
-def main(
-    raw: Path,
-    sampled: Path,
-    baseline: Path,
-    predicted: Path,
-    mistaken: Path,
-    dvclive: Path,
-    training: Path,
-    data_metrics: Path,
-    audit_metrics: Path,
-    baseline_metrics: Path,
-    validation_metrics: Path,
-    details: Path,
-    report: Path,
-) -> None:
+class Inputs(NamedTuple):
+    raw: Path
+    sampled: Path
+    baseline: Path
+    predictions: Path
+    errors: Path
+    dvclive: Path
+    plots: Path
+    data_metrics: Path
+    audit_metrics: Path
+    baseline_metrics: Path
+    validation_metrics: Path
+    details: Path
+
+
+class Outputs(NamedTuple):
+    page: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     parameters = load_all(skip="report")
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
     from yelp_stars.report import machine_load, page, texts
 
-    errors = mistakes.read(mistaken)
+    errors = mistakes.read(given.errors)
     splits = errors["split"].to_pylist()
-    made = page.Run(
+    content = page.Run(
         parameters=parameters,
-        data=read_json(data_metrics),
-        audit=read_json(audit_metrics),
-        baseline=read_json(baseline_metrics),
-        validation=read_json(validation_metrics),
-        evaluation=read_json(details),
-        model=predictions.read(predicted),
-        tfidf=predictions.read(baseline),
+        data=read_json(given.data_metrics),
+        audit=read_json(given.audit_metrics),
+        baseline=read_json(given.baseline_metrics),
+        validation=read_json(given.validation_metrics),
+        evaluation=read_json(given.details),
+        model=predictions.read(given.predictions),
+        tfidf=predictions.read(given.baseline),
         curves={
-            file.stem: machine_load.read_curve(file) for file in sorted(training.glob("*.tsv"))
+            file.stem: machine_load.read_curve(file) for file in sorted(given.plots.glob("*.tsv"))
         },
         rows={
-            name: len(arrow.read(sampled / f"{name}.arrow"))
+            name: len(arrow.read(given.sampled / f"{name}.arrow"))
             for name in ("train", "validation", "test")
         },
-        runtime=read_json(dvclive / "runtime.json"),
-        load=machine_load.read_load(dvclive),
+        runtime=read_json(given.dvclive / "runtime.json"),
+        load=machine_load.read_load(given.dvclive),
         seconds=stage_seconds(),
-        examples=texts.examples(sampled, raw),
-        mistakes=texts.listed(errors, "test", raw, texts.MISTAKES),
-        suspects=texts.listed(errors, "train", raw, texts.SUSPECTS),
+        examples=texts.examples(given.sampled, given.raw),
+        mistakes=texts.listed(errors, "test", given.raw, texts.MISTAKES),
+        suspects=texts.listed(errors, "train", given.raw, texts.SUSPECTS),
         n_mistakes=splits.count("test"),
         n_suspects=splits.count("train"),
     )
-    with replacing(report) as partial:
-        partial.write_text(page.render(made), encoding="utf-8")
-    print(f"open {report} in a browser")
+    made.page.write_text(page.render(content), encoding="utf-8")
+    print(f"open {finished(made.page)} in a browser")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ python -m stages.sample data/tokenized data/audit.parquet data/sample
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pydantic import NonNegativeInt, PositiveInt
 
@@ -19,7 +19,6 @@ from yelp_stars.data.sampling import (
     write_rows,
 )
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import StageParams, load_params
 
 Size = PositiveInt | Literal["all"]
@@ -50,14 +49,23 @@ class Params(StageParams):
     """Rows of the train split to leave out, by the audit; duplicates are also the near ones."""
 
 
-def main(tokenized: Path, audited: Path, sampled: Path) -> None:
+class Inputs(NamedTuple):
+    tokenized: Path
+    audit: Path
+
+
+class Outputs(NamedTuple):
+    sampled: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "sample")
     release_freed_memory()
-    files = {split: tokenized / f"{split}.arrow" for split in ("train", "test")}
+    files = {split: given.tokenized / f"{split}.arrow" for split in ("train", "test")}
     labels = {split: read_labels(file) for split, file in files.items()}
     mapped = {split: arrow.read_mapped(file, verified=True) for split, file in files.items()}
     n_classes = len(arrow.label_names(mapped["train"][0].schema))
-    excluded = read_excluded(audited, len(labels["train"]), params.exclude)
+    excluded = read_excluded(given.audit, len(labels["train"]), params.exclude)
     if excluded is not None:
         kinds = ", ".join(params.exclude)
         print(f"excluded: {excluded.sum():,} of {len(excluded):,} rows of train ({kinds})")
@@ -75,12 +83,11 @@ def main(tokenized: Path, audited: Path, sampled: Path) -> None:
         allow_overlap=params.allow_overlap,
         excluded=excluded,
     )
-    with replacing(sampled) as partial:
-        partial.mkdir()
-        for name, (split, rows) in subsets.items():
-            write_rows(*mapped[split], labels[split], rows, partial / f"{name}.arrow")
-            counts = describe_labels(labels[split][rows], n_classes)
-            print(f"{name}: {len(rows):,} rows from {split}, {counts}")
+    made.sampled.mkdir()
+    for name, (split, rows) in subsets.items():
+        write_rows(*mapped[split], labels[split], rows, made.sampled / f"{name}.arrow")
+        counts = describe_labels(labels[split][rows], n_classes)
+        print(f"{name}: {len(rows):,} rows from {split}, {counts}")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ python -m stages.tokenize data/raw models/pretrained/tokenizer.json \
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -13,7 +13,6 @@ from yelp_stars.checkpoint.tokenizer import UNLIMITED, Truncation, length_limits
 from yelp_stars.data.tokenization import start_workers, tokenize_file
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import replacing
 from yelp_stars.pipeline.params import StageParams, load_params
 
 
@@ -26,25 +25,38 @@ class Params(StageParams):
     """What to keep of a longer review: head, tail, or head_tail (a quarter and three quarters)."""
 
 
-def main(raw: Path, tokenizer: Path, config: Path, tokenizer_config: Path, tokenized: Path) -> None:
+class Inputs(NamedTuple):
+    raw: Path
+    tokenizer: Path
+    config: Path
+    tokenizer_config: Path
+
+
+class Outputs(NamedTuple):
+    tokenized: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "tokenize")
-    loaded, most = load_tokenizer(tokenizer, config, tokenizer_config)
+    loaded, most = load_tokenizer(given.tokenizer, given.config, given.tokenizer_config)
     if params.max_length > most:
-        model, declared = length_limits(config, tokenizer_config)
+        model, declared = length_limits(given.config, given.tokenizer_config)
         advice = f"set it to {most} or less"
         if declared.tokens < model.tokens:
             allowed = "any number" if model.tokens == UNLIMITED else str(model.tokens)
-            advice += f", or correct that file in your checkpoint: {config.name!r} allows {allowed}"
+            advice += (
+                f", or correct that file in your checkpoint: {given.config.name!r} allows {allowed}"
+            )
         raise UserError(
             f"tokenize.max_length is {params.max_length}, but the model takes at most {most} "
             f"tokens ({min(model, declared).reason}); {advice}"
         )
-    with replacing(tokenized) as partial, start_workers(loaded) as workers:
-        partial.mkdir()
+    made.tokenized.mkdir()
+    with start_workers(loaded) as workers:
         for split in ("train", "test"):
             rows, tokens, n_truncated = tokenize_file(
-                raw / f"{split}.arrow",
-                partial / f"{split}.arrow",
+                given.raw / f"{split}.arrow",
+                made.tokenized / f"{split}.arrow",
                 loaded,
                 workers,
                 params.max_length,

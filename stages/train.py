@@ -9,7 +9,7 @@ import sys
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, NamedTuple, Self
 
 from pydantic import (
     AfterValidator,
@@ -22,8 +22,8 @@ from pydantic import (
 )
 
 from yelp_stars.data.malloc import reuse_freed_memory
-from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import remove_on_error, replacing, write_json
+from yelp_stars.pipeline.entrypoint import Live, run
+from yelp_stars.pipeline.files import remove_on_error, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
 from yelp_stars.training.launcher import check_launcher, launch
 
@@ -92,15 +92,20 @@ class Params(TrainerParams):
         return self
 
 
-def main(
-    sentences: Path,
-    sampled: Path,
-    pretrained: Path,
-    finetuned: Path,
-    dvclive: Path,
-    plots: Path,
-    validation_metrics: Path,
-) -> None:
+class Inputs(NamedTuple):
+    sentences: Path
+    sampled: Path
+    pretrained: Path
+
+
+class Outputs(NamedTuple):
+    finetuned: Path
+    dvclive: Live
+    plots: Path
+    metrics: Path
+
+
+def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "train")
     launch(params.launcher, sys.argv[1:], os.environ)
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
@@ -120,16 +125,16 @@ def main(
     if compute.device().type == "cpu":
         reuse_freed_memory()
     compute.set_up_cuda(repeatable=True)
-    train = batching.ReviewDataset.read(sampled / "train.arrow")
+    train = batching.ReviewDataset.read(given.sampled / "train.arrow")
     # Sorted by length to minimise padding; the metrics do not depend on the order.
-    validation = batching.ReviewDataset.read_sorted(sampled / "validation.arrow")
+    validation = batching.ReviewDataset.read_sorted(given.sampled / "validation.arrow")
     run_dir = checkpoints.run_directory(params.model_dump(exclude={"launcher"}), resolved)
     resume_from, damaged = checkpoints.latest_complete(run_dir)
     args = arguments.training_arguments(
         params.model_dump(include=set(TrainerParams.model_fields)), run_dir, resolved
     )
     model = classifier.load_classifier(
-        pretrained,
+        given.pretrained,
         train.label_names,
         seed=params.seed,
         attention_dropout=params.attention_dropout,
@@ -141,9 +146,9 @@ def main(
     is_main_process = args.process_index == 0
     with (
         compute.enough_memory("lower train.per_device_train_batch_size, see docs/gpus.md"),
-        remove_on_error(dvclive) if is_main_process else nullcontext(),
+        remove_on_error(made.dvclive) if is_main_process else nullcontext(),
         closing(progress.ConsoleProgress()) as bar,
-        closing(record.DVCLiveCurves(dvclive)) as live,
+        closing(record.DVCLiveCurves(made.dvclive)) as live,
     ):
         trainer = trainers.ResumableTrainer(
             model,
@@ -163,7 +168,11 @@ def main(
         started = time.monotonic()
         if params.intermediate_size and resume_from is None:
             examples = intermediate.compose_examples(
-                sentences, pretrained, params.intermediate_size, params.seed, train.max_length
+                given.sentences,
+                given.pretrained,
+                params.intermediate_size,
+                params.seed,
+                train.max_length,
             )
             intermediate.train(trainer, examples, classifier.make_optimizer(model, *optimizer_args))
         with saver.stop_on_signal(), checkpoints.refusing_code(resume_from):
@@ -174,18 +183,17 @@ def main(
         validated = trainer.predict(validation)
         if is_main_process:
             scores = record.validation_scores(trainer.state, params.load_best_model_at_end)
-            with replacing(finetuned) as saved, replacing(plots) as drawn:
-                record.save_model(
-                    trainer.model, pretrained, saved, train.max_length, train.truncation
-                )
-                fitted = record.save_calibration(validated, train.ordered, saved)
-                shown = params.model_dump(include=card.PARAMS)
-                card.write(trainer.model, train, scores, fitted, shown, sentences, saved)
-                record.write_plots(trainer.state, args, drawn)
-                write_json(validation_metrics, scores)
+            record.save_model(
+                trainer.model, given.pretrained, made.finetuned, train.max_length, train.truncation
+            )
+            fitted = record.save_calibration(validated, train.ordered, made.finetuned)
+            shown = params.model_dump(include=card.PARAMS)
+            card.write(trainer.model, train, scores, fitted, shown, given.sentences, made.finetuned)
+            record.write_plots(trainer.state, args, made.plots)
+            write_json(made.metrics, scores)
             # Not committed: durations differ on every run.
             write_json(
-                dvclive / "runtime.json",
+                made.dvclive / "runtime.json",
                 {"seconds": seconds, **bar.rates(), "device": compute.device_name()},
             )
             print(record.describe(seconds, bar.rates(), scores, fitted))

@@ -18,6 +18,7 @@ from small import make_small
 
 from benchmarks.workspace import commit
 from yelp_stars.commands import show
+from yelp_stars.pipeline.entrypoint import call
 
 # Before torch is imported. More threads only spin on models this small.
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -196,15 +197,19 @@ def sampled_project(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: P
     data = project / "data"
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        download.main(
-            data / "synthetic" / "sentences.tsv", data / "external", data / "raw", project / "m"
+        call(
+            download.main,
+            data / "synthetic" / "sentences.tsv",
+            data / "external",
+            data / "raw",
+            project / "m",
         )
-        tokenize.main(data / "raw", *files, data / "tokenized")
+        call(tokenize.main, data / "raw", *files, data / "tokenized")
         audited = data / "audit.parquet"
-        audit.main(data / "raw", audited, project / "a")
-        sample.main(data / "tokenized", audited, data / "sample")
+        call(audit.main, data / "raw", audited, project / "a")
+        call(sample.main, data / "tokenized", audited, data / "sample")
         found = [data / "predictions" / name for name in ("baseline.parquet", "suspects.parquet")]
-        baseline.main(data / "raw", data / "sample", *found, project / "b")
+        call(baseline.main, data / "raw", data / "sample", *found, project / "b")
     return project
 
 

@@ -25,6 +25,7 @@ from benchmarks.workspace import ROOT
 from yelp_stars import cli
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
@@ -247,7 +248,8 @@ def train(project: Path, name: str = "ft", **values: Any) -> dict[str, Any]:
 
     edit(project, "train", **values)
     finetuned = project / name
-    main(
+    call(
+        main,
         project / "data" / "synthetic" / "sentences.tsv",
         project / "data" / "sample",
         project / "models" / "pretrained",

@@ -28,6 +28,7 @@ from helpers import (
 from benchmarks.workspace import commit
 from stages import evaluate
 from yelp_stars.commands import show
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
@@ -256,7 +257,7 @@ def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path, monkeypatch)
     message = fails_here(evaluate.main, *SCORING)
     assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
     dvc_in(clone, "pull")
-    evaluate.main(*map(Path, SCORING))
+    call(evaluate.main, *map(Path, SCORING))
     assert would_run(clone) == set()
     assert ran(dvc_in(clone, "repro")) == []
 

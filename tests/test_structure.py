@@ -3,7 +3,6 @@
 import ast
 import dataclasses
 import importlib
-import inspect
 import re
 import sys
 import tomllib
@@ -13,6 +12,7 @@ import pytest
 from helpers import ROOT, run
 
 from yelp_stars.commands.doctor.imports import imported, is_code, modules, own_imports
+from yelp_stars.pipeline.entrypoint import declared_paths
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -92,8 +92,10 @@ def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
     assert sorted(paths[len(data) :]) == sorted(outs)
     without_metrics = [path for path in paths[len(data) :] if path in out_paths(stage, "outs")]
     assert without_metrics == out_paths(stage, "outs")
-    main = importlib.import_module(f"stages.{name}").main
-    assert len(inspect.signature(main).parameters) == len(paths)
+    inputs, outputs = declared_paths(importlib.import_module(f"stages.{name}").main)
+    assert (inputs.__name__, outputs.__name__) == ("Inputs", "Outputs")
+    assert len(inputs._fields) == len(data)
+    assert len(outputs._fields) == len(outs)
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from helpers import (
@@ -30,9 +31,9 @@ from safetensors import SafetensorError
 from small import dvc
 
 from stages import download, evaluate, sample
-from yelp_stars.pipeline.entrypoint import SIGNALS, run
+from yelp_stars.pipeline.entrypoint import SIGNALS, Live, call, run
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import replacing
+from yelp_stars.pipeline.files import finished
 
 
 @pytest.fixture(autouse=True)
@@ -45,35 +46,89 @@ def _in_an_empty_folder(tmp_path, monkeypatch):
         signal.signal(number, handler)
 
 
+class Nothing(NamedTuple):
+    pass
+
+
+class Data(NamedTuple):
+    data: Path
+
+
+class One(NamedTuple):
+    out: Path
+
+
+class Several(NamedTuple):
+    first: Path
+    second: Path
+    curves: Live
+
+
 def stage_that_raises(error):
-    def main(out: Path) -> None:
-        with replacing(out) as partial:
-            partial.write_text("half")
-            raise error
+    def main(given: Nothing, made: One) -> None:
+        made.out.write_text("half")
+        raise error
 
     return main
 
 
-def test_the_paths_of_the_command_line_are_passed_on_in_order(monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["stages/sample.py", "data/tokenized", "data/sample"])
+def test_the_paths_of_the_command_line_are_inputs_and_outputs_in_order(monkeypatch):
+    def main(given: Data, made: Several) -> None:
+        passed.append(given)
+        assert made.curves == Path("curves")  # people watch it
+        for path in made:
+            path.mkdir()
+        assert not Path("out/a").exists()
+        assert not Path("out/b").exists()
+
     passed = []
-    run(lambda tokenized, sampled: passed.extend([tokenized, sampled]))
-    assert passed == [Path("data/tokenized"), Path("data/sample")]
+    monkeypatch.setattr(sys, "argv", ["stages/x.py", "data/raw", "out/a", "out/b", "curves"])
+    run(main)
+    assert passed == [Data(Path("data/raw"))]
+    assert sorted(map(str, Path.cwd().rglob("*"))) == [
+        str(Path.cwd() / name) for name in ("curves", "out", "out/a", "out/b")
+    ]
+
+
+@pytest.mark.parametrize("missing", ["first", "second"])
+def test_all_outputs_are_replaced_or_none(missing):
+    def main(given: Nothing, made: Several) -> None:
+        for name in {"first", "second"} - {missing}:
+            getattr(made, name).write_text("new")
+
+    with pytest.raises(FileNotFoundError):
+        call(main, Path("a"), Path("b"), Path("curves"))
+    assert list(Path.cwd().iterdir()) == []
+
+
+def test_only_the_first_of_several_processes_renames(monkeypatch):
+    def main(given: Nothing, made: One) -> None:
+        names.append(made.out)
+
+    names = []
+    monkeypatch.setenv("RANK", "1")
+    Path(".out.partial").touch()  # of the first process
+    call(main, Path("out"))
+    assert names == list(Path().iterdir()) == [Path(".out.partial")]
+    assert finished(names[0]) == Path("out")
 
 
 def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
+    def main(given: Nothing, made: Nothing) -> None:
+        seen.append(os.environ["GOMP_SPINCOUNT"])
+
     monkeypatch.setattr(sys, "argv", ["stages/x.py"])
     seen = []
-    run(lambda: seen.append(os.environ["GOMP_SPINCOUNT"]))
+    run(main)
     monkeypatch.delenv("GOMP_SPINCOUNT")
-    run(lambda: seen.append(os.environ["GOMP_SPINCOUNT"]))
+    run(main)
     assert seen == ["10", "10000"]
 
 
 @pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c", "d")])
 def test_a_wrong_number_of_paths_is_reported_with_the_usage(paths):
     assert fails_here(sample.main, *paths).startswith(
-        "usage: python -m stages.sample tokenized audited sampled (`dvc repro` runs it)"
+        "usage: python -m stages.sample tokenized audit sampled (`dvc repro` runs it)"
     )
 
 
@@ -107,7 +162,7 @@ def test_an_error_of_the_operating_system_is_one_line_with_the_file_and_what_to_
 
 
 def test_no_space_for_temporary_files_is_reported_as_that():
-    def main(out: Path) -> None:
+    def main(given: Nothing, made: One) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(tempfile, "tempdir", None)
             limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -126,13 +181,13 @@ def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
     Path("a.txt").mkdir()
     passed = []
 
-    def main(file: Path) -> None:
-        passed.append(file.read_bytes())
+    def main(given: Data, made: Nothing) -> None:
+        passed.append(given.data.read_bytes())
 
     assert fails_here(main, "a.txt").startswith("Is a directory 'a.txt'; a file is expected there:")
     Path("a.txt").rename("away")
     Path("a.txt").write_text("text")
-    main(Path("a.txt"))
+    call(main, Path("a.txt"))
     assert passed == [b"text"]
 
 
@@ -148,7 +203,7 @@ def test_a_missing_file_is_reported_and_the_advice_restores_it(repo, monkeypatch
     assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
     dvc("repro")
     assert missing.read_bytes() == content
-    evaluate.main(*paths)
+    call(evaluate.main, *paths)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("maximum\ndepth")])
@@ -174,17 +229,24 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
 STUBBORN = """
 import signal, sys
 from pathlib import Path
-from yelp_stars.pipeline.entrypoint import SIGNALS, run
-from yelp_stars.pipeline.files import replacing, remove_on_error
+from typing import NamedTuple
+from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.files import remove_on_error
+
+class Number(NamedTuple):
+    number: Path
+
+class Out(NamedTuple):
+    out: Path
 
 class Swallowing:
     def __del__(self):  # as in pyarrow's import of pandas: an exception here is only printed
         signal.raise_signal(int(sys.argv[1]))
 
-def main(number: Path) -> None:
-    with replacing(Path("out")) as partial, remove_on_error(Path("curves")):
-        partial.mkdir()
-        (partial / "half").write_text("half")
+def main(given: Number, made: Out) -> None:
+    with remove_on_error(Path("curves")):
+        made.out.mkdir()
+        (made.out / "half").write_text("half")
         Path("curves").mkdir()
         try:
             del (lambda: Swallowing())().x
@@ -199,7 +261,7 @@ run(main)
     ("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)]
 )
 def test_a_signal_ends_a_stage_wherever_it_is_and_leaves_nothing(number, code):
-    command = [sys.executable, "-c", STUBBORN, str(int(number))]
+    command = [sys.executable, "-c", STUBBORN, str(int(number)), "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
     assert list(Path.cwd().iterdir()) == []
@@ -218,18 +280,22 @@ def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(dat
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
+    def main(given: Nothing, made: Nothing) -> None:
+        seen.append(signal.getsignal(signal.SIGINT))
+
     monkeypatch.setattr(sys, "argv", ["stages/x.py"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
     seen = []
-    run(lambda: seen.append(signal.getsignal(signal.SIGINT)))
+    run(main)
     assert seen == [signal.SIG_IGN]
 
 
 def test_a_stage_that_has_finished_exits_with_0_whatever_arrives_then():
-    script = STUBBORN[: STUBBORN.index("class")] + "run(lambda a: None); "
+    script = STUBBORN[: STUBBORN.index("class Swallowing")]
+    script += "def main(given: Number, made: Number) -> None: made.number.touch()\nrun(main); "
     script += "signal.raise_signal(int(sys.argv[1])); print('still here')"
     for number in SIGNALS:
-        command = [sys.executable, "-c", script, str(int(number))]
+        command = [sys.executable, "-c", script, str(int(number)), "out"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
         assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
 

@@ -7,6 +7,7 @@ import pytest
 from helpers import DOWNLOAD, edit, fails_here, run
 
 from stages.audit import main
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.reading.labels import write_reviews
 
 PATHS = ("data/raw", "data/audit.parquet", "metrics/audit.json")
@@ -27,7 +28,7 @@ def raw_project(data_project):
 
 
 def audit(project) -> tuple[dict, list[dict]]:
-    main(*(project / path for path in PATHS))
+    call(main, *(project / path for path in PATHS))
     rows = pq.read_table(project / PATHS[1]).to_pylist()
     return json.loads((project / PATHS[2]).read_text()), rows
 
@@ -69,7 +70,7 @@ def test_a_parameter_changes_what_is_found(raw_project, values, flag, rows):
 def test_a_second_run_at_another_path_writes_the_same_bytes(raw_project, tmp_path):
     audit(raw_project)
     others = [tmp_path / "a.parquet", tmp_path / "a.json"]
-    main(raw_project / "data" / "raw", *others)
+    call(main, raw_project / "data" / "raw", *others)
     for path, other in zip(PATHS[1:], others, strict=True):
         assert (raw_project / path).read_bytes() == other.read_bytes()
 

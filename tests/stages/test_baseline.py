@@ -11,12 +11,13 @@ from helpers import edit, fails_here
 from stages.baseline import main
 from yelp_stars.data import arrow
 from yelp_stars.evaluation import predictions
+from yelp_stars.pipeline.entrypoint import call
 
 PATHS = ("data/raw", "data/sample", "p.parquet", "s.parquet", "b.json")
 
 
 def baseline(project) -> tuple[dict, predictions.Predictions, list[dict]]:
-    main(*(project / path for path in PATHS))
+    call(main, *(project / path for path in PATHS))
     suspects = pq.read_table(project / "s.parquet").to_pylist()
     scores = json.loads((project / "b.json").read_text())
     return scores, predictions.read(project / "p.parquet"), suspects

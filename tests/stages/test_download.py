@@ -28,6 +28,7 @@ from helpers import (
 
 from stages.download import main
 from yelp_stars.data import arrow
+from yelp_stars.pipeline.entrypoint import call
 
 PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
 
@@ -39,7 +40,7 @@ def download(project, **values) -> tuple[list, list, dict]:
 
 
 def download_again(project) -> tuple[list, list, dict]:
-    main(*(project / path for path in PATHS))
+    call(main, *(project / path for path in PATHS))
     train, test = (read_reviews(project / "raw" / f"{name}.arrow") for name in ("train", "test"))
     return train, test, json.loads((project / "m").read_text())
 

@@ -16,6 +16,7 @@ from yelp_stars.commands import show
 from yelp_stars.data import arrow
 from yelp_stars.evaluation import inference, predictions
 from yelp_stars.modeling import batching, compute
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.scoring import calibration
 
 pytestmark = pytest.mark.slow
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 def test_predictions_lead_back_to_their_rows(train_project):
     train(train_project)
-    evaluate.main(*map(Path, EVALUATE[3:]))
+    call(evaluate.main, *map(Path, EVALUATE[3:]))
     predicted = predictions.read(train_project / "p.parquet")
     tested = arrow.read(train_project / "data" / "sample" / "test.arrow")
     assert predicted.rows.tolist() == tested["row"].to_pylist()
@@ -67,7 +68,7 @@ def test_two_evaluations_leave_the_same_bytes(train_project):
     outs = ("p.parquet", "e.parquet", "details.json", "s.json", "plots/test/slices.svg")
     found = []
     for _ in range(2):
-        evaluate.main(*map(Path, EVALUATE[3:]))
+        call(evaluate.main, *map(Path, EVALUATE[3:]))
         found.append([(train_project / name).read_bytes() for name in outs])
     assert found[0] == found[1]
 
@@ -75,7 +76,7 @@ def test_two_evaluations_leave_the_same_bytes(train_project):
 def test_the_slices_of_the_params_are_scored(train_project):
     train(train_project)
     edit(train_project, "evaluate", slices={"food": "(?i)food", "none": "xyzzy"})
-    evaluate.main(*map(Path, EVALUATE[3:]))
+    call(evaluate.main, *map(Path, EVALUATE[3:]))
     found = json.loads((train_project / "details.json").read_text())["slices"][7:]
     tested = arrow.read(train_project / "data" / "sample" / "test.arrow")["row"].to_pylist()
     reviews = read_reviews(train_project / "data" / "raw" / "test.arrow")
@@ -123,7 +124,7 @@ def test_classes_without_an_order_are_scored_without_distances(train_project, ca
     assert "synthetic reviews have stars and your labels have no order; set it to 0" in message
     train(train_project, intermediate_size=0)
     capsys.readouterr()
-    evaluate.main(*map(Path, EVALUATE[3:]))
+    call(evaluate.main, *map(Path, EVALUATE[3:]))
     output = capsys.readouterr().out
     expected = {"n", "accuracy", "accuracy_low", "accuracy_high", "macro_f1", "loss"}
     expected |= {"calibration_error"}

@@ -20,6 +20,7 @@ from helpers import (
 
 from benchmarks.workspace import commit
 from stages.external import main
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 PATHS = ("data/external", "models/external", "a.json", "b.json")
@@ -39,12 +40,12 @@ def repo_with_a_file(repo):
 
 def test_hashes_are_written_and_the_folders_of_other_sources_are_not_read(data_project):
     replace(data_project, "pretrained", read_yaml(ROOT / "params.yaml")["pretrained"])
-    main(*(data_project / path for path in PATHS))
+    call(main, *(data_project / path for path in PATHS))
     assert json.loads((data_project / "a.json").read_text()) == {}
     assert json.loads((data_project / "b.json").read_text()) == {}
     put(data_project, "a.csv", ROWS)
     replace(data_project, "download", FILES)
-    main(*(data_project / path for path in PATHS))
+    call(main, *(data_project / path for path in PATHS))
     assert list(json.loads((data_project / "a.json").read_text())) == ["a.csv"]
 
 

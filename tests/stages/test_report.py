@@ -10,6 +10,7 @@ from browser import needs_chromium, visit
 from helpers import dvc_in, fails, fails_here, run, would_run
 
 from stages.report import main
+from yelp_stars.pipeline.entrypoint import call
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def test_other_scores_rerun_the_report_alone(repo, monkeypatch):
     message = fails("python", "-m", "stages.report", *PATHS, cwd=repo)
     assert message == "'metrics/baseline.json' is not JSON; run `dvc repro`"
     dvc_in(repo, "repro")
-    main(*map(Path, PATHS))
+    call(main, *map(Path, PATHS))
     assert would_run(repo) == set()
 
 
@@ -74,7 +75,7 @@ def test_a_machine_that_was_not_watched_has_a_report_without_it(repo, monkeypatc
     monkeypatch.chdir(repo)
     shutil.rmtree(repo / "dvclive" / "plots")
     (repo / "reports" / "seconds.json").write_text("not JSON")
-    main(*map(Path, PATHS))
+    call(main, *map(Path, PATHS))
     html = (repo / "page.html").read_text("utf-8")
     assert "The machine while it trained" not in html
     assert "<h2>Scores</h2>" in html

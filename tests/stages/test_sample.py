@@ -9,6 +9,7 @@ from helpers import edit, fails_here, run
 from stages.sample import main
 from yelp_stars.data import arrow
 from yelp_stars.data.sampling import permutation
+from yelp_stars.pipeline.entrypoint import call
 
 PATHS = ("data/tokenized", "data/audit.parquet", "data/sample")
 COLUMNS = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
@@ -56,7 +57,7 @@ def sampled(project):
 
 def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
     edit(tokenized_project, "sample", train_size=3000, test_size="all", test_seed=7)
-    main(*(tokenized_project / path for path in PATHS))
+    call(main, *(tokenized_project / path for path in PATHS))
     tables = sampled(tokenized_project)
     sizes = {name: len(table) for name, table in tables.items()}
     assert sizes == {"train": 3000, "validation": 20, "test": 1200}
@@ -78,7 +79,7 @@ def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
 
 def rows_of(project, **values) -> dict[str, list[int]]:
     edit(project, "sample", **values)
-    main(*(project / path for path in PATHS))
+    call(main, *(project / path for path in PATHS))
     return {name: table["row"].to_pylist() for name, table in sampled(project).items()}
 
 
@@ -139,7 +140,7 @@ def test_a_missing_or_damaged_audit_or_one_of_other_rows_is_one_line(tokenized_p
 def test_a_second_run_writes_the_same_bytes(tokenized_project):
     contents = []
     for _ in range(2):
-        main(*(tokenized_project / path for path in PATHS))
+        call(main, *(tokenized_project / path for path in PATHS))
         folder = tokenized_project / "data" / "sample"
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]

@@ -9,13 +9,15 @@ from helpers import TOKENIZE, TOKENIZER_FILES, edit, fails, fails_here, run
 from stages import download
 from stages.tokenize import main
 from yelp_stars.data import arrow
+from yelp_stars.pipeline.entrypoint import call
 
 CHECKPOINT = "models/external/tiny"
 PATHS = ("raw", *(f"{CHECKPOINT}/{name}" for name in TOKENIZER_FILES), "tokens")
 
 
 def add_reviews(project) -> None:
-    download.main(
+    call(
+            download.main,
         project / "data" / "synthetic" / "sentences.tsv", project / "data" / "external",
         project / "raw", project / "m",
     )  # fmt: skip
@@ -34,7 +36,7 @@ def tokenized(project) -> dict[str, bytes]:
 
 
 def test_rows_are_not_padded_and_lead_back_to_their_text(tokenizer_project, capsys):
-    main(*(tokenizer_project / path for path in PATHS))
+    call(main, *(tokenizer_project / path for path in PATHS))
     output = capsys.readouterr().out
     assert "train: 200 rows" in output
     assert "truncated to 32 (head)" in output
@@ -49,10 +51,10 @@ def test_rows_are_not_padded_and_lead_back_to_their_text(tokenizer_project, caps
 
 
 def test_a_second_run_writes_the_same_bytes(tokenizer_project):
-    main(*(tokenizer_project / path for path in PATHS))
+    call(main, *(tokenizer_project / path for path in PATHS))
     first = tokenized(tokenizer_project)
     assert set(first) == {"train.arrow", "test.arrow"}
-    main(*(tokenizer_project / path for path in PATHS))
+    call(main, *(tokenizer_project / path for path in PATHS))
     assert tokenized(tokenizer_project) == first
 
 
@@ -105,7 +107,7 @@ def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(
     )
     assert not (tokenizer_project / "tokens").exists()
     edit(tokenizer_project, "tokenize", max_length=most)
-    main(*(tokenizer_project / path for path in PATHS))
+    call(main, *(tokenizer_project / path for path in PATHS))
 
 
 def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_project):
@@ -136,7 +138,7 @@ def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project):
 
     edit(tokenizer_project, "download", train_size=3000)
     add_reviews(tokenizer_project)
-    main(*(tokenizer_project / path for path in PATHS))
+    call(main, *(tokenizer_project / path for path in PATHS))
     expected = tokenized(tokenizer_project)
     with LocalCluster(
         n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None

@@ -16,6 +16,7 @@ from stages import sample
 from stages.train import Params, main
 from yelp_stars.data import arrow
 from yelp_stars.modeling import compute
+from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.training.classifier import load_classifier
@@ -31,7 +32,7 @@ def draw_48_rows(project) -> None:
     """A sample that batches of 16 divide evenly."""
     edit(project, "sample", train_size=48)
     data = project / "data"
-    sample.main(data / "tokenized", data / "audit.parquet", data / "sample")
+    call(sample.main, data / "tokenized", data / "audit.parquet", data / "sample")
 
 
 def test_frozen_layers_require_frozen_embeddings(project):

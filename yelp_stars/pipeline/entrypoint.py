@@ -4,7 +4,6 @@ import contextlib
 import ctypes
 import errno
 import fcntl
-import inspect
 import json
 import math
 import os
@@ -13,13 +12,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn, get_type_hints
 
 from safetensors import SafetensorError
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import remove_unfinished, write_json
+from yelp_stars.pipeline.files import remove_unfinished, replacing_all, unfinished, write_json
 from yelp_stars.pipeline.text import one_line, quoted
+
+# The type of an output that people watch while the stage runs: it has no temporary name.
+Live = Annotated[Path, "live"]
 
 # From DVC and other programs; from Ctrl-C; from a terminal or an SSH connection that closes.
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -48,9 +50,10 @@ SECONDS = Path("reports", "seconds.json")
 def run(main: Callable[..., None]) -> None:
     """Call `main` with the paths of the command line; exit with 1 and one line on a user error.
 
-    `main` takes one `Path` for each data dependency and output, in the order of dvc.yaml.
+    `main(given: Inputs, made: Outputs)` takes two tuples of paths: the data dependencies of
+    dvc.yaml and its outs, in their order there.
     """
-    names = list(inspect.signature(main).parameters)
+    names = [name for paths in declared_paths(main) for name in paths._fields]
     if len(sys.argv) - 1 != len(names):
         module = Path(sys.argv[0]).stem
         fail(f"usage: python -m stages.{module} {' '.join(names)} (`dvc repro` runs it)")
@@ -64,7 +67,7 @@ def run(main: Callable[..., None]) -> None:
     started = time.monotonic()
     try:
         with _only_one(Path(sys.argv[0])):
-            main(*map(Path, sys.argv[1:]))
+            call(main, *map(Path, sys.argv[1:]))
         _record_seconds(Path(sys.argv[0]).stem, time.monotonic() - started)
         for number in SIGNALS:  # all is written: exit with 0
             signal.signal(number, signal.SIG_IGN)
@@ -80,6 +83,30 @@ def run(main: Callable[..., None]) -> None:
         fail("the memory is exhausted; close other programs and run again")
     except RecursionError as error:
         fail(one_line(f"an input is nested too deeply: {error}"))
+
+
+def call(main: Callable[..., None], *paths: Path) -> None:
+    """Fill the `Inputs` and `Outputs` of `main` with paths, and call it.
+
+    Its outputs have temporary names until it returns, then all get their own names, or none. A
+    `Live` one has its own name from the beginning. Of several processes that train, the first one
+    renames.
+    """
+    inputs, outputs = declared_paths(main)
+    given, made = inputs(*paths[: len(inputs._fields)]), outputs(*paths[len(inputs._fields) :])
+    hints = get_type_hints(outputs, include_extras=True)
+    renamed = [name for name in outputs._fields if hints[name] is not Live]
+    if os.environ.get("RANK", "0") == "0":
+        with replacing_all([getattr(made, name) for name in renamed]) as partials:
+            main(given, made._replace(**dict(zip(renamed, partials, strict=True))))
+    else:
+        main(given, made._replace(**{name: unfinished(getattr(made, name)) for name in renamed}))
+
+
+def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
+    """Return the two tuples of paths that `main` takes: its `Inputs` and its `Outputs`."""
+    given, made = list(get_type_hints(main).values())[:2]
+    return given, made
 
 
 def explain(error: OSError) -> str:

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,35 @@ def replacing(path: Path) -> Iterator[Path]:
 
     For a file or a folder. On any error, SIGTERM and Ctrl-C included, nothing is left behind.
     """
-    partial = path.with_name(f".{path.name}.partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    remove(partial)
-    with remove_on_error(partial):
+    with replacing_all([path]) as (partial,):
         yield partial
-        remove(path)
-        partial.rename(path)
+
+
+@contextlib.contextmanager
+def replacing_all(paths: Sequence[Path]) -> Iterator[list[Path]]:
+    """Yield a temporary name for each path; rename all of them if the block succeeds, or none."""
+    partials = [unfinished(path) for path in paths]
+    for path, partial in zip(paths, partials, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(partial)
+    with contextlib.ExitStack() as stack:
+        for partial in partials:
+            stack.enter_context(remove_on_error(partial))
+        yield partials
+        for path, partial in zip(paths, partials, strict=True):
+            remove(path)
+            stack.enter_context(remove_on_error(path))
+            partial.rename(path)
+
+
+def unfinished(path: Path) -> Path:
+    """Return the temporary name of an output."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def finished(partial: Path) -> Path:
+    """Return the name that an output with a temporary name gets."""
+    return partial.with_name(partial.name[1:].removesuffix(".partial"))
 
 
 @contextlib.contextmanager
