@@ -14,8 +14,8 @@ from benchmarks.workspace import ROOT
 from yelp_stars.checkpoint.find import find_in_package
 from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.data import arrow, synthetic
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.reading.labels import write_reviews
 
 SHARED = ROOT.parent / "shared" / "data"
 MAX_LENGTH = 512

@@ -23,7 +23,7 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
 from yelp_stars.pipeline.text import quoted
-from yelp_stars.reading.labels import canonical_labels, write_reviews
+from yelp_stars.reading.labels import canonical_labels
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding
 
@@ -193,7 +193,8 @@ def main(given: Inputs, made: Outputs) -> None:
     statistics = {split: SplitStatistics(made.raw) for split in ("train", "test")}
     for split, reviews in (("train", source.train), ("test", source.test)):
         counted = statistics[split].count(reviews)
-        write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)
+        path = made.raw / f"{split}.arrow"
+        sources.write_reviews(path, counted, names, source.ordered, origin)
         if not statistics[split].rows:
             raise UserError(f"no review is left for the split {split!r}")
     summaries = {

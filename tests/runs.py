@@ -12,10 +12,10 @@ from helpers import run
 
 from benchmarks.workspace import commit
 from yelp_stars.data.flags import KINDS
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.evaluation import predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.yaml_file import dump_yaml
-from yelp_stars.reading.labels import write_reviews
 
 NAMES = ("bad", "fair", "good")
 PARAMS = {"train": {"learning_rate": 1e-4, "seed": 1}, "sample": {"test_seed": 42}}

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from yelp_stars.audit.audit import Near, audit, describe, summary, write
 from yelp_stars.audit.words import split_words
 from yelp_stars.data.flags import KINDS
-from yelp_stars.data.sources import open_synthetic
-from yelp_stars.reading.labels import unescape, write_reviews
+from yelp_stars.data.sources import open_synthetic, write_reviews
+from yelp_stars.reading.texts import unescape
 
 NAMES = ["bad", "fair", "good"]
 NEAR = Near(similarity=0.5, seed=0)

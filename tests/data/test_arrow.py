@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.labels import write_reviews
 
 DAMAGED = r"' is damaged; run `chmod u\+w \S+`, then `dvc repro`$"
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=30)

@@ -17,8 +17,8 @@ from yelp_stars.data.sampling import (
     stratified_positions,
     take,
 )
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.labels import write_reviews
 
 LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
 FIFTY = np.arange(50) % 5

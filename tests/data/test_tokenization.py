@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens
 from yelp_stars.data import arrow
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.data.tokenization import (
     Workers,
     encode,
@@ -22,7 +23,6 @@ from yelp_stars.data.tokenization import (
     tokenize_file,
 )
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.labels import write_reviews
 
 NOTEBOOK = (
     "Went there to celebrate with some friends and I was excited to try some Mexican food - "

@@ -7,10 +7,10 @@ from helpers import result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.evaluation import predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.labels import write_reviews
 
 NAMES = ["1 star", "caf\u00e9", "a,b"]
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.text import HIDDEN, visible
-from yelp_stars.reading.labels import write_reviews
 from yelp_stars.report import texts
 
 

@@ -7,8 +7,8 @@ import pytest
 from helpers import DOWNLOAD, edit, fails_here, run
 
 from stages.audit import main
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.entrypoint import call
-from yelp_stars.reading.labels import write_reviews
 
 PATHS = ("data/raw", "data/audit.parquet", "metrics/audit.json")
 LONG = (

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from yelp_stars.classifier.transformer import Transformer
 from yelp_stars.pipeline.params import Precision
-from yelp_stars.reading.labels import valid_text
+from yelp_stars.reading.texts import valid_text
 from yelp_stars.scoring import calibration, conformal
 from yelp_stars.scoring.calibration import Calibration
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 from tqdm import tqdm
 
-from yelp_stars.data import synthetic
+from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.text import listed, quoted
@@ -18,13 +19,13 @@ from yelp_stars.reading.labels import (
     canonical_label,
     class_names,
     map_labels,
-    unescape_texts,
     unlabelled,
-    valid_text,
-    without_empty,
 )
 from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
+
+COLUMNS = {"label": pa.int64(), "text": pa.large_string()}
 
 
 class Cleaning(NamedTuple):
@@ -34,10 +35,14 @@ class Cleaning(NamedTuple):
     drop_empty: bool
     drop_unlabelled: bool
 
-    def clean(self, reviews: Reviews, dropped: Counter[str]) -> Reviews:
-        """Unescape the texts and drop the empty ones, each on request."""
-        reviews = unescape_texts(reviews) if self.unescape else reviews
-        return without_empty(reviews, dropped) if self.drop_empty else reviews
+    def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
+        """Unescape the texts, and drop the empty ones and count them, each on request."""
+        for label, text in reviews:
+            text = unescape(text) if self.unescape else text
+            if self.drop_empty and not text.strip():
+                dropped["empty"] += 1
+            else:
+                yield label, text
 
 
 class ReviewSource(NamedTuple):
@@ -210,3 +215,28 @@ def open_hub(
     )
     provenance = {"repo": repo, "revision": revision}
     return ReviewSource(label.names, ordered, train, test, dropped, provenance)
+
+
+def write_reviews(
+    path: Path,
+    reviews: Reviews,
+    label_names: list[str],
+    ordered: bool = True,
+    source: str = "files",
+) -> None:
+    """Write (label, text) rows as an Arrow file, one record batch in memory at a time."""
+    schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, source=source)
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        labels: list[int] = []
+        texts: list[str] = []
+        for label, text in tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1):
+            labels.append(label)
+            texts.append(text)
+            if len(texts) == arrow.RECORD_BATCH_ROWS:
+                yield pa.record_batch([labels, pa.array(texts, COLUMNS["text"])], schema=schema)
+                labels, texts = [], []
+        if texts:
+            yield pa.record_batch([labels, pa.array(texts, COLUMNS["text"])], schema=schema)
+
+    arrow.write(path, schema, batches())

@@ -12,10 +12,10 @@ from helpers import ROOT, dvc_in, fails, run, stars
 
 from benchmarks.workspace import commit
 from yelp_stars.commands.compare import command
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml
-from yelp_stars.reading.labels import write_reviews
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from yelp_stars.classifier.classify import Classifier, Prediction
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
-from yelp_stars.reading.labels import valid_text
+from yelp_stars.reading.texts import valid_text
 
 PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
