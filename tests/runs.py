@@ -91,6 +91,13 @@ def add_run(
     params |= {name: values for name, values in sections.items() if name not in params}
     deps = [{"path": path, "hash": "md5", "md5": md5} for path, md5 in (code or CODE).items()]
     stage = {"cmd": "true", "deps": deps, "params": {"params.yaml": params}, "outs": outs}
+    pipeline = {
+        "cmd": "true",
+        "deps": [dep["path"] for dep in deps],
+        "params": [*params],
+        "outs": [out["path"] for out in outs],
+    }
+    (repo / "dvc.yaml").write_text(dump_yaml({"stages": {"evaluate": pipeline}}))
     (repo / "dvc.lock").write_text(dump_yaml({"schema": "2.0", "stages": {"evaluate": stage}}))
     (repo / "params.yaml").write_text(dump_yaml(params))
     (repo / "message.txt").write_text(tag)

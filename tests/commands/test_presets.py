@@ -9,8 +9,8 @@ import pytest
 from helpers import FILES, ROOT, edit, replace, run, stars
 
 from benchmarks.workspace import commit
-from yelp_stars.commands.presets import affected, closest_preset, describe, find_presets
-from yelp_stars.commands.runs import experiments
+from yelp_stars.commands.presets import closest_preset, describe, find_presets
+from yelp_stars.commands.runs.pipeline_file import affected, inputs
 from yelp_stars.pipeline.params import stage_models, variants
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
@@ -166,7 +166,7 @@ def test_stages_may_have_metrics_alone_or_no_deps(tmp_path, monkeypatch):
     Path("dvc.yaml").write_text(dump_yaml({"stages": stages}))
     assert affected({"score"}) == ["score", "draw"]
     assert affected({"seed"}) == [*stages]
-    assert experiments._inputs() == []
+    assert inputs() == []
 
 
 def rows(shown: str) -> list[tuple[bool, str, str]]:

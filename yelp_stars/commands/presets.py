@@ -12,6 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from yelp_stars.commands.runs.git import ask_git
+from yelp_stars.commands.runs.lock import flat
+from yelp_stars.commands.runs.pipeline_file import affected
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.text import quoted
@@ -54,8 +57,9 @@ def use_preset(name: str, force: bool) -> None:
         raise UserError(f"no preset {quoted(name)}; the presets are {', '.join(presets)}")
     check(read_yaml(presets[name]), stage_models(), str(presets[name]))
     text = PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else ""
-    known = {preset.read_text(encoding="utf-8") for preset in presets.values()} | {"", _committed()}
-    if text not in known and not force:
+    known = {"", *(preset.read_text(encoding="utf-8") for preset in presets.values())}
+    is_known = text in known or text.rstrip("\n") == ask_git("show", "HEAD:./params.yaml")
+    if not is_known and not force:
         raise UserError(
             f"params.yaml has changes that are not committed; commit them, or run "
             f"`stars use {name} --force` to discard them"
@@ -69,37 +73,6 @@ def use_preset(name: str, force: bool) -> None:
         raise UserError(f"dvc status: {status.stderr.strip()}")
     stages = affected(set(json.loads(status.stdout)))
     print(f"`dvc repro` will run: {', '.join(stages) or 'nothing'}")
-
-
-def _committed() -> str:
-    command = ["git", "show", "HEAD:./params.yaml"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True).stdout
-    except FileNotFoundError:  # without git, nothing is committed
-        return ""
-
-
-def affected(changed: set[str]) -> list[str]:
-    """The stages of dvc.yaml that are in `changed`, and all stages after them, in order.
-
-    DVC does not answer this: `dvc status` and `dvc repro --dry` name only the first ones.
-    """
-    stages: dict[str, Any] = read_yaml(Path("dvc.yaml"))["stages"]
-    rerun: list[str] = []
-    outs: list[Path] = []
-    for name, stage in stages.items():  # listed in an order in which they can run
-        deps = [Path(dep) for dep in stage.get("deps", [])]
-        after = any(out == dep or out in dep.parents for out in outs for dep in deps)
-        if after or name in changed:
-            rerun.append(name)
-            outs += map(Path, outs_of(stage))
-    return rerun
-
-
-def outs_of(stage: dict[str, Any]) -> list[str]:
-    """The paths of the outs, metrics and plots of a stage of dvc.yaml."""
-    outs = [out for key in ("outs", "metrics", "plots") for out in stage.get(key, [])]
-    return [next(iter(out)) if isinstance(out, dict) else out for out in outs]
 
 
 def print_params(section: str | None) -> None:
@@ -129,18 +102,14 @@ def print_params(section: str | None) -> None:
 
 def closest_preset(tree: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
     """The preset that differs from `tree` in the fewest parameters, and its content."""
-    ours = _flat(tree)
+    ours = _values(tree)
     trees = {path: read_yaml(path) for path in find_presets().values()}
-    path = min(trees, key=lambda path: len(ours ^ _flat(trees[path])))
+    path = min(trees, key=lambda path: len(ours ^ _values(trees[path])))
     return path, trees[path]
 
 
-def _flat(tree: dict[str, Any]) -> set[tuple[str, str, str]]:
-    return {
-        (section, key, repr(value))
-        for section, values in tree.items()
-        for key, value in values.items()
-    }
+def _values(tree: dict[str, Any]) -> set[tuple[str, str]]:
+    return {(key, repr(value)) for key, value in flat(tree).items()}
 
 
 def describe(params: type[BaseModel], values: dict[str, Any]) -> Iterator[Parameter]:

@@ -2,19 +2,19 @@
 
 import json
 import re
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gto.api
 from dvc_data.hashfile.hash import file_md5
 from gto.exceptions import GTOException
 from scmrepo.exceptions import SCMError
 
+from yelp_stars.commands.runs.git import git
+from yelp_stars.commands.runs.lock import Entry, Stages, read_lock
 from yelp_stars.evaluation.titles import SCORES
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Missing, UserError
 from yelp_stars.pipeline.text import one_line, quoted
-from yelp_stars.pipeline.yaml_file import read_yaml
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
 VERSION = re.compile(r"v(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
@@ -35,14 +35,14 @@ def run(version: str) -> None:
     """
     if not VERSION.fullmatch(version):
         raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     if changed:
         raise UserError(
             f"{quoted(changed.splitlines()[0][3:])} is not committed, and a version is that of a "
             f"commit; run `git commit -a`"
         )
-    message = describe(_scored_model(Path("dvc.lock")), _scores(EVALUATION))
-    folder = _git("rev-parse", "--show-prefix").strip().rstrip("/")
+    message = describe(_scored_model(), _scores(EVALUATION))
+    folder = git("rev-parse", "--show-prefix").strip().rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
     try:
         tag = gto.api.register(".", name, "HEAD", version=version, message=message).tag
@@ -58,46 +58,31 @@ def describe(model: str, scores: dict[str, Any]) -> str:
     return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
 
-def model_hash(lock: Path) -> str:
-    """The hash of models/finetuned that dvc.lock records.
+def _scored_model() -> str:
+    """Return the hash of the model that the scores are of: a run may end before its evaluation.
 
     Raises:
-        UserError: if it records none.
+        UserError: if they are those of another one.
     """
-    return _recorded(lock, "train", "outs", MODEL)
-
-
-def _scored_model(lock: Path) -> str:
-    """The hash of the model, if the scores are its own: a run may end before its evaluation.
-
-    Raises:
-        UserError: if they are not.
-    """
-    model, evaluated = model_hash(lock), _recorded(lock, "evaluate", "deps", MODEL)
-    recorded = _recorded(lock, "evaluate", "outs", str(EVALUATION))
-    if evaluated != model:
+    lock = read_lock()
+    model = _recorded(lock, "train", "outs", MODEL)
+    if _recorded(lock, "evaluate", "deps", MODEL) != model:
         raise UserError(f"the scores are those of another {MODEL}; run `dvc repro`, and commit")
+    recorded = _recorded(lock, "evaluate", "outs", str(EVALUATION))
     if not EVALUATION.is_file() or recorded != file_md5(str(EVALUATION)):
         raise UserError(
-            f"{str(EVALUATION)!r} is not that of {lock}; run `dvc repro evaluate`, and commit"
+            f"{str(EVALUATION)!r} does not match dvc.lock; run `dvc repro evaluate`, and commit"
         )
     return model
 
 
-def _recorded(lock: Path, stage: str, kind: str, path: str) -> str:
-    """The hash that dvc.lock records of a dep or an out of a stage.
-
-    Raises:
-        UserError: if it records none.
-    """
-    try:
-        entries = read_yaml(lock)["stages"][stage][kind]
-        (found,) = [entry["md5"] for entry in entries if entry["path"] == path]
-    except (KeyError, TypeError, ValueError):
-        raise UserError(
-            f"{str(lock)!r} has no run of the stage {stage!r}; run `dvc repro`"
-        ) from None
-    return str(found)
+def _recorded(lock: Stages, stage: str, kind: Literal["deps", "outs"], path: str) -> str:
+    """Return the hash that dvc.lock records of a dep or an out of a stage."""
+    entries: list[Entry] = getattr(lock[stage], kind) if stage in lock else []
+    for entry in entries:
+        if entry.path == path:
+            return entry.md5
+    raise Missing(f"dvc.lock has no run of the stage {stage!r}", advice="run `dvc repro`")
 
 
 def _scores(path: Path) -> dict[str, Any]:
@@ -112,13 +97,3 @@ def _scores(path: Path) -> dict[str, Any]:
 
 def _interval(score: dict[str, Any]) -> str:
     return f"{score['value']} [{score['low']}, {score['high']}] on {score['n']} test reviews"
-
-
-def _git(*arguments: str) -> str:
-    try:
-        done = subprocess.run(["git", *arguments], capture_output=True, text=True)
-    except FileNotFoundError:
-        raise UserError("the command `git` is not installed; install it") from None
-    if done.returncode:
-        raise UserError(f"git {arguments[0]} failed: {one_line(done.stderr)[:200]}")
-    return done.stdout

@@ -135,13 +135,22 @@ def read_yaml(path: Path) -> Any:
         raise UserError(f"no file {str(path)!r} here; run from the project's folder") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    return parse_yaml(content, str(path))
+
+
+def parse_yaml(content: bytes, name: str) -> Any:
+    """Parse YAML that the user knows as `name`; empty content is None.
+
+    Raises:
+        UserError: with the line of the first fault.
+    """
     if len(content) > MAX_BYTES:
-        raise UserError(f"{path} is larger than {MAX_BYTES // 1_000_000} MB")
+        raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{path} is not UTF-8 text: line {line}: {error.reason}") from None
+        raise UserError(f"{name} is not UTF-8 text: line {line}: {error.reason}") from None
     try:
         loader = _Loader(text)
         return loader.get_single_data()
@@ -155,7 +164,7 @@ def read_yaml(path: Path) -> Any:
         line, problem = loader.line + 1, "an escape sequence is out of range"
     # PyYAML's own messages quote names of any length.
     problem = re.sub(r"(\S{80})\S+", r"\1…", problem)
-    raise UserError(f"{path} is not valid YAML: line {line}: {problem}")
+    raise UserError(f"{name} is not valid YAML: line {line}: {problem}")
 
 
 def dump_yaml(tree: Any) -> str:

@@ -8,15 +8,12 @@ from pathlib import Path
 
 import pytest
 import runs
-from helpers import FUZZ_EXAMPLES, dvc_in, result_or_line, run, stars
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from helpers import dvc_in, run, stars
 
 from benchmarks.workspace import commit
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.runs import revisions
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.yaml_file import dump_yaml
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +43,11 @@ def here(made, monkeypatch):
     """The repository itself, to read only: the working folder."""
     monkeypatch.chdir(made)
     return made
+
+
+def cached(md5: str) -> Path:
+    """The object of DVC's cache with a hash, in the working folder."""
+    return Path(".dvc", "cache", "files", "md5", md5[:2], md5[2:])
 
 
 def error(name: str) -> str:
@@ -99,7 +101,6 @@ def test_a_model_and_a_revision_are_two_models(here):
 
 def test_a_project_in_a_folder_of_a_repository_is_read(made, tmp_path, monkeypatch):
     shutil.copytree(made, tmp_path / "mono" / "project", ignore=shutil.ignore_patterns(".git"))
-    (tmp_path / "mono" / "project" / ".gitignore").unlink()
     commit(tmp_path / "mono")
     monkeypatch.chdir(tmp_path / "mono" / "project")
     (tmp_path / "mono" / "project" / ".dvc" / "config").write_text("[core]\n    no_scm = true\n")
@@ -115,10 +116,7 @@ def test_an_experiment_is_found_by_its_name_as_dvc_does(repo):
     experiment(repo, "my-exp", "base", "better")
     assert revisions.resolve("my-exp") == revisions.resolve("better")
     experiment(repo, "my-exp", "early", "base")
-    message = error("my-exp")
-    assert message.startswith("2 experiments have the name 'my-exp'; name one by its commit: '")
-    commits = {revisions.resolve(name) for name in re.findall(r"'([0-9a-f]{12})'", message)}
-    assert commits == {revisions.resolve("better"), revisions.resolve("base")}
+    assert error("my-exp").startswith("several experiments have the name 'my-exp'; name one by")
     experiment(repo, "my-exp", "HEAD", "latest")  # that of the current commit
     assert revisions.resolve("my-exp") == revisions.resolve("latest")
     experiment(repo, "a.b", "base", "better")
@@ -151,17 +149,15 @@ def test_the_advice_about_a_revision_without_a_run_leads_to_one(here):
     assert all(len(revisions.read_revision(line.split()[0]).predictions.texts) for line in listed)
 
 
-def test_a_file_that_the_cache_lacks_or_has_damaged_is_one_line_with_advice_that_mends_it(repo):
-    found = revisions.find(revisions.read_revision("base").lock.outs[TEST], pull=False)
-    content = found.read_bytes()
-    found.write_bytes(content[:500])
+def test_a_file_that_the_cache_lacks_or_has_damaged_is_one_line_with_its_fix(repo):
+    found = cached(revisions.read_revision("base").lock.outs[TEST])
+    found.write_bytes(found.read_bytes()[:500])
     message = error("base")
-    assert message.startswith(f"the {TEST} of 'base' is damaged in DVC's cache; run `rm -f .dvc/")
+    assert message.startswith("the test.parquet of 'base' is damaged in DVC's cache; run `rm -f")
     run(*shlex.split(re.search("`([^`]+)`", message)[1]), cwd=repo)
     assert not found.exists()
-    message = error("base")
     sha = revisions.resolve("base")[:12]
-    assert message == (
+    assert error("base") == (
         f"'base' has no {TEST} in DVC's cache or remote, or the remote does not answer; run `dvc "
         f"push` where it ran; or run it here, and name the new commit: `git checkout {sha}`, `dvc "
         f"repro`, `git commit -am again`"
@@ -175,17 +171,19 @@ def test_the_workspace_is_what_its_lock_file_says(repo):
     assert revisions.read_revision("workspace").commit is None
     assert len(revisions.read_revision("workspace:baseline").predictions.texts) == 400
     run("git", "checkout", "-q", "base", cwd=repo)  # without `dvc checkout`
-    assert error("workspace") == f"'{TEST}' is not that of dvc.lock; run `dvc repro`"
+    assert error("workspace") == f"'{TEST}' does not match dvc.lock; run `dvc repro`"
     (repo / TEST).unlink()
     assert error("workspace") == f"no file '{TEST}'; run `dvc repro` or `dvc pull`"
     (repo / "dvc.lock").unlink()
-    assert error("workspace") == "this workspace has no dvc.lock; run `dvc repro`"
+    assert error("workspace") == "no 'dvc.lock': nothing has run; run `dvc repro`"
 
 
 def test_without_git_only_the_workspace_can_be_read(repo):
     shutil.rmtree(repo / ".git")
     message = error("base")
-    assert message.startswith("only 'workspace' can be read here: fatal: not a git repository")
+    assert message.startswith(
+        "only 'workspace' can be read here: git rev-parse --git-dir failed: fatal"
+    )
     assert len(revisions.read_revision("workspace").predictions.texts) == 400
 
 
@@ -205,10 +203,10 @@ def test_the_texts_are_those_of_the_rows_or_none(repo):
     assert revisions.read_texts(other._replace(predictions=too_far)) is None
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"[1]", b'[{"relpath": 1}]', b"\xff"])
-def test_a_damaged_folder_in_the_cache_has_no_texts(repo, content):
+def test_a_damaged_folder_in_the_cache_has_no_texts(repo):
     base = revisions.read_revision("base")
-    revisions.find(base.lock.outs["data/raw"], pull=False).write_bytes(content)
+    cached(base.lock.outs["data/raw"]).write_bytes(b"[1]")
+    cached(revisions.file_md5("data/raw/test.arrow")).unlink()
     shutil.rmtree(repo / "data" / "raw")
     assert revisions.read_texts(base) is None
 
@@ -217,57 +215,21 @@ def test_the_flags_are_those_of_the_audit_or_none(repo):
     latest = revisions.read_revision("latest")
     assert revisions.read_flags(latest)["leak"].nonzero()[0].tolist() == [*range(0, 400, 4)]
     assert revisions.read_flags(revisions.read_revision("base")) == {}
-    revisions.find(latest.lock.outs["data/audit.parquet"], pull=False).write_bytes(b"PAR1")
+    cached(latest.lock.outs["data/audit.parquet"]).write_bytes(b"PAR1")
     assert revisions.read_flags(latest) == {}
 
 
 @pytest.mark.parametrize(
     "content",
-    [
-        "<<<<<<< HEAD\nschema: '2.0'\n=======\n>>>>>>> other\n",
-        "[1]", "a: [", "stages: 1", "stages: {a: 1}", "stages: {a: {outs: 1}}",
-        "stages: {a: {outs: [{md5: x}]}}", "stages: {a: {outs: [1]}}", "x: \x01", "- &a [*a]",
-        "stages: {a: {params: {params.yaml: [1]}}}", "stages: {a: {outs: [{path: [1]}]}}",
-        "stages: {a: {deps: [{path: 1}]}}", "stages: {a: {params: 1}}",
-    ],
-)  # fmt: skip
+    ["<<<<<<< HEAD\n=======\n>>>>>>> other\n", "[1]", "a: [", "stages: {a: {outs: [{md5: x}]}}"],
+)
 def test_a_damaged_lock_file_is_one_line(repo, content):
     (repo / "dvc.lock").write_text(content)
     message = error("workspace")
     commit(repo, "damaged")
     message = error("HEAD")
-    assert "'HEAD'" in message
+    assert message.startswith("the dvc.lock of 'HEAD' is not ")
     assert "/tmp" not in message
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("a" * 32),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["stages", "outs", "deps", "params", "path", "md5", "params.yaml"]),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-
-
-@settings(
-    max_examples=FUZZ_EXAMPLES,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(VALUES)
-def test_any_lock_file_is_read_or_one_line(repo, tree):
-    (repo / "dvc.lock").write_text(dump_yaml({"stages": {"a": tree}}))
-    found = result_or_line(lambda: revisions.read_revision("workspace"))
-    assert isinstance(found, (str, revisions.Revision))
-
-
-@pytest.mark.parametrize("md5", [None, 1, "", "../../etc/passwd", "a" * 31, "A" * 32, "a" * 32])
-def test_what_is_not_a_hash_of_a_file_in_the_cache_is_not_found(here, md5):
-    assert revisions.find(md5, pull=False) is None
 
 
 @pytest.mark.slow
@@ -320,8 +282,7 @@ def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
     assert stars("predict", "good", "--rev", "HEAD") == 0
     dvc_in(repo, "pull")
     shutil.rmtree(tmp_path / "store")
-    model = revisions.read_revision("HEAD", pull=False).lock.outs[revisions.MODEL]
-    revisions.find(model, pull=False).unlink()
+    weights.unlink()
     message = stars("predict", "good", "--rev", "HEAD")
     assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in message
     _, *again = re.findall("`([^`]+)`", message)

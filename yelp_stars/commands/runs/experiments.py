@@ -15,7 +15,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,11 +23,12 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from yelp_stars.commands.presets import outs_of
+from yelp_stars.commands.runs.git import ask_git, git
+from yelp_stars.commands.runs.pipeline_file import inputs
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models
-from yelp_stars.pipeline.text import one_line, quoted
-from yelp_stars.pipeline.yaml_file import read_yaml
+from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.yaml_file import parse_yaml, read_yaml
 
 CLONE = Path(".dvc", "tmp", "yelp-stars")
 CHECKPOINTS = Path("models", "checkpoints")
@@ -70,21 +70,14 @@ def take_snapshot() -> Snapshot:
     """
     params: dict[str, Any] = read_yaml(Path("params.yaml"))
     check(params, stage_models(), "params.yaml")
-    _git("rev-parse", "--git-dir")  # or git says why not
-    head = _git("rev-parse", "--verify", "--quiet", "HEAD^{commit}", ok=False)
+    git("rev-parse", "--git-dir")  # or git says why not
+    head = ask_git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
         raise UserError("git has no commit here; run `git add -A && git commit -m start`")
-    _git("update-index", "-q", "--refresh", ok=False)  # in a copied folder, `stash` fails without
-    tree = _git("stash", "create") or head
-    listed = _git("ls-tree", "-r", tree, "--", "dvc.yaml", *_inputs())
+    ask_git("update-index", "-q", "--refresh")  # in a copied folder, `stash` fails without
+    tree = git("stash", "create") or head
+    listed = git("ls-tree", "-r", tree, "--", "dvc.yaml", *inputs())
     return Snapshot(head, tree, params, hashlib.sha256(listed.encode()).hexdigest())
-
-
-def _inputs() -> list[str]:
-    """What the stages depend on, without what they write."""
-    stages = read_yaml(Path("dvc.yaml"))["stages"].values()
-    written = [out for stage in stages for out in outs_of(stage)]
-    return sorted({dep for stage in stages for dep in stage.get("deps", [])} - {*written})
 
 
 def parse_overrides(texts: Sequence[str]) -> Overrides:
@@ -98,13 +91,10 @@ def parse_overrides(texts: Sequence[str]) -> Overrides:
         key, is_set, value = text.partition("=")
         if not is_set:
             raise UserError(f"{quoted(text)} has another form than section.key=value")
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, "value")
-            try:
-                file.write_text(value, encoding="utf-8")
-                overrides[key] = read_yaml(file)
-            except (UserError, UnicodeEncodeError):
-                raise UserError(f"the value of {quoted(text)} is not valid YAML") from None
+        try:
+            overrides[key] = parse_yaml(value.encode(), key)
+        except (UserError, UnicodeEncodeError):
+            raise UserError(f"the value of {quoted(text)} is not valid YAML") from None
     return overrides
 
 
@@ -161,7 +151,7 @@ def name_of(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
 
 def find(name: str, folder: Path = Path()) -> str | None:
     """The reference of the experiment with a name."""
-    found = _git("for-each-ref", "--format=%(refname)", f"refs/exps/??/*/{name}", folder=folder)
+    found = git("for-each-ref", "--format=%(refname)", f"refs/exps/??/*/{name}", folder=folder)
     return found.split("\n")[0] or None
 
 
@@ -186,7 +176,7 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
                 f"the experiment {name} failed, and DVC says why above; the same command starts "
                 f"again where this one ended"
             )
-        _git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
+        git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
     return name
 
 
@@ -197,7 +187,7 @@ def read_score(name: str) -> Score:
         UserError: if it has none.
     """
     try:
-        found = json.loads(_git("show", f"{find(name)}:./metrics/validation.json"))
+        found = json.loads(git("show", f"{find(name)}:./metrics/validation.json"))
         return Score(float(found["accuracy"]), int(found["n"]))
     except (ValueError, KeyError, TypeError):
         raise UserError(f"the experiment {quoted(name)} has no validation accuracy") from None
@@ -222,19 +212,19 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
     """A clone of the project at a snapshot, which shares git's objects and DVC's cache."""
     shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
     try:
-        _git("init", "--quiet", str(CLONE))
-        git = CLONE / ".git"
-        objects = Path(_git("rev-parse", "--git-path", "objects")).resolve()
-        (git / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-        shallow = Path(_git("rev-parse", "--git-path", "shallow"))
+        git("init", "--quiet", str(CLONE))
+        hidden = CLONE / ".git"
+        objects = Path(git("rev-parse", "--git-path", "objects")).resolve()
+        (hidden / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+        shallow = Path(git("rev-parse", "--git-path", "shallow"))
         if shallow.is_file():
-            shutil.copy(shallow, git)
+            shutil.copy(shallow, hidden)
         for key in ("user.name", "user.email"):
-            if value := _git("config", key, ok=False):
-                _git("config", key, value, folder=CLONE)
-        _git("checkout", "--quiet", "--detach", snapshot.head, folder=CLONE)
-        _git("restore", f"--source={snapshot.tree}", "--worktree", ".", folder=CLONE)
-        folder = CLONE / _git("rev-parse", "--show-prefix")
+            if value := ask_git("config", key):
+                git("config", key, value, folder=CLONE)
+        git("checkout", "--quiet", "--detach", snapshot.head, folder=CLONE)
+        git("restore", f"--source={snapshot.tree}", "--worktree", ".", folder=CLONE)
+        folder = CLONE / git("rev-parse", "--show-prefix")
         local = Path(".dvc", "config.local")  # addresses and passwords of remotes
         if local.is_file():
             shutil.copy(local, folder / local)
@@ -249,18 +239,6 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
         raise UserError(f"DVC cannot prepare the experiment: {error}") from None
     finally:
         shutil.rmtree(CLONE, ignore_errors=True)
-
-
-def _git(*arguments: str, folder: Path = Path(), ok: bool = True) -> str:
-    """The output of git; nothing, if it fails and need not succeed."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True)
-    except FileNotFoundError:
-        raise UserError("the command `git` is not installed; install it") from None
-    if done.returncode and ok:
-        reason = one_line(done.stderr.decode("utf-8", "replace"))
-        raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
-    return "" if done.returncode else done.stdout.decode("utf-8", "replace").strip()
 
 
 def _environment() -> dict[str, str]:

@@ -10,7 +10,6 @@ import importlib.metadata
 import json
 import re
 import socket
-import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -25,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yelp_stars.classifier.classify import Classifier, Prediction
 from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.commands.runs.git import ask_git
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.texts import valid_text
@@ -218,7 +218,7 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         **classify.model.info,
         "precision": classify.model.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
-        "commit": _commit(folder),
+        "commit": ask_git("rev-parse", "HEAD", folder=folder) or None,
         "data_sha256": _read(folder, "metrics/data.json").get("sha256"),
         "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -234,16 +234,6 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     except (OSError, ValueError, IndexError):
         return {}
     return found if isinstance(found, dict) else {}
-
-
-def _commit(folder: Path) -> str | None:
-    """The commit that is checked out where the model is, if that is a git repository."""
-    command = ["git", "-C", str(folder), "rev-parse", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return done.stdout.strip() or None
 
 
 def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits) -> None:

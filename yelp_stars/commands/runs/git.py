@@ -1,0 +1,31 @@
+"""Run git: all commands ask it here."""
+
+import subprocess
+from pathlib import Path
+
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import one_line
+
+
+def git(*arguments: str, folder: Path = Path()) -> str:
+    """Return the output of a command of git, without the line break at its end.
+
+    Raises:
+        UserError: if git is not installed, or fails: with its own reason.
+    """
+    try:
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True)
+    except FileNotFoundError:
+        raise UserError("the command `git` is not installed; install it") from None
+    if done.returncode:
+        reason = one_line(done.stderr.decode("utf-8", "replace"))
+        raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
+    return done.stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def ask_git(*arguments: str, folder: Path = Path()) -> str:
+    """Return the output of a command of git; nothing if it fails."""
+    try:
+        return git(*arguments, folder=folder)
+    except UserError:
+        return ""
