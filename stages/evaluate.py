@@ -1,8 +1,8 @@
 r"""Score the fine-tuned model on the test sample, once.
 
 python -m stages.evaluate data/raw data/sample models/finetuned data/audit.parquet \
-    data/predictions/suspects.parquet data/predictions/test.parquet \
-    data/predictions/errors.parquet metrics/evaluation.json plots/test metrics/test.json
+    data/predictions/test.parquet data/predictions/errors.parquet metrics/evaluation.json \
+    plots/test metrics/test.json
 """
 
 from pathlib import Path
@@ -38,7 +38,6 @@ class Inputs(NamedTuple):
     sampled: Path
     finetuned: Path
     audit: Path
-    suspects: Path
 
 
 class Outputs(NamedTuple):
@@ -63,9 +62,7 @@ def main(given: Inputs, made: Outputs) -> None:
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
     rows, reviews = arrow.column(table, "row"), batching.ReviewDataset(table)
     texts = predictions.read_texts(given.raw / "test.arrow", rows)
-    suspects = mistakes.read_suspects(given.suspects)
     flags = mistakes.read_flags(given.audit, "test", rows)
-    suspects_flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
     parts = [
         *slices.by_length(reviews.lengths, reviews.max_length),
         *slices.by_flag(flags),
@@ -100,7 +97,7 @@ def main(given: Inputs, made: Outputs) -> None:
     hashes = [predictions.text_hash(text) for text in texts]
     tested = predictions.Predictions(rows, hashes, labels, logits, names, reviews.ordered)
     predictions.write(tested, made.predictions)
-    mistakes.write(tested, suspects, made.errors, flags=flags, suspects_flags=suspects_flags)
+    mistakes.write(tested, flags, made.errors)
     outputs.write_plots(logits, labels, names, found, made.plots)
     write_json(made.details, found)
     write_json(made.metrics, metrics.rounded(scores))

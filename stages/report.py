@@ -1,9 +1,10 @@
 r"""Write one page about the run: verdict, data, scores, mistakes, parameters.
 
-python -m stages.report data/raw data/sample data/predictions/baseline.parquet \
+python -m stages.report data/raw data/audit.parquet data/sample \
+    data/predictions/baseline.parquet data/predictions/suspects.parquet \
     data/predictions/test.parquet data/predictions/errors.parquet dvclive plots/training \
-    metrics/data.json metrics/audit.json metrics/baseline.json metrics/validation.json \
-    metrics/evaluation.json reports/index.html
+    plots/test metrics/data.json metrics/audit.json metrics/baseline.json \
+    metrics/validation.json metrics/evaluation.json reports/index.html
 """
 
 from pathlib import Path
@@ -16,12 +17,15 @@ from yelp_stars.pipeline.params import load_all
 
 class Inputs(NamedTuple):
     raw: Path
+    audit: Path
     sampled: Path
     baseline: Path
+    suspects: Path
     predictions: Path
     errors: Path
     dvclive: Path
-    plots: Path
+    training_plots: Path
+    test_plots: Path
     data_metrics: Path
     audit_metrics: Path
     baseline_metrics: Path
@@ -38,34 +42,40 @@ def main(given: Inputs, made: Outputs) -> None:
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
-    from yelp_stars.report import machine_load, page, texts
+    from yelp_stars.report import machine_load, page, pictures, texts
 
-    errors = mistakes.read(given.errors)
-    splits = errors["split"].to_pylist()
+    errors, suspects = mistakes.read(given.errors), mistakes.read_suspects(given.suspects)
+    flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
+    suspects = mistakes.with_flags(suspects, flags)
+    plots = [given.training_plots / "training.svg", *sorted(given.test_plots.glob("*.svg"))]
+    audit, evaluation = read_json(given.audit_metrics), read_json(given.details)
+    drawn = pictures.draw(
+        audit,
+        evaluation,
+        machine_load.read_curve(given.training_plots / "train_learning_rate.tsv"),
+        machine_load.read_load(given.dvclive),
+    )
     content = page.Run(
         parameters=parameters,
         data=read_json(given.data_metrics),
-        audit=read_json(given.audit_metrics),
+        audit=audit,
         baseline=read_json(given.baseline_metrics),
         validation=read_json(given.validation_metrics),
-        evaluation=read_json(given.details),
+        evaluation=evaluation,
         model=predictions.read(given.predictions),
         tfidf=predictions.read(given.baseline),
-        curves={
-            file.stem: machine_load.read_curve(file) for file in sorted(given.plots.glob("*.tsv"))
-        },
+        pictures={**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         rows={
             name: len(arrow.read(given.sampled / f"{name}.arrow"))
             for name in ("train", "validation", "test")
         },
         runtime=read_json(given.dvclive / "runtime.json"),
-        load=machine_load.read_load(given.dvclive),
         seconds=stage_seconds(),
         examples=texts.examples(given.sampled, given.raw),
-        mistakes=texts.listed(errors, "test", given.raw, texts.MISTAKES),
-        suspects=texts.listed(errors, "train", given.raw, texts.SUSPECTS),
-        n_mistakes=splits.count("test"),
-        n_suspects=splits.count("train"),
+        mistakes=texts.listed(errors, given.raw / "test.arrow", texts.MISTAKES),
+        suspects=texts.listed(suspects, given.raw / "train.arrow", texts.SUSPECTS),
+        n_mistakes=len(errors),
+        n_suspects=len(suspects),
     )
     made.page.write_text(page.render(content), encoding="utf-8")
     print(f"open {finished(made.page)} in a browser")

@@ -105,7 +105,9 @@ async def _visit(
 def _requests(events: list[dict[str, Any]]):
     for event in events:
         if event.get("method") == "Network.requestWillBeSent":
-            yield event["params"]["request"]["url"]
+            url = event["params"]["request"]["url"]
+            if not url.startswith("data:"):  # a picture in the page itself
+                yield url
 
 
 def _console(events: list[dict[str, Any]]):

@@ -56,8 +56,7 @@ TRAIN = (
 TRAIN_OUTS = ("ft", "dvclive", "plots/training", "validation.json")
 EVALUATE = (
     "python", "-m", "stages.evaluate", "data/raw", "data/sample", "ft",
-    "data/audit.parquet", "data/predictions/suspects.parquet", "p.parquet", "e.parquet",
-    "details.json", "plots/test", "s.json",
+    "data/audit.parquet", "p.parquet", "e.parquet", "details.json", "plots/test", "s.json",
 )  # fmt: skip
 
 # In the environment of the run that many tests look at; no file of it may hold one.

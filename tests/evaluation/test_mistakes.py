@@ -52,45 +52,43 @@ def predicted(rows: int = 20) -> Predictions:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("doubted", [[], [7, 3, 39]])
-def test_mistakes_come_worst_first_then_the_suspects_as_they_are(tmp_path, doubted):
-    flags = audit(tmp_path / "audit.parquet").to_pylist()
-    suspects(tmp_path / "s.parquet", doubted)
-    found, listed = predicted(), mistakes.read_suspects(tmp_path / "s.parquet")
-    mistakes.write(
-        found,
-        listed,
-        tmp_path / "errors.parquet",
-        flags=mistakes.read_flags(tmp_path / "audit.parquet", "test", found.rows),
-        suspects_flags=mistakes.read_flags(
-            tmp_path / "audit.parquet", "train", listed["row"].to_numpy()
-        ),
-    )
-    written = pq.read_table(tmp_path / "errors.parquet").to_pylist()
-    tested = [row for row in written if row["split"] == "test"]
-    assert written[len(tested) :] == [row for row in written if row["split"] == "train"]
-    assert [row["row"] for row in written[len(tested) :]] == doubted
-    losses = [row["loss"] for row in tested]
+def test_mistakes_come_worst_first_with_their_flags(tmp_path):
+    audited = audit(tmp_path / "audit.parquet").to_pylist()[40:]
+    tested = predicted()
+    flags = mistakes.read_flags(tmp_path / "audit.parquet", "test", tested.rows)
+    mistakes.write(tested, flags, tmp_path / "errors.parquet")
+    written = mistakes.read(tmp_path / "errors.parquet").to_pylist()
+    losses = [row["loss"] for row in written]
     assert losses == sorted(losses, reverse=True)
-    best, by_row = found.logits.argmax(axis=1), dict(zip(found.rows, range(20), strict=True))
-    assert {row["row"] for row in tested} == set(found.rows[best != found.labels])
-    for row in tested:
-        place = by_row[row["row"]]
-        assert (row["label"], row["predicted"]) == (NAMES[found.labels[place]], NAMES[best[place]])
-        exponents = np.exp(found.logits[place].astype(np.float64))
+    best, index_of = tested.logits.argmax(axis=1), {row: i for i, row in enumerate(tested.rows)}
+    assert {row["row"] for row in written} == set(tested.rows[best != tested.labels])
+    for row in written:
+        index = index_of[row["row"]]
+        label = tested.labels[index]
+        assert (row["label"], row["predicted"]) == (NAMES[label], NAMES[best[index]])
+        exponents = np.exp(tested.logits[index].astype(np.float64))
         shares = exponents / exponents.sum()
         assert row["probability"] == pytest.approx(shares.max(), rel=1e-5)
-        assert row["loss"] == pytest.approx(-np.log(shares[found.labels[place]]), rel=1e-5)
-    for row in written:
-        audited = flags[row["row"] + (40 if row["split"] == "test" else 0)]
-        assert row["flags"] == [flag for flag in KINDS if audited[flag]]
+        assert row["loss"] == pytest.approx(-np.log(shares[label]), rel=1e-5)
+        assert row["flags"] == [flag for flag in KINDS if audited[row["row"]][flag]]
+
+
+@pytest.mark.parametrize("doubted", [[], [7, 3, 39]])
+def test_suspects_keep_their_order_and_get_their_flags(tmp_path, doubted):
+    audited = audit(tmp_path / "audit.parquet").to_pylist()
+    suspects(tmp_path / "s.parquet", doubted)
+    rows = mistakes.read_suspects(tmp_path / "s.parquet")
+    flags = mistakes.read_flags(tmp_path / "audit.parquet", "train", rows["row"].to_numpy())
+    flagged = mistakes.with_flags(rows, flags)
+    assert flagged.column_names == [*mistakes.SUSPECTS, "flags"]
+    assert flagged["row"].to_pylist() == doubted
+    expected = [[flag for flag in KINDS if audited[row][flag]] for row in doubted]
+    assert flagged["flags"].to_pylist() == expected
 
 
 def test_the_same_rows_have_the_same_bytes(tmp_path):
-    suspects(tmp_path / "s.parquet", [1])
-    listed = mistakes.read_suspects(tmp_path / "s.parquet")
     for name in ("a", "b"):
-        mistakes.write(predicted(), listed, tmp_path / name)
+        mistakes.write(predicted(), {}, tmp_path / name)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 

@@ -1,12 +1,13 @@
 """Text made safe to print: bounded, every character visible, counts that agree."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.pipeline.text import HIDDEN, counted, visible
 
 
+@settings(max_examples=50)
 @given(st.text(st.characters(codec="utf-8")), st.integers(1, 30))
 def test_a_shown_text_is_short_and_has_no_hidden_character(text, longest):
     shown = visible(text, longest)

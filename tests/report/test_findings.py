@@ -51,7 +51,7 @@ def test_rows_are_paired_whatever_their_order():
 
 
 @pytest.mark.parametrize(
-    ("leaked", "status"), [(0, "good"), (5, "fair"), (32, "poor"), (1000, "poor")]
+    ("leaked", "status"), [(0, "good"), (1, "fair"), (2, "fair"), (32, "poor"), (1000, "poor")]
 )
 def test_leaks_are_counted_and_scored_apart(leaked, status):
     audit = {"test": {"rows": 1000, "leak": {"rows": leaked}}}
@@ -59,7 +59,8 @@ def test_leaks_are_counted_and_scored_apart(leaked, status):
     found = findings.leaks(audit, parts, near=True, excluded=False)
     assert found.status == status
     if leaked:
-        assert f"{leaked:,} of 1,000 test reviews ({leaked / 10:.1f} %)" in found.text
+        verb = "is" if leaked == 1 else "are"
+        assert f"{leaked:,} of 1,000 test reviews ({leaked / 10:.1f} %) {verb} in" in found.text
         assert "0.8 [0.4, 1.0]; on the rest: 0.90 [0.83, 0.94]" in found.text
         assert found.advice == "Add leaks to sample.exclude to train without them."
 
@@ -85,6 +86,24 @@ def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
     found = findings.worst_slice([scored("all right", 95, 100), lowest])
     assert (found.status, "“few”" in found.text) == ("good", True)
     assert findings.worst_slice([scored("none", 0, 0)]).text == "No slice has rows."
+
+
+@pytest.mark.parametrize(
+    ("others", "sentence"), [(0, ""), (1, " So is 1 other slice."), (2, " So are 2 other slices.")]
+)
+def test_other_slices_that_are_worse_are_counted(others, sentence):
+    worse = [scored("long", 0, 1, worse=True)] + [scored("odd", 1, 2, worse=True)] * others
+    text = findings.worst_slice(worse).text
+    assert " on 1 row, the rest " in text
+    assert text.endswith(f": worse by more than chance.{sentence}")
+
+
+def test_a_long_pattern_leaves_room_for_the_numbers():
+    part = scored("long", 1, 5) | {"meaning": "x" * 500}
+    text = findings.worst_slice([part]).text
+    assert len(text) < 400
+    assert "x… " not in text
+    assert "x…) has an accuracy of" in text
 
 
 @pytest.mark.parametrize(

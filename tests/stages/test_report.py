@@ -15,11 +15,11 @@ from yelp_stars.pipeline.entrypoint import call
 pytestmark = pytest.mark.slow
 
 PATHS = (
-    "data/raw", "data/sample",
-    "data/predictions/baseline.parquet", "data/predictions/test.parquet",
-    "data/predictions/errors.parquet", "dvclive", "plots/training", "metrics/data.json",
-    "metrics/audit.json", "metrics/baseline.json", "metrics/validation.json",
-    "metrics/evaluation.json", "page.html",
+    "data/raw", "data/audit.parquet", "data/sample",
+    "data/predictions/baseline.parquet", "data/predictions/suspects.parquet",
+    "data/predictions/test.parquet", "data/predictions/errors.parquet",
+    "dvclive", "plots/training", "plots/test", "metrics/data.json", "metrics/audit.json",
+    "metrics/baseline.json", "metrics/validation.json", "metrics/evaluation.json", "page.html",
 )  # fmt: skip
 
 

@@ -11,7 +11,8 @@ MADE = {
     "reports/index.html": "the report: open it in a browser",
     "models/finetuned": "the model",
     "data/predictions/test.parquet": "label and logits of every test review",
-    "data/predictions/errors.parquet": "mistakes, and training labels in doubt",
+    "data/predictions/errors.parquet": "mistakes of the model",
+    "data/predictions/suspects.parquet": "training labels in doubt",
     "plots/training/training.svg": "picture: loss and validation accuracy",
     "plots/test/confusion.svg": "picture: confusion matrix",
 }

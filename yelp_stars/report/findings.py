@@ -13,17 +13,21 @@ from yelp_stars.comparing.paired import (
 )
 from yelp_stars.evaluation.intervals import Estimate
 from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.pipeline.text import counted, cut
 from yelp_stars.scoring.metrics import decimals
 
 MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`
 # Calibration errors up to which probabilities may be read as they are, or with care.
 CALIBRATED, USABLE = 0.05, 0.15
 
+LONGEST_MEANING = 120  # characters of a slice's pattern
+
 Status = Literal["good", "fair", "poor"]
+ORDER: tuple[Status, ...] = ("good", "fair", "poor")
 
 
 class Finding(NamedTuple):
-    """One sentence or two about what was found."""
+    """A judgement of the run, in one sentence or two."""
 
     status: Status
     title: str
@@ -31,12 +35,12 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def written(found: Estimate, scale: float = 1) -> str:
-    """A score with its interval: "0.626 [0.596, 0.655]"."""
-    if found["value"] is None:
+def written(score: Estimate, scale: float = 1) -> str:
+    """Write a score with its interval: "0.626 [0.596, 0.655]"."""
+    if score["value"] is None:
         return "undefined"
-    digits = max(0, decimals(max(found["n"], 1)) - (2 if scale == 100 else 0))
-    value, low, high = (f"{scale * found[key]:.{digits}f}" for key in ("value", "low", "high"))
+    digits = max(0, decimals(max(score["n"], 1)) - (2 if scale == 100 else 0))
+    value, low, high = (f"{scale * score[key]:.{digits}f}" for key in ("value", "low", "high"))
     return f"{value} % [{low}, {high}]" if scale == 100 else f"{value} [{low}, {high}]"
 
 
@@ -45,14 +49,14 @@ def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
 
     The two have the same rows: both are drawn by the stage `sample`.
     """
-    order = {row: place for place, row in enumerate(baseline.rows.tolist())}
-    places = [order[row] for row in model.rows.tolist()]
-    first = baseline.logits[places].argmax(axis=1)
+    index_of = {row: index for index, row in enumerate(baseline.rows.tolist())}
+    paired = [index_of[row] for row in model.rows.tolist()]
+    first = baseline.logits[paired].argmax(axis=1)
     second = model.logits.argmax(axis=1)
     flips = find_flips(model.labels, first, second)
     difference = accuracy_difference(model.labels, first, second)
-    found = Comparison(len(second), {"accuracy": difference}, mcnemar(flips), flips)
-    sentence = verdict(found, "TF-IDF", "the model", MARGIN)
+    comparison = Comparison(len(second), {"accuracy": difference}, mcnemar(flips), flips)
+    sentence = verdict(comparison, "TF-IDF", "the model", MARGIN)
     better = sentence.startswith("the model is better")
     worse = sentence.startswith("TF-IDF is better")
     return Finding(
@@ -71,15 +75,14 @@ def leaks(
     `near`: whether the audit looked for texts that are nearly the same. `excluded`: whether the
     sample was drawn without the training reviews that leak.
     """
-    test, leaked = audit["test"], audit["test"]["leak"]["rows"]
-    title = "Leaks"
+    n, leaked = audit["test"]["rows"], audit["test"]["leak"]["rows"]
+    title, tested = "Leaks", counted(n, "test review")
     if not leaked:
         same = "is, or nearly is," if near else "is, word for word,"
-        text = f"None of {test['rows']:,} test reviews {same} a training review."
-        return Finding("good", title, text)
-    share = leaked / test["rows"]
-    text = f"{leaked:,} of {test['rows']:,} test reviews ({100 * share:.1f} %) are in the training "
-    text += "split; sample.exclude kept those out of the training." if excluded else "split."
+        return Finding("good", title, f"None of {tested} {same} a training review.")
+    share, verb = leaked / n, "is" if leaked == 1 else "are"
+    text = f"{leaked:,} of {tested} ({100 * share:.1f} %) {verb} in the training split"
+    text += "; sample.exclude kept those out of the training." if excluded else "."
     for part in slices:
         if part["name"] == "leak" and part["kind"] == "audit" and part["accuracy"]["n"]:
             text += (
@@ -101,32 +104,33 @@ def worst_slice(slices: list[dict[str, Any]]) -> Finding:
         return Finding("fair", title, "No slice has rows.")
     lowest = min(worse or scored, key=lambda part: part["accuracy"]["value"])
     numbers = (
-        f"“{lowest['name']}” ({lowest['meaning']}) has an accuracy of "
-        f"{written(lowest['accuracy'])} on {lowest['accuracy']['n']:,} rows, the rest "
+        f"“{lowest['name']}” ({cut(lowest['meaning'], LONGEST_MEANING)}) has an accuracy of "
+        f"{written(lowest['accuracy'])} on {counted(lowest['accuracy']['n'], 'row')}, the rest "
         f"{written(lowest['accuracy_of_the_rest'])}"
     )
     if worse:
-        others = f" So are {len(worse) - 1} other slices." if len(worse) > 1 else ""
+        verb, others = "is" if len(worse) == 2 else "are", counted(len(worse) - 1, "other slice")
+        others = f" So {verb} {others}." if len(worse) > 1 else ""
         text = f"{numbers}: worse by more than chance.{others}"
         return Finding("poor", title, text, "Add training reviews of this kind.")
     text = f"No slice is worse than the rest by more than chance. The lowest: {numbers}."
     return Finding("good", title, text)
 
 
-def calibration(found: dict[str, Any], ranges: dict[str, Any]) -> Finding:
+def calibration(calibrated: dict[str, Any], ranges: dict[str, Any]) -> Finding:
     """Can the probabilities be read as they are?"""
-    before, after = (found["calibration_error"][when] for when in ("before", "after"))
+    before, after = (calibrated["calibration_error"][when] for when in ("before", "after"))
     text = (
         f"Probabilities are off by {written(before)} on average; with the temperature "
-        f"{found['temperature']} of calibration.json, by {written(after)}. Ranges that should hold "
-        f"{100 * ranges['promised']:.0f} % of the labels hold {written(ranges['coverage'], 100)}."
+        f"{calibrated['temperature']} of calibration.json, by {written(after)}. Ranges that should "
+        f"hold {100 * ranges['promised']:.0f} % of the labels hold "
+        f"{written(ranges['coverage'], 100)}."
     )
     error = after["value"]
     status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"
-    short = ranges["coverage"]["high"] < ranges["promised"]
     advice = ""
-    if short or status == "poor":
-        status = "poor" if status == "poor" else "fair"
+    if ranges["coverage"]["high"] < ranges["promised"] or status == "poor":
+        status = max(status, "fair", key=ORDER.index)
         advice = (
             "The validation reviews may be easier than the test reviews: synthetic ones are, "
             "which share sentences with those to train on. Validate on reviews like those to "
@@ -135,15 +139,15 @@ def calibration(found: dict[str, Any], ranges: dict[str, Any]) -> Finding:
     return Finding(status, "Calibration", text, advice)
 
 
-def confusions(model: Predictions, most: int) -> list[tuple[str, str, int]]:
-    """The most frequent mistakes: label, prediction, rows."""
+def confusions(model: Predictions, limit: int) -> list[tuple[str, str, int]]:
+    """Return the most frequent mistakes: label, prediction, rows."""
     predicted = model.logits.argmax(axis=1)
     wrong = predicted != model.labels
     pairs, counts = np.unique(
         np.stack([model.labels[wrong], predicted[wrong]]), axis=1, return_counts=True
     )
-    order = np.argsort(-counts, kind="stable")[:most]
+    most_frequent = np.argsort(-counts, kind="stable")[:limit]
     return [
-        (model.names[pairs[0, place]], model.names[pairs[1, place]], int(counts[place]))
-        for place in order
+        (model.names[label], model.names[guess], int(count))
+        for (label, guess), count in zip(pairs.T[most_frequent], counts[most_frequent])
     ]

@@ -1,4 +1,4 @@
-"""What DVCLive recorded while the model was trained."""
+"""Curves that DVCLive recorded while the model was trained."""
 
 import csv
 from pathlib import Path
@@ -6,18 +6,20 @@ from typing import NamedTuple
 
 POINTS = 300  # of a curve: more are not seen
 
+Curve = list[tuple[float, float]]
 
-class Load(NamedTuple):
-    """Curves over the minutes of the training."""
 
-    busy: dict[str, list[tuple[float, float]]]
+class MachineLoad(NamedTuple):
+    """Curves over the minutes of the training; those that were not recorded are missing."""
+
+    busy: dict[str, Curve]
     """Percent of the CPU, and of the first GPU."""
-    memory: dict[str, list[tuple[float, float]]]
+    memory: dict[str, Curve]
     """Gigabytes of RAM, and of the first GPU's memory."""
 
 
-def read_load(dvclive: Path) -> Load:
-    """Read the curves of the machine; those that were not recorded are missing."""
+def read_load(dvclive: Path) -> MachineLoad:
+    """Read the load of the machine from DVCLive's folder."""
     system = dvclive / "plots" / "metrics" / "system"
     busy = {
         "CPU": system / "cpu" / "usage (%).tsv",
@@ -27,26 +29,28 @@ def read_load(dvclive: Path) -> Load:
         "RAM": system / "ram" / "usage (GB).tsv",
         "GPU 0": system / "vram" / "usage (GB)" / "0.tsv",
     }
-    return Load(_curves(busy), _curves(memory))
+    return MachineLoad(_curves(busy), _curves(memory))
 
 
-def read_curve(path: Path) -> list[tuple[float, float]]:
+def read_curve(path: Path) -> Curve:
     """Read the two columns of a TSV of `plots/training`: step and value."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t"))[1:]
-    return [(float(step), float(value)) for step, value in rows]
+    return [(float(step), float(value)) for step, value in _rows(path)]
 
 
-def _curves(files: dict[str, Path]) -> dict[str, list[tuple[float, float]]]:
-    found = {}
+def _curves(files: dict[str, Path]) -> dict[str, Curve]:
+    curves = {}
     for name, path in files.items():
-        if path.is_file():
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = list(csv.reader(file, delimiter="\t"))[1:]
-            if len(rows) > 1:
-                # DVCLive 3.49 ends in the middle of an interval, and divides by a complete one.
-                rows.pop()
+        rows = _rows(path) if path.is_file() else []
+        if len(rows) > 1:
+            # DVCLive 3.49 ends in the middle of an interval, and divides by a complete one.
+            rows.pop()
+        if rows:
+            start = float(rows[0][0])  # milliseconds
             rows = rows[:: max(1, len(rows) // POINTS)]
-            start = float(rows[0][0]) if rows else 0.0
-            found[name] = [((float(at) - start) / 60_000, float(value)) for at, _, value in rows]
-    return {name: curve for name, curve in found.items() if curve}
+            curves[name] = [((float(at) - start) / 60_000, float(value)) for at, _, value in rows]
+    return curves
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))[1:]

@@ -1,6 +1,8 @@
 "use strict";
 // Sort and filter the tables of rows, and open long texts. Without JavaScript all rows are there.
 const FIRST = 25; // rows to show before a reader asks for all
+const textOf = (row, column) => row.querySelector(`[data-column="${column}"]`).textContent;
+const counted = (rows) => `${rows} ${rows === 1 ? "row" : "rows"}`;
 // Before rows are hidden: those have no height.
 for (const text of document.querySelectorAll(".text")) {
   if (text.scrollHeight <= text.clientHeight + 2) continue;
@@ -23,9 +25,8 @@ for (const filters of document.querySelectorAll(".filters")) {
   const rows = [...body.rows];
   const [search, label] = [filters.querySelector("input"), filters.querySelector("select")];
   const count = filters.querySelector("output");
-  const [LABEL, FLAGS, TEXT] = [1, 5, 6];
   const words = new Map(rows.map((row) => [
-    row, [FLAGS, TEXT].map((column) => row.cells[column].textContent.toLowerCase()).join(" "),
+    row, `${textOf(row, "flags")} ${textOf(row, "text")}`.toLowerCase(),
   ]));
   let most = FIRST;
 
@@ -33,13 +34,13 @@ for (const filters of document.querySelectorAll(".filters")) {
     const wanted = search.value.toLowerCase().split(/\s+/).filter(Boolean);
     let hits = 0;
     for (const row of body.rows) {
-      const hit = (!label.value || row.cells[LABEL].textContent === label.value)
+      const hit = (!label.value || textOf(row, "label") === label.value)
         && wanted.every((word) => words.get(row).includes(word));
       hits += hit;
       row.hidden = !hit || hits > most;
     }
-    count.textContent = hits === rows.length ? `${hits} rows` : `${hits} of ${rows.length} rows`;
-    more.textContent = `Show all ${hits} rows`;
+    count.textContent = `${hits === rows.length ? "" : `${hits} of `}${counted(rows.length)}`;
+    more.textContent = `Show all ${counted(hits)}`;
     more.hidden = hits <= most;
   };
   search.addEventListener("input", show);

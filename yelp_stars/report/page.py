@@ -6,20 +6,18 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.predictions import Predictions
-from yelp_stars.pipeline.text import visible
+from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
-from yelp_stars.report import findings, pictures
-from yelp_stars.report.machine_load import Load
-from yelp_stars.report.texts import CLASSES
+from yelp_stars.report import findings
+from yelp_stars.report.texts import CLASSES, LONGEST
 from yelp_stars.scoring import metrics
 
 FOLDER = Path(__file__).parent
-LENGTHS = (("median words", "median"), ("95 % of the reviews have at most, words", "p95"))
+LENGTHS = {"median": "median words", "p95": "95 % of the reviews have at most, words"}
 FLAGS = {
     "leak": "also in the other split, exactly or nearly",
     "duplicate": "the text of an earlier row",
@@ -27,7 +25,9 @@ FLAGS = {
     "conflict": "the same text has two labels",
     "short": "fewer words than audit.min_words",
 }
+PROVENANCE = {"sha256": "SHA-256", "repo": "repository", "revision": "revision"}
 CONFUSIONS = 10  # of the most frequent mistakes
+LONGEST_NAME = 60  # characters of a class
 LONGEST_VALUE = 120  # characters of a parameter
 
 
@@ -43,13 +43,12 @@ class Run(NamedTuple):
     evaluation: dict[str, Any]
     model: Predictions
     tfidf: Predictions
-    curves: dict[str, list[tuple[float, float]]]
-    """Of plots/training, by the names of its files."""
+    pictures: dict[str, bytes]
+    """Those of plots/ by the names of their files, and those that only the report has: SVG."""
     rows: dict[str, int]
     """Of the sample: train, validation, test."""
     runtime: dict[str, Any]
     """Of dvclive/runtime.json."""
-    load: Load
     seconds: dict[str, float]
     examples: dict[str, list[dict[str, Any]]]
     mistakes: list[dict[str, Any]]
@@ -60,30 +59,39 @@ class Run(NamedTuple):
 
 
 def render(run: Run) -> str:
-    """The page. Everything of a user is escaped by Jinja2; only our own SVG is not."""
+    """Return the page.
+
+    Every text in it is bounded, shown with its hidden characters, and escaped, but for our own
+    style and script, and the addresses of pictures.
+    """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(FOLDER),
         autoescape=True,
+        finalize=lambda value: visible(value, LONGEST) if type(value) is str else value,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["short"] = lambda text: visible(text, LONGEST_NAME)
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return environment.get_template("page.html").render(
-        written=findings.written,
-        number=_number,
-        style=Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        script_hash=f"sha256-{digest}",
-        pictures=_pictures(run),
+    content = {
+        **run._asdict(),
         **_verdict(run),
-        **_content(run),
-    )
+        **_sections(run),
+        "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
+        "counted": counted,
+        "written": findings.written,
+        "number": _number,
+        "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        "script": Markup(script),  # noqa: S704
+        "script_hash": f"sha256-{digest}",
+    }
+    return environment.get_template("page.html").render(content)
 
 
 def _verdict(run: Run) -> dict[str, Any]:
-    """The first screen: what was trained on what, how good it is, and what matters."""
+    """Return the first screen: what was trained on what, how good it is, and what matters."""
     scores, n, slices = run.evaluation["scores"], len(run.model.rows), _slices(run)
     tfidf, majority = (
         _percent(run.baseline[name]["accuracy"], n) for name in ("tfidf", "majority")
@@ -92,21 +100,21 @@ def _verdict(run: Run) -> dict[str, Any]:
     tiles = [
         {
             "name": titles.SCORES[key],
-            "value": _number(found, "value"),
-            "note": f"95 % interval {_number(found, 'low')} to {_number(found, 'high')}",
+            "value": _number(score, "value"),
+            "note": f"95 % interval {_number(score, 'low')} to {_number(score, 'high')}",
         }
-        for key, found in scores.items()
+        for key, score in scores.items()
     ]
     return {
         "title": f"Report: accuracy {findings.written(accuracy)}",
-        "kicker": f"{checkpoint}, fine-tuned on {run.rows['train']:,} {_reviews(run.parameters)}",
+        "kicker": f"{checkpoint}, fine-tuned on {_reviews(run.rows['train'], run.data)}",
         "headline": (
             f"The model labels {_percent(accuracy['value'], n)} % of the test reviews correctly, "
             f"TF-IDF {tfidf} %"
         ),
         "lead": (
             f"95 % interval {_percent(accuracy['low'], n)} to {_percent(accuracy['high'], n)} %, "
-            f"on {n:,} reviews that were used for nothing else. The most frequent class alone: "
+            f"on {counted(n, 'review')} used for nothing else. The most frequent class alone: "
             f"{majority} %."
         ),
         "tiles": tiles,
@@ -124,52 +132,34 @@ def _verdict(run: Run) -> dict[str, Any]:
     }
 
 
-def _content(run: Run) -> dict[str, Any]:
-    """What the sections below it show."""
-    names = [visible(name, 60) for name in run.model.names]
-    rates = run.runtime
+def _sections(run: Run) -> dict[str, Any]:
+    """Return what the sections below it show, beside the run itself."""
+    rates, rows = run.runtime, run.rows
     device = f" on {rates['device']}" if "device" in rates else ""
     order = ["external", *run.parameters, "report"]
     shared = run.data["texts_in_train_and_test"]
+    in_both = counted(shared, "text is", "texts are") if shared else "No text is"
     return {
-        "names": names[:CLASSES],
         "ordered": run.model.ordered,
         "n": len(run.model.rows),
-        "audit": run.audit,
-        "splits": ("train", "test"),
         "lengths": LENGTHS,
-        "flags": FLAGS.items(),
+        "flags": FLAGS,
         "data_line": (
-            f"{run.rows['train']:,} reviews to train on, {run.rows['validation']:,} to validate "
-            f"and {run.rows['test']:,} to test, drawn from {run.audit['train']['rows']:,} and "
-            f"{run.audit['test']['rows']:,} {_reviews(run.parameters)}. "
-            f"{f'{shared:,} texts are' if shared else 'No text is'} in both splits, word for word."
+            f"{counted(rows['train'], 'review')} to train on, {rows['validation']:,} to validate "
+            f"and {rows['test']:,} to test, drawn from {run.audit['train']['rows']:,} and "
+            f"{_reviews(run.audit['test']['rows'], run.data)}. "
+            f"{in_both} in both splits, word for word."
         ),
-        "examples": run.examples,
         "training_line": (
             f"{rates['seconds']:,.0f} s{device}, {rates['tokens_per_second']:,.0f} tokens/s, "
             f"{rates['steps_per_second']:.1f} steps/s."
         ),
         "seconds": {stage: run.seconds[stage] for stage in order if stage in run.seconds},
-        "score_names": [(key, titles.SCORES[key]) for key in run.evaluation["scores"]],
-        "evaluation": run.evaluation,
-        "baseline": run.baseline,
-        "validation": run.validation,
-        "confusion": _confusion(run.model, names),
-        "confusions": [
-            (visible(label, 60), visible(guess, 60), rows)
-            for label, guess, rows in findings.confusions(run.model, CONFUSIONS)
-        ],
-        "per_class": [
-            {**row, "label": visible(row["label"], 60)}
-            for row in run.evaluation["per_class"][:CLASSES]
-        ],
-        "classes_left_out": max(0, len(names) - CLASSES),
+        "score_names": {key: titles.SCORES[key] for key in run.evaluation["scores"]},
+        "confusions": findings.confusions(run.model, CONFUSIONS),
+        "per_class": run.evaluation["per_class"][:CLASSES],
+        "classes_left_out": max(0, len(run.model.names) - CLASSES),
         "slices": _slices(run),
-        "mistakes": run.mistakes,
-        "suspects": run.suspects,
-        "n_mistakes": run.n_mistakes,
-        "n_suspects": run.n_suspects,
         "parameters": {
             section: {
                 key: visible(dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE)
@@ -177,116 +167,58 @@ def _content(run: Run) -> dict[str, Any]:
             }
             for section, values in run.parameters.items()
         },
-        "footer": (
-            f"Source of the reviews: {visible(run.data['source'], 80)}; their SHA-256: "
-            f"{visible(str(run.data.get('sha256', 'unknown')), 64)}. All scores with intervals: "
-            f"metrics/evaluation.json. This page has texts of reviews: share it as you may share "
-            f"them."
-        ),
+        "provenance": "; ".join(_provenance(run.data)),
     }
 
 
-def _confusion(model: Predictions, names: list[str]) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The rows of the confusion matrix; none if there are too many classes for a page."""
-    if len(names) > CLASSES:
-        return []
-    counts = metrics.confusion_matrix(model.logits, model.labels)
-    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    return [
-        (name, [{"rows": int(rows), "share": share} for rows, share in zip(*cells)])
-        for name, cells in zip(names, zip(counts, shares))
-    ]
-
-
-def _pictures(run: Run) -> dict[str, Any]:
-    """The pictures of each section, by name."""
-    evaluation, curves = run.evaluation, run.curves
-    loss = {"training": curves["train_loss"], "validation": curves["validation_loss"]}
-    found: dict[str, Any] = {
-        "labels": pictures.bars(
-            "Labels",
-            {
-                split: dict(list(run.audit[split]["labels"].items())[:CLASSES])
-                for split in ("train", "test")
-            },
-        ),
-        "training": [
-            pictures.lines("Loss", loss, "step"),
-            pictures.lines(
-                "Validation accuracy", {"accuracy": curves["validation_accuracy"]}, "step", top=1
-            ),
-            pictures.lines("Learning rate", {"rate": curves["train_learning_rate"]}, "step"),
-        ],
-        "classes": pictures.dots(
-            "F1 of each class",
-            [(row["label"], row["f1"] | {"n": row["recall"]["n"]}) for row in _classes(evaluation)],
-            "F1",
-            evaluation["scores"]["macro_f1"],
-        ),
-        "slices": pictures.dots(
-            "Accuracy of each slice",
-            [(part["name"], part["accuracy"]) for part in _slices(run) if part["accuracy"]["n"]],
-            "accuracy",
-            evaluation["scores"]["accuracy"],
-        ),
-        "before": pictures.reliability(
-            "Without the temperature", evaluation["calibration"]["bins"]["before"]
-        ),
-        "after": pictures.reliability(
-            "With the temperature", evaluation["calibration"]["bins"]["after"]
-        ),
-        "risk": pictures.risk_coverage(
-            "If a person checks the least sure", evaluation["risk_coverage"]["points"]
-        ),
-        "load": [],
-    }
-    for unit, load, top in (("% busy", run.load.busy, 105), ("GB", run.load.memory, None)):
-        if load:
-            title = f"{' and '.join(load)}, {unit}"
-            found["load"].append(pictures.lines(title, load, "minutes", top=top))
-    return {name: _markup(picture) for name, picture in found.items()}
+def _embedded(svg: bytes) -> Markup:
+    """Return the address of an image: no script in it runs, and its ids are its own."""
+    return Markup("data:image/svg+xml;base64," + base64.b64encode(svg).decode())  # noqa: S704
 
 
 def _number(scores: dict[str, Any], key: str) -> str:
-    """A score in the decimals that its rows support, with its interval if there is one."""
-    found = [scores.get(name) for name in (key, f"{key}_low", f"{key}_high")]
+    """Write a score in the decimals that its rows support, with its interval if there is one."""
+    numbers = [scores.get(name) for name in (key, f"{key}_low", f"{key}_high")]
     value, low, high = (
-        "–" if one is None else f"{one:.{metrics.decimals(scores['n'])}f}" for one in found
+        "–" if number is None else f"{number:.{metrics.decimals(scores['n'])}f}"
+        for number in numbers
     )
-    return value if None in found else f"{value} [{low}, {high}]"
+    return value if None in numbers else f"{value} [{low}, {high}]"
 
 
 def _percent(share: float, n: int) -> str:
-    """A share of `n` rows in percent, in the decimals that they support."""
+    """Write a share of `n` rows in percent, in the decimals that they support."""
     return f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}"
 
 
 def _slices(run: Run) -> list[dict[str, Any]]:
-    """The slices; those of the audit are named as its flags are."""
+    """Return the slices; those of the audit are named as its flags are."""
     return [
         part | {"name": part["name"].replace("_", "-")} if part["kind"] == "audit" else part
         for part in run.evaluation["slices"]
     ]
 
 
-def _classes(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    scored = (row for row in evaluation["per_class"] if row["f1"]["value"] is not None)
-    return list(scored)[:CLASSES]
-
-
-def _markup(picture: str | list[str]) -> Markup | list[Markup]:
-    """Our own SVG: matplotlib has escaped the names in it."""
-    if isinstance(picture, list):
-        return [Markup(one) for one in picture]  # noqa: S704
-    return Markup(picture)  # noqa: S704
-
-
 def _checkpoint(pretrained: dict[str, Any]) -> str:
-    named = (pretrained.get(key) for key in ("package", "repo", "folder", "architecture"))
-    return visible(next((str(name) for name in named if name), "random weights"), 80)
+    if pretrained["source"] == "random":  # the folder holds an architecture only
+        return "random weights"
+    names = (pretrained[key] for key in ("package", "repo", "folder") if key in pretrained)
+    return visible(next(names, pretrained["source"]), 80)
 
 
-def _reviews(parameters: dict[str, Any]) -> str:
-    download = parameters["download"]
-    kinds = {"synthetic": "synthetic reviews", "hub": f"reviews of {download.get('repo')}"}
-    return visible(kinds.get(download["source"], "reviews of your own files"), 100)
+def _reviews(count: int, data: dict[str, Any]) -> str:
+    """Write a number of reviews with their source: "2,000 synthetic reviews"."""
+    if data["source"] == "synthetic":
+        return counted(count, "synthetic review")
+    origin = "your own files" if data["source"] == "files" else data.get("repo", data["source"])
+    return f"{counted(count, 'review')} of {visible(origin, 80)}"
+
+
+def _provenance(data: dict[str, Any]) -> list[str]:
+    """Return what identifies the reviews: the hashes of files, or a revision of a repository."""
+    hashes = [
+        f"SHA-256 of {visible(name, 80)}: {digest}"
+        for name, digest in data.get("files", {}).items()
+    ]
+    facts = [f"{name}: {data[key]}" for key, name in PROVENANCE.items() if key in data]
+    return [f"Source of the reviews: {data['source']}", *hashes, *facts]

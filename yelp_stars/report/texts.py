@@ -1,4 +1,4 @@
-"""Texts of users in a report: bounded in number and length, every character visible."""
+"""The reviews that a report shows: mistakes, labels in doubt, examples of each class."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,6 @@ import numpy as np
 import pyarrow as pa
 
 from yelp_stars.data import arrow
-from yelp_stars.pipeline.text import visible
 
 LONGEST = 600  # characters of a text
 MISTAKES = SUSPECTS = 300  # rows of each table
@@ -15,30 +14,23 @@ EXAMPLES = 2  # of each class
 CLASSES = 20  # with examples, in tables and in pictures
 
 
-def listed(errors: pa.Table, split: str, raw: Path, most: int) -> list[dict[str, Any]]:
-    """The first rows of a split of data/predictions/errors.parquet, with their texts."""
-    rows = errors.filter(pa.compute.equal(errors["split"], split)).slice(0, most)
-    texts = arrow.read(raw / f"{split}.arrow")["text"].take(rows["row"].combine_chunks())
-    return [
-        {
-            **row,
-            "label": visible(row["label"], 60),
-            "predicted": visible(row["predicted"], 60),
-            "text": visible(text.as_py(), LONGEST),
-        }
-        for row, text in zip(rows.to_pylist(), texts, strict=True)
-    ]
+def listed(rows: pa.Table, reviews: Path, limit: int) -> list[dict[str, Any]]:
+    """Return the first rows of a table, with their texts in data/raw."""
+    rows = rows.slice(0, limit)
+    texts = arrow.read(reviews)["text"].take(rows["row"].combine_chunks())
+    shown: list[dict[str, Any]] = rows.append_column("text", texts).to_pylist()
+    return shown
 
 
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:
-    """The first training rows of each class: a seeded sample is in random order."""
+    """Return the first training rows of each class: a seeded sample is in random order."""
     table = arrow.read(sampled / "train.arrow")
     names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
     rows, reviews = arrow.column(table, "row"), arrow.read(raw / "train.arrow")["text"]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for label, name in enumerate(names[:CLASSES]):
-        chosen = rows[np.flatnonzero(labels == label)[:EXAMPLES]].tolist()
-        found[visible(name, 60)] = [
-            {"row": row, "text": visible(reviews[row].as_py(), LONGEST)} for row in chosen
+    return {
+        name: [
+            {"row": row, "text": reviews[row].as_py()}
+            for row in rows[np.flatnonzero(labels == label)[:EXAMPLES]].tolist()
         ]
-    return found
+        for label, name in enumerate(names[:CLASSES])
+    }
