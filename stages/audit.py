@@ -44,10 +44,9 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.audit import audit
 
     names = arrow.label_names(arrow.read_schema(given.raw / "train.arrow"))
-    near = audit.Near(params.similarity, params.seed) if params.near_duplicates else None
-    found = audit.audit(given.raw, min_words=params.min_words, near=near)
-    summary = audit.summary(found, names)
-    audit.write(found, made.flags)
+    audits = audit.audit(given.raw, audit.Rules(**params.model_dump()))
+    summary = audit.summary(audits, names)
+    audit.write(audits, made.flags)
     write_json(made.metrics, summary)
     print("\n".join(audit.describe(summary)))
 

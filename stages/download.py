@@ -24,7 +24,6 @@ from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import canonical_labels
-from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding
 
 
@@ -74,7 +73,7 @@ class Files(Cleaned):
     text_column: str | NonNegativeInt
     """Column of the text: a name, or an index from 0 in a file without a header."""
     label_column: str | NonNegativeInt
-    """Column of the label, likewise."""
+    """Column of the label: a name or an index, same as text_column."""
     labels: Annotated[
         dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
     ]
@@ -137,42 +136,14 @@ class Params(RootModel[Annotated[Synthetic | Files | Hub, Field(discriminator="s
 def open_source(
     params: Synthetic | Files | Hub, sentences: Path, files: Path
 ) -> sources.ReviewSource:
-    if isinstance(params, Synthetic):
-        return sources.open_synthetic(
-            sentences,
-            train_size=params.train_size,
-            test_size=params.test_size,
-            median_words=params.median_words,
-            label_noise=params.label_noise,
-            seed=params.seed,
-        )
-    cleaning = sources.Cleaning(
-        params.unescape, params.drop_empty, drop_unlabelled=params.unlabelled == "drop"
-    )
-    if isinstance(params, Files):
-        columns, longest = (params.text_column, params.label_column), params.longest_line_mb * 10**6
-        layout = Layout(*columns, params.encoding, params.delimiter, params.quoted, longest)
-        return sources.open_files(
-            files,
-            train_file=params.train_file,
-            test_file=params.test_file,
-            test_size=params.test_size,
-            seed=params.seed,
-            labels=params.labels,
-            ordered=params.ordered,
-            layout=layout,
-            cleaning=cleaning,
-        )
-    return sources.open_hub(
-        params.repo,
-        params.revision,
-        train_split=params.train_split,
-        test_split=params.test_split,
-        text_column=params.text_column,
-        label_column=params.label_column,
-        ordered=params.ordered,
-        cleaning=cleaning,
-    )
+    values = params.model_dump(exclude={"source"})
+    match params:
+        case Synthetic():
+            return sources.Synthetic(**values).open(sentences)
+        case Files():
+            return sources.Files(**values).open(files)
+        case Hub():
+            return sources.Hub(**values).open()
 
 
 class Inputs(NamedTuple):
@@ -193,8 +164,7 @@ def main(given: Inputs, made: Outputs) -> None:
     statistics = {split: SplitStatistics(made.raw) for split in ("train", "test")}
     for split, reviews in (("train", source.train), ("test", source.test)):
         counted = statistics[split].count(reviews)
-        path = made.raw / f"{split}.arrow"
-        sources.write_reviews(path, counted, names, source.ordered, origin)
+        sources.write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)
         if not statistics[split].rows:
             raise UserError(f"no review is left for the split {split!r}")
     summaries = {

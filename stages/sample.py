@@ -12,6 +12,7 @@ from yelp_stars.data import arrow
 from yelp_stars.data.flags import Kind
 from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.data.sampling import (
+    Plan,
     describe_labels,
     draw_subsets,
     read_excluded,
@@ -61,31 +62,19 @@ class Outputs(NamedTuple):
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "sample")
     release_freed_memory()
-    files = {split: given.tokenized / f"{split}.arrow" for split in ("train", "test")}
-    labels = {split: read_labels(file) for split, file in files.items()}
-    mapped = {split: arrow.read_mapped(file, verified=True) for split, file in files.items()}
-    n_classes = len(arrow.label_names(mapped["train"][0].schema))
+    splits = ("train", "test")
+    mapped = {split: arrow.read_mapped(given.tokenized / f"{split}.arrow") for split in splits}
+    labels = {split: read_labels(file) for split, file in mapped.items()}
+    n_classes = len(arrow.label_names(mapped["train"].table.schema))
     excluded = read_excluded(given.audit, len(labels["train"]), params.exclude)
-    if excluded is not None:
+    if params.exclude:
         kinds = ", ".join(params.exclude)
         print(f"excluded: {excluded.sum():,} of {len(excluded):,} rows of train ({kinds})")
-    subsets = draw_subsets(
-        labels["train"],
-        labels["test"],
-        train_size=params.train_size,
-        train_seed=params.train_seed,
-        validation_size=params.validation_size,
-        validation_seed=params.validation_seed,
-        validation_from=params.validation_from,
-        test_size=params.test_size,
-        test_seed=params.test_seed,
-        stratify=params.stratify,
-        allow_overlap=params.allow_overlap,
-        excluded=excluded,
-    )
+    plan = Plan(**params.model_dump(exclude={"exclude"}))
+    subsets = draw_subsets(labels["train"], labels["test"], plan, excluded)
     made.sampled.mkdir()
     for name, (split, rows) in subsets.items():
-        write_rows(*mapped[split], labels[split], rows, made.sampled / f"{name}.arrow")
+        write_rows(mapped[split], labels[split], rows, made.sampled / f"{name}.arrow")
         counts = describe_labels(labels[split][rows], n_classes)
         print(f"{name}: {len(rows):,} rows from {split}, {counts}")
 

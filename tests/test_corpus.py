@@ -4,15 +4,14 @@ import functools
 import json
 
 import pytest
-from helpers import FUZZ_EXAMPLES, ROOT, result_or_line
+from helpers import FILE_SOURCE, FUZZ_EXAMPLES, ROOT, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.checkpoint import tokenizer
-from yelp_stars.data.sources import Cleaning, open_files
+from yelp_stars.data.sources import Files
 from yelp_stars.pipeline import entrypoint, files
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.layout import Layout
 from yelp_stars.scoring import calibration
 
 CORPUS = ROOT / "tests" / "corpus"
@@ -50,22 +49,17 @@ LABELS = {"0": "bad", "false": "bad", "0.5": "bad", "1": "good", "true": "good",
 
 def read(folder, name: str) -> int:
     """The number of rows of a file."""
-    source = open_files(
-        folder,
-        train_file=f"{name}/train.csv" if name.endswith("tgz") else name,
-        test_file=None,
-        test_size=1,
-        seed=0,
-        labels=LABELS,
-        ordered=True,
-        layout=Layout(
-            "text",
-            "label",
-            encoding="cp1252" if name.startswith("windows") else "utf-8",
-            delimiter=";" if name.startswith("semicolons") else None,
-        ),
-        cleaning=Cleaning(False, False, drop_unlabelled=name.startswith("unlabelled")),
-    )
+    source = Files(
+        **{
+            **FILE_SOURCE,
+            "train_file": f"{name}/train.csv" if name.endswith("tgz") else name,
+            "test_size": 1,
+            "labels": LABELS,
+            "encoding": "cp1252" if name.startswith("windows") else "utf-8",
+            "delimiter": ";" if name.startswith("semicolons") else None,
+            "unlabelled": "drop" if name.startswith("unlabelled") else "error",
+        }
+    ).open(folder)
     return len([*source.train, *source.test])
 
 
@@ -86,7 +80,9 @@ def test_a_file_that_once_failed_is_read_or_one_line(name):
 SMALL = [name for name in EXPECTED if (CORPUS / name).stat().st_size < 3000]
 
 
-@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=FUZZ_EXAMPLES // 2, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(
     name=st.sampled_from(SMALL),
     changes=st.lists(
@@ -120,7 +116,7 @@ CONTENT = (
 
 
 @settings(
-    max_examples=FUZZ_EXAMPLES // 2, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=FUZZ_EXAMPLES // 5, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(content=CONTENT)
 def test_any_json_file_is_read_or_one_line(tmp_path, monkeypatch, content):

@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib
+import inspect
 import re
 import sys
 import tomllib
@@ -11,7 +12,11 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, run
 
+from stages import audit, download, sample
+from yelp_stars.audit.audit import Rules
 from yelp_stars.commands.doctor.imports import imported, is_code, modules, own_imports
+from yelp_stars.data import sources
+from yelp_stars.data.sampling import Plan
 from yelp_stars.pipeline.entrypoint import declared_paths
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -118,22 +123,18 @@ def test_the_documentation_of_a_stage_has_its_command(name):
     assert command == STAGES[name]["cmd"]
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_parameter_is_read(name):
-    tree = parse(ROOT / "stages" / f"{name}.py")
-    read = {
-        node.attr
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and isinstance(node.value, ast.Name)
-        and node.value.id == "params"
-    }
-    stage = importlib.import_module(f"stages.{name}")
-    if name == "train":  # under the names of TrainingArguments, which the next test checks
-        read |= set(stage.TrainerParams.model_fields)
-    discriminator, models = variants(stage.Params)  # pydantic reads it to choose the model
-    for model in models.values():
-        assert set(model.model_fields) - {discriminator} <= read
+@pytest.mark.parametrize(
+    ("section", "becomes", "others"),
+    [
+        (download.Synthetic, sources.Synthetic, {"source"}),
+        (download.Files, sources.Files, {"source"}),
+        (download.Hub, sources.Hub, {"source"}),
+        (audit.Params, Rules, set()),
+        (sample.Params, Plan, {"exclude"}),
+    ],
+)
+def test_a_section_has_the_fields_of_the_object_that_it_becomes(section, becomes, others):
+    assert set(section.model_fields) == {*inspect.signature(becomes).parameters, *others}
 
 
 @pytest.mark.slow

@@ -11,28 +11,28 @@ from helpers import FUZZ_EXAMPLES, SENTENCES, SHARED, needs_sample
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.audit.audit import Near, audit, describe, summary, write
+from yelp_stars.audit.audit import Rules, audit, describe, summary, write
 from yelp_stars.audit.words import split_words
 from yelp_stars.data.flags import KINDS
-from yelp_stars.data.sources import open_synthetic, write_reviews
+from yelp_stars.data.sources import Synthetic, write_reviews
 from yelp_stars.reading.texts import unescape
 
 NAMES = ["bad", "fair", "good"]
-NEAR = Near(similarity=0.5, seed=0)
+RULES = Rules(min_words=3, near_duplicates=True, similarity=0.5, seed=0)
 LONG = [f"The {name} was cold and " + " ".join(f"{name}{n}" for n in range(60)) for name in "abc"]
 TEXTS = ["", "!", "Fine.", "fine", "Not so good", "not so GOOD!", "很好吃", *LONG]
 TEXTS += [f"{text} again" for text in LONG]
 REVIEWS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(TEXTS)), min_size=1, max_size=25)
 
 
-def audited(folder: Path, train, test, near=NEAR, min_words=3):
+def audited(folder: Path, train, test, **rules):
     write_reviews(folder / "train.arrow", train, NAMES)
     write_reviews(folder / "test.arrow", test, NAMES)
-    return audit(folder, min_words=min_words, near=near)
+    return audit(folder, RULES._replace(**rules))
 
 
-def flags(folder: Path, train, test, **options) -> dict[str, dict[str, list[bool]]]:
-    found = audited(folder, train, test, **options)
+def flags(folder: Path, train, test, **rules) -> dict[str, dict[str, list[bool]]]:
+    found = audited(folder, train, test, **rules)
     return {
         split: {name: rows.tolist() for name, rows in part.flags.items()}
         for split, part in found.items()
@@ -61,35 +61,16 @@ def compared(train, test) -> dict[str, dict[str, list[bool]]]:
 
 
 @settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=FUZZ_EXAMPLES // 2
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=FUZZ_EXAMPLES // 5
 )
 @given(train=REVIEWS, test=REVIEWS)
 def test_the_flags_are_those_of_comparing_all_rows(tmp_path, train, test):
     assert flags(tmp_path, train, test) == compared(train, test)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-@given(train=REVIEWS, test=REVIEWS)
-def test_train_and_test_swapped_swap_the_flags(tmp_path, train, test):
-    found, swapped = flags(tmp_path, train, test), flags(tmp_path, test, train)
-    assert (found["train"], found["test"]) == (swapped["test"], swapped["train"])
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
-@given(train=REVIEWS, test=REVIEWS, data=st.data())
-def test_leaks_and_conflicts_do_not_depend_on_the_order_of_the_rows(tmp_path, train, test, data):
-    order = data.draw(st.permutations(range(len(train))))
-    found = flags(tmp_path, train, test)
-    moved = flags(tmp_path, [train[row] for row in order], test)
-    assert moved["test"] == found["test"]
-    for name in ("leak", "conflict", "short"):
-        assert moved["train"][name] == [found["train"][name][row] for row in order]
-    assert sum(moved["train"]["duplicate"]) == sum(found["train"]["duplicate"])
-
-
 def test_without_near_duplicates_only_equal_texts_are_found(tmp_path):
     train, test = [(0, LONG[0]), (0, LONG[0]), (0, f"{LONG[0]} again")], [(0, LONG[0].upper())]
-    found = flags(tmp_path, train, test, near=None)
+    found = flags(tmp_path, train, test, near_duplicates=False)
     assert found["train"]["leak"] == [True, True, False]
     assert found["train"]["duplicate"] == [False, True, False]
     assert not any(found["train"]["near_duplicate"])
@@ -155,7 +136,7 @@ def test_the_description_says_what_was_found_and_what_to_write(tmp_path):
         "leak                   2 (50.0%)       1 (50.0%)   the text, or near"
     )
     assert lines[4].split()[:3] == ["near-duplicate", "0", "0"]
-    assert lines[-2] == "1 test rows leak: they flatter the test scores"
+    assert lines[-2] == "1 test rows leak: they inflate the test scores"
     kinds = "leaks, duplicates, conflicts, short"
     assert lines[-1] == f"to train without such rows, set sample.exclude to [{kinds}], or to some"
     different = [(0, f"text number {number}") for number in range(4)]
@@ -194,9 +175,7 @@ COPIES = {
 @pytest.mark.timeout(600)
 def test_planted_copies_are_found_and_few_others(tmp_path):
     # Reviews of six sentences and more: of fewer, some share half of them by chance.
-    source = open_synthetic(
-        SENTENCES, train_size=9000, test_size=5, median_words=97, label_noise=0.0, seed=0
-    )
+    source = Synthetic(9000, 5, median_words=97, label_noise=0.0, seed=0).open(SENTENCES)
     base = [(0, text) for _, text in source.train if len(sentences(text)) >= 6]
     rng = np.random.default_rng(1)
     planted = []

@@ -18,8 +18,8 @@ from yelp_stars.audit.near_duplicates import (
     LEADERS,
     MOST_WORDS,
     NEVER,
+    Pairs,
     Sketches,
-    earliest,
     sequences,
     similarity_of,
 )
@@ -35,14 +35,14 @@ def text(rng, words: int) -> str:
 
 
 def near(texts: list[str], in_test=None, similarity: float = 0.5) -> np.ndarray:
-    """`earliest` of different texts, one a row: (splits, texts)."""
+    """Find the first row of each split near each of different texts, one a row."""
     in_test = np.zeros(len(texts), int) if in_test is None else np.array(in_test)
     rows = np.arange(len(texts))
     sketches = Sketches(len(texts), seed=0)
     sketches.add(0, [split_words(each) for each in texts])
     first = np.full((2, len(texts)), NEVER)
     first[in_test, rows] = rows
-    return earliest(first, sketches, rows, texts.__getitem__, similarity)
+    return Pairs(first, sketches, rows, texts.__getitem__, similarity).find()
 
 
 def exact(texts: list[str], similarity: float = 0.5) -> np.ndarray:
@@ -111,7 +111,8 @@ def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
     for rows in (np.arange(30), np.array(order)):
         first = np.full((2, 30), NEVER)
         first[split, np.arange(30)] = rows  # text number i is in another row
-        leaks.append(earliest(first, sketches, np.arange(30), texts.__getitem__, 0.5) != NEVER)
+        pairs = Pairs(first, sketches, np.arange(30), texts.__getitem__, 0.5)
+        leaks.append(pairs.find() != NEVER)
     assert (leaks[0] == leaks[1]).all()
     assert leaks[0].any(axis=0).all()
 

@@ -1,7 +1,6 @@
 """Arrow files: the same bytes for the same rows, read without a copy, damaged ones never."""
 
 import random
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import FUZZ_EXAMPLES
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
 from yelp_stars.data.sources import write_reviews
-from yelp_stars.pipeline.errors import UserError
-
-DAMAGED = r"' is damaged; run `chmod u\+w \S+`, then `dvc repro`$"
-TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=30)
+from yelp_stars.pipeline.errors import Damaged, Missing
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-@given(texts=TEXTS)
-def test_any_text_is_read_back_from_its_row(tmp_path, texts):
+def test_any_text_is_read_back_from_its_row(tmp_path):
+    texts = ["", " ", "a\nb", "caf\u00e9", "\U0001f32e", "\u202e", "\x01\x85\u2028", "x" * 100_000]
     path = tmp_path / "raw.arrow"
     write_reviews(path, [(0, text) for text in texts], ["a", "b"])
     table = arrow.read(path)
@@ -46,13 +39,9 @@ def test_datasets_opens_a_file_with_its_features(tmp_path):
     assert opened.features["label"] == ClassLabel(names=["bad", "good"])
     assert opened[2499] == {"label": 1, "text": "text 2499"}
     assert opened.features["label"].int2str(1) == "good"
-    columns = {"label": pa.int64(), "logits": pa.list_(pa.float32()), "ids": pa.list_(pa.uint16())}
-    schema = arrow.make_schema(columns, ["bad", "good"])
-    batch = pa.record_batch([[0], [[0.5]], [[7, 8]]], schema=schema)
-    arrow.write(path, schema, [batch])
-    opened = Dataset.from_file(str(path))
-    assert opened.features["logits"] == List(Value("float32"))
-    assert opened[0] == {"label": 0, "logits": [0.5], "ids": [7, 8]}
+    opened = Dataset.from_file(str(lists_file(path, np.array([2]), np.array([7, 8]))))
+    assert opened.features["input_ids"] == List(Value("uint16"))
+    assert opened[0] == {"input_ids": [7, 8], "label": 0}
 
 
 def test_batches_have_a_fixed_number_of_rows(tmp_path):
@@ -110,46 +99,42 @@ def test_lists_are_read_by_row_as_views(tmp_path):
 
 
 def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_path):
-    lengths = np.full(120_000, 2)
-    flat = np.arange(240_000) % 65_536
+    lengths = np.full(45_000, 2)  # batches that are released while they are read
+    flat = np.arange(90_000) % 65_536
     path = lists_file(tmp_path / "lists.arrow", lengths, flat)
-    table, pages = arrow.read_mapped(path)
-    assert arrow.column(table, "label").tolist() == list(range(120_000))
-    assert arrow.ListColumn(table["input_ids"])[119_999].tolist() == flat[-2:].tolist()
-    assert len(pages) == path.stat().st_size
+    mapped = arrow.read_mapped(path)
+    assert arrow.column(mapped.table, "label").tolist() == list(range(45_000))
+    assert arrow.ListColumn(mapped.table["input_ids"])[44_999].tolist() == flat[-2:].tolist()
+    assert pa.Table.from_batches(mapped.batches()).equals(mapped.table)
     streamed = list(arrow.stream(path))
-    assert pa.Table.from_batches([batch for batch, _ in streamed]).equals(table)
+    assert pa.Table.from_batches([batch for batch, _ in streamed]).equals(mapped.table)
     bytes_read = [position for _, position in streamed]
     assert bytes_read == sorted(set(bytes_read))
     assert 0 < bytes_read[-1] <= path.stat().st_size
 
 
-@pytest.mark.parametrize(
-    "reads",
-    [arrow.read, arrow.read_schema, lambda path: list(arrow.stream(path))],
-    ids=["read", "read_schema", "stream"],
-)
+def stream(path: Path) -> list[pa.RecordBatch]:
+    return [batch for batch, _ in arrow.stream(path)]
+
+
+@pytest.mark.parametrize("reads", [arrow.read, arrow.read_schema, stream])
 def test_a_missing_or_damaged_file_is_reported_with_what_to_run(tmp_path, reads):
-    with pytest.raises(UserError, match=r"none\.arrow'; run `dvc repro` or `dvc pull`$"):
+    with pytest.raises(Missing) as missing:
         reads(tmp_path / "none.arrow")
-    for content in (b"", b"not arrow at all", b"\0" * 500):
-        (tmp_path / "bad.arrow").write_bytes(content)
-        with pytest.raises(UserError, match=rf"bad\.arrow{DAMAGED}"):
-            reads(tmp_path / "bad.arrow")
-
-
-@pytest.mark.parametrize("size", [100, 30_000, 50_000])
-def test_a_file_that_was_cut_is_reported(tmp_path, size):
-    write_reviews(tmp_path / "cut.arrow", [(0, "x" * 100)] * 500, ["a", "b"])
-    with (tmp_path / "cut.arrow").open("r+b") as file:
-        file.truncate(size)
-    for reads in (arrow.read, lambda path: list(arrow.stream(path))):
-        with pytest.raises(UserError, match=rf"cut\.arrow{DAMAGED}"):
-            reads(tmp_path / "cut.arrow")
+    assert missing.value.advice == "run `dvc repro` or `dvc pull`"
+    path = tmp_path / "bad.arrow"
+    batch = pa.record_batch({"label": [0, 1], "text": ["x", "y"]})
+    with pa.ipc.new_stream(str(path), batch.schema) as writer:
+        writer.write_batch(batch)
+    for content in (b"", b"not arrow at all", b"\0" * 500, path.read_bytes()):  # not one of ours
+        path.write_bytes(content)
+        with pytest.raises(Damaged) as damaged:
+            reads(path)
+        assert damaged.value.advice == f"run `chmod u+w {path}`, then `dvc repro`"
 
 
 def of_stage(path: Path, stage: str) -> Path:
-    """A file with the columns of a stage's, of three record batches."""
+    """Write a file with the columns of a stage's, of three record batches."""
     rng, rows = np.random.default_rng(0), 2300
     lengths = rng.integers(1, 20, rows)
     numbers = {"label": rng.integers(0, 2, rows), "row": np.arange(rows)}
@@ -159,14 +144,12 @@ def of_stage(path: Path, stage: str) -> Path:
         for name, dtype, pa_type in (
             ("input_ids", np.uint16, pa.uint16()),
             ("wide_ids", np.int32, pa.int32()),
-            ("logits", np.float32, pa.float32()),
         )
     }
     columns: dict[str, Any] = {
         "download": {"label": numbers["label"], "text": texts},
         "tokenize": {"input_ids": lists["input_ids"], **numbers},
         "tokenize, large vocabulary": {"input_ids": lists["wide_ids"], **numbers},
-        "evaluate": {"logits": lists["logits"], **numbers},
     }[stage]
     whole = pa.record_batch(columns)
     schema = arrow.make_schema(
@@ -177,7 +160,7 @@ def of_stage(path: Path, stage: str) -> Path:
     return path
 
 
-STAGES = ["download", "tokenize", "tokenize, large vocabulary", "evaluate"]
+STAGES = ["download", "tokenize", "tokenize, large vocabulary"]
 
 
 def mapped(path: Path) -> Any:
@@ -187,8 +170,7 @@ def mapped(path: Path) -> Any:
 
 def streamed(path: Path) -> Any:
     schema = arrow.read_schema(path)
-    batches = [batch for batch, _ in arrow.stream(path)]
-    return schema.metadata, pa.Table.from_batches(batches, schema).to_pydict()
+    return schema.metadata, pa.Table.from_batches(stream(path), schema).to_pydict()
 
 
 READERS = [mapped, streamed]
@@ -220,25 +202,22 @@ def test_a_damaged_file_is_reported_or_reads_as_the_same_rows(tmp_path, stage, k
     expected = mapped(tmp_path / "x.arrow")
     assert streamed(tmp_path / "x.arrow") == expected
     rng, reported = random.Random(f"{stage} {kind}"), 0
-    tries = max(1, FUZZ_EXAMPLES // 25)
+    tries = max(1, FUZZ_EXAMPLES // 50)
     for _ in range(tries):
         (tmp_path / "x.arrow").write_bytes(damage(content, kind, rng))
         for reads in READERS:
             try:
                 assert reads(tmp_path / "x.arrow") == expected
-            except UserError as error:
-                reported += bool(re.search(rf"x\.arrow{DAMAGED}", str(error)))
+            except Damaged:
+                reported += 1
     assert reported >= tries  # the padding between buffers is all that may change
 
 
 def boundaries(path: Path) -> list[int]:
-    """The sizes of a file after its schema, and after each record batch."""
+    """Return the sizes of a file after its schema, and after each record batch."""
     with pa.OSFile(str(path)) as source:
-        reader, found = pa.ipc.open_stream(source), []
-        found.append(source.tell())
-        for _ in reader:
-            found.append(source.tell())
-    return found
+        reader = pa.ipc.open_stream(source)
+        return [source.tell(), *(source.tell() for _ in reader)]
 
 
 Edit = Callable[[bytes, list[int]], bytes]
@@ -264,18 +243,8 @@ def test_missing_moved_and_foreign_batches_are_reported(tmp_path, reads, edit):
     path = of_stage(tmp_path / "x.arrow", "tokenize")
     content, at = path.read_bytes(), boundaries(path)
     path.write_bytes(EDITS[edit](content, at))
-    with pytest.raises(UserError, match=rf"x\.arrow{DAMAGED}"):
+    with pytest.raises(Damaged):
         reads(path)
-
-
-@pytest.mark.parametrize("reads", [*READERS, arrow.read_schema])
-@pytest.mark.parametrize("metadata", [None, {}, {"huggingface": "{"}, {"huggingface": "[1]"}])
-def test_a_file_that_we_did_not_write_is_reported(tmp_path, reads, metadata):
-    batch = pa.record_batch({"label": [0, 1], "text": ["x", "y"]}, metadata=metadata)
-    with pa.ipc.new_stream(str(tmp_path / "x.arrow"), batch.schema) as writer:
-        writer.write_batch(batch)
-    with pytest.raises(UserError, match=rf"x\.arrow{DAMAGED}"):
-        reads(tmp_path / "x.arrow")
 
 
 def test_what_is_read_is_written_back_as_the_same_bytes(tmp_path):

@@ -1,5 +1,6 @@
 """Where reviews come from: synthetic, the user's files, the Hugging Face Hub."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -10,32 +11,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from helpers import (
-    DOWNLOAD,
+    FILE_SOURCE,
+    ROOT,
     SENTENCES,
     SHARED,
     as_csv,
-    fails,
     needs_sample,
     put,
     read_reviews,
-    replace,
     run,
 )
 from hub import REVISION, online, serving
 
 from yelp_stars.data import arrow
-from yelp_stars.data.sources import Cleaning, open_files, open_synthetic, write_reviews
+from yelp_stars.data.sources import Files, Hub, Synthetic, write_reviews
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.layout import Layout
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two\nlines"), (1, "caf\u00e9 \U0001f32e")]
-FILES = {
-    "train_file": "a.csv", "test_file": None, "test_size": 5, "seed": 0,
-    "labels": {"0": "bad", "1": "good"}, "ordered": True,
-    "layout": Layout("text", "label"),
-    "cleaning": Cleaning(unescape=False, drop_empty=False, drop_unlabelled=False),
-}  # fmt: skip
-DROPPING = Cleaning(unescape=True, drop_empty=True, drop_unlabelled=True)
+DROPPING = {"unescape": True, "drop_empty": True, "unlabelled": "drop"}
 
 
 def splits(source) -> tuple[list, list]:
@@ -43,12 +36,12 @@ def splits(source) -> tuple[list, list]:
 
 
 def open_external(project, **changes):
-    return open_files(project / "data" / "external", **{**FILES, **changes})
+    source = dataclasses.replace(Files(**FILE_SOURCE), **changes)
+    return source.open(project / "data" / "external")
 
 
 def test_synthetic_reviews_come_from_the_sentences():
-    options = {"median_words": 20, "label_noise": 0.0, "seed": 0}
-    source = open_synthetic(SENTENCES, train_size=120, test_size=101, **options)
+    source = Synthetic(120, 101, median_words=20, label_noise=0.0, seed=0).open(SENTENCES)
     train, test = splits(source)
     assert (len(train), len(test)) == (120, 101)
     assert source.label_names == ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
@@ -117,7 +110,8 @@ def test_yelps_archive_and_its_folder_are_read(tmp_path, packed):
         train_file=f"{folder}/train.csv",
         test_file=f"{folder}/test.csv",
         test_size=None,
-        layout=Layout(1, 0),
+        text_column=1,
+        label_column=0,
         labels={str(star): f"{star} stars" for star in range(1, 6)},
     )
     train, test = splits(source)
@@ -159,7 +153,7 @@ def test_what_is_dropped_is_dropped_before_the_test_rows_are_drawn(tmp_path, suf
     rows += [(None, "unlabelled")] * 7
     name = f"a.{suffix}"
     put(tmp_path, name, content(suffix, tmp_path, rows))
-    source = open_external(tmp_path, train_file=name, test_size=20, cleaning=DROPPING)
+    source = open_external(tmp_path, train_file=name, test_size=20, **DROPPING)
     train, test = splits(source)
     assert (len(train), len(test)) == (72 - 20, 20)
     assert all(text.startswith("review") for _, text in train + test)
@@ -173,7 +167,7 @@ def test_what_is_dropped_from_two_files_is_counted_by_split(tmp_path, suffix):
         put(tmp_path, f"{name}.{suffix}", content(suffix, tmp_path, rows))
     source = open_external(
         tmp_path, train_file=f"a.{suffix}", test_file=f"b.{suffix}", test_size=None,
-        cleaning=DROPPING,
+        **DROPPING,
     )  # fmt: skip
     assert splits(source) == ([(0, "x"), (1, "y")], [(0, "x"), (1, "y")])
     assert source.dropped == {
@@ -226,124 +220,116 @@ def test_the_real_sample_is_read(tmp_path):
     assert {label for label, _ in train} == set(range(5))
 
 
-# The Hub is asked from the stage: its address is read when huggingface_hub is imported.
-
 HUB = {
-    "source": "hub",
+    "ordered": True,
+    "unescape": False,
+    "drop_empty": False,
+    "unlabelled": "error",
     "repo": "Yelp/yelp_review_full",
     "revision": REVISION,
     "train_split": "train",
     "test_split": "test",
     "text_column": "text",
     "label_column": "label",
-    "unescape": False,
-    "drop_empty": False,
 }
+# In a process of its own: the Hub's address is read when huggingface_hub is imported.
+ASK = """
+import json, sys
+from yelp_stars.data.sources import Hub
+from yelp_stars.pipeline.errors import UserError
+answers = []
+for values in json.loads(sys.argv[1]):
+    try:
+        source = Hub(**values).open()
+        splits = [*source.train], [*source.test]
+        answers.append([*splits, source.label_names, source.dropped, source.provenance])
+    except UserError as error:
+        answers.append(str(error))
+json.dump(answers, open(sys.argv[2], "w"))
+"""
 
 
 def hub_parquet(folder, labels, texts=None) -> bytes:
-    from datasets import ClassLabel, Dataset, Features, Value
-
-    names = ["1 star", "2 star", "3 stars", "4 stars", "5 stars"]
     texts = texts or [rf"a\n{row}" for row in range(len(labels))]
-    table = {"label": labels, "text": texts}
-    features = Features({"label": ClassLabel(names=names), "text": Value("string")})
-    Dataset.from_dict(table, features=features).to_parquet(folder / "hub.parquet")
+    names = ["1 star", "2 star", "3 stars", "4 stars", "5 stars"]
+    schema = arrow.make_schema({"label": pa.int64(), "text": pa.string()}, names)
+    pq.write_table(pa.table([labels, texts], schema=schema), folder / "hub.parquet")
     return (folder / "hub.parquet").read_bytes()
 
 
-@pytest.fixture
-def hub(tmp_path):
+def ask(folder, *changes) -> list:
+    """Return what a Hub answers when `Hub` is opened and read, with each of `changes` to HUB."""
+    some = hub_parquet(
+        folder, [0, -1, 4, None, 1, 2, 3, 0, 1], ["a", "x", "b", "y", None, " ", "", "c", "d"]
+    )
+    repos = {
+        "yelp_review_full": [hub_parquet(folder, list(range(5)) * n) for n in (6, 2)],
+        "hidden_labels": [hub_parquet(folder, labels) for labels in ([0, 1, 2], [-1] * 3)],
+        "some_labels": [some, some],
+    }
     with serving(REVISION) as hub:
-        hub.files["datasets/Yelp/yelp_review_full"] = {
-            "README.md": b"",
-            "train-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 6),
-            "test-00000-of-00001.parquet": hub_parquet(tmp_path, list(range(5)) * 2),
-        }
-        hub.files["datasets/Yelp/hidden_labels"] = {
-            "README.md": b"",
-            "train-00000-of-00001.parquet": hub_parquet(tmp_path, [0, 1, 2]),
-            "test-00000-of-00001.parquet": hub_parquet(tmp_path, [-1] * 3),
-        }
-        some = hub_parquet(
-            tmp_path, [0, -1, 4, None, 1, 2, 3, 0, 1],
-            ["a", "x", "b", "y", None, " ", "", "c", "d"],
-        )  # fmt: skip
-        hub.files["datasets/Yelp/some_labels"] = {
-            "README.md": b"",
-            "train-00000-of-00001.parquet": some,
-            "test-00000-of-00001.parquet": some,
-        }
-        yield hub
+        for name, contents in repos.items():
+            files = {
+                f"{split}-00000-of-00001.parquet": content
+                for split, content in zip(("train", "test"), contents, strict=True)
+            }
+            hub.files[f"datasets/Yelp/{name}"] = {"README.md": b"", **files}
+        asked = json.dumps([{**HUB, **values} for values in changes])
+        answers = folder / "answers.json"
+        run("python", "-c", ASK, asked, str(answers), cwd=ROOT, **online(hub, folder / "hf"))
+    return json.loads(answers.read_text())
 
 
 @pytest.mark.slow
-def test_a_data_set_is_streamed_from_the_hub_at_its_revision(data_project, tmp_path, hub):
-    replace(data_project, "download", HUB)
-    run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
-    rows = read_reviews(data_project / "raw" / "train.arrow")
-    assert rows == [(row % 5, rf"a\n{row}") for row in range(30)]  # escapes are kept
-    schema = arrow.read_schema(data_project / "raw" / "train.arrow")
-    assert arrow.label_names(schema)[1] == "2 star"
-    manifest = json.loads((data_project / "m").read_text())
-    assert (manifest["repo"], manifest["revision"]) == ("Yelp/yelp_review_full", REVISION)
-    replace(data_project, "download", {**HUB, "unescape": True})
-    run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
-    rows = read_reviews(data_project / "raw" / "train.arrow")
-    assert rows == [(row % 5, f"a\n{row}") for row in range(30)]
+def test_a_data_set_is_streamed_from_the_hub_at_its_revision(tmp_path):
+    cleaning = {"unescape": True, "drop_empty": True, "unlabelled": "drop"}
+    plain, cleaned = ask(tmp_path, {}, {"repo": "Yelp/some_labels", **cleaning})
+    train, _, names, dropped, provenance = plain
+    assert train == [[row % 5, rf"a\n{row}"] for row in range(30)]  # escapes are kept
+    assert names[1] == "2 star"
+    assert dropped == {"train": {}, "test": {}}
+    assert provenance == {"repo": "Yelp/yelp_review_full", "revision": REVISION}
+    train, test, _, dropped, _ = cleaned
+    assert train == test == [[0, "a"], [4, "b"], [0, "c"], [1, "d"]]
+    assert dropped["train"] == dropped["test"] == {"empty": 3, "unlabelled": 2}
 
 
 @pytest.mark.slow
-def test_the_hubs_unlabelled_and_empty_rows_are_dropped_as_a_files(data_project, tmp_path, hub):
-    repo = {"repo": "Yelp/some_labels", "ordered": False, "drop_empty": True}
-    replace(data_project, "download", {**HUB, **repo, "unlabelled": "drop"})
-    output = run(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
-    assert "train: 4 reviews, 3 labels, 3 empty dropped, 2 unlabelled dropped\n" in output
-    rows = read_reviews(data_project / "raw" / "train.arrow")
-    assert rows == [(0, "a"), (4, "b"), (0, "c"), (1, "d")]
-    assert not arrow.ordered(arrow.read_schema(data_project / "raw" / "train.arrow"))
+def test_a_data_set_that_the_hub_does_not_have_is_reported(tmp_path):
+    answers = ask(
+        tmp_path,
+        {"train_split": "trian"},
+        {"text_column": "body"},
+        {"revision": "0" * 40},
+        {"repo": "Yelp/none"},
+        {"label_column": "text", "text_column": "label"},
+        {"repo": "Yelp/hidden_labels"},
+    )
+    expected = [
+        "Bad split: trian",
+        "has no column 'body'; it has 'label', 'text'",
+        "'Yelp/yelp_review_full' has no revision '0000",
+        "the Hub has no dataset 'Yelp/none', or it is private",
+        "'text' is not a ClassLabel; use source: files",
+        "test row 1 has no label; remove the row, or set download.unlabelled to 'drop'",
+    ]
+    for answer, message in zip(answers, expected, strict=True):
+        assert message in answer
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"train_split": "trian"}, "Bad split: trian"),
-        ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
-        ({"revision": "0" * 40}, "'Yelp/yelp_review_full' has no revision '0000"),
-        ({"repo": "Yelp/none"}, "the Hub has no dataset 'Yelp/none', or it is private"),
-        (
-            {"label_column": "text", "text_column": "label"},
-            "'text' is not a ClassLabel; use source: files",
-        ),
-        ({"label_column": "text"}, "text_column and label_column: two different names"),
-        (
-            {"repo": "Yelp/hidden_labels"},
-            "test row 1 has no label; remove the row, or set download.unlabelled to 'drop'",
-        ),
-    ],
-)
-def test_a_data_set_that_the_hub_does_not_have_is_reported(
-    data_project, tmp_path, hub, change, message
-):
-    replace(data_project, "download", {**HUB, **change})
-    assert message in fails(*DOWNLOAD, cwd=data_project, **online(hub, tmp_path / "hf"))
-    assert not (data_project / "raw").exists()
-
-
-@pytest.mark.slow
-def test_a_missing_network_is_reported_with_what_to_use_instead(data_project, tmp_path):
-    replace(data_project, "download", HUB)
-    offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "hf")}
-    message = fails(*DOWNLOAD, cwd=data_project, **offline)
-    assert message.startswith("the Hub did not deliver 'Yelp/yelp_review_full'")
-    assert message.endswith("run `make use PRESET=quickstart`: it needs no network")
+def test_a_missing_network_is_reported_with_what_to_use_instead(tmp_path):
+    with pytest.raises(UserError) as caught:  # conftest.py takes the network away
+        Hub(**HUB).open()
+    assert "the Hub did not deliver 'Yelp/yelp_review_full'" in caught.value.problem
+    assert "run `make use PRESET=quickstart`: it needs no network" in caught.value.advice
 
 
 def test_empty_texts_are_dropped_and_counted_and_escapes_undone():
     dropped: Counter[str] = Counter()
     reviews = [(0, r"x\ny"), (1, " \n"), (0, ""), (1, "y")]
-    assert list(DROPPING.clean(reviews, dropped)) == [(0, "x\ny"), (1, "y")]
+    cleaned = Files(**{**FILE_SOURCE, **DROPPING}).clean(reviews, dropped)
+    assert list(cleaned) == [(0, "x\ny"), (1, "y")]
     assert dropped == {"empty": 2}
 
 

@@ -48,7 +48,7 @@ def test_rows_are_flagged_counted_and_described(raw_project, capsys):
     assert counts["train"]["leak"] == {"rows": 3, "examples": [0, 1, 2]}
     assert counts["train"]["labels"] == {"bad": 3, "good": 2}
     output = capsys.readouterr().out.splitlines()
-    assert output[-2] == "1 test rows leak: they flatter the test scores"
+    assert output[-2] == "1 test rows leak: they inflate the test scores"
     assert "set sample.exclude to [leaks, duplicates, conflicts, short]" in output[-1]
 
 

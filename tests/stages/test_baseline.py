@@ -37,7 +37,7 @@ def test_the_baselines_are_scored_on_the_test_rows_of_the_sample(train_project, 
     output = capsys.readouterr().out.splitlines()
     assert output[0].startswith("majority class: accuracy 0.200 [")
     assert output[0].endswith("] on 30 rows, fitted on 60")
-    assert output[2].startswith(f"{len(suspects)} training rows have a label to look at: ")
+    assert output[2].startswith(f"{len(suspects)} training rows have a label in doubt")
 
 
 def test_a_second_run_writes_the_same_bytes(train_project):

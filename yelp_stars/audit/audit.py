@@ -1,4 +1,4 @@
-"""Rows that flatter a score or spoil a training: leaks, duplicates, conflicts, short texts.
+"""Rows that inflate a score or harm training: leaks, duplicates, conflicts, short texts.
 
 Two texts are the same if they have the same words (see `words`): letters, digits and symbols,
 whatever the case, the punctuation and the spaces.
@@ -6,8 +6,7 @@ whatever the case, the punctuation and the spaces.
 
 import hashlib
 import itertools
-import mmap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +16,7 @@ import pyarrow.parquet as pq
 from scipy.stats import ks_2samp
 from tqdm import tqdm
 
-from yelp_stars.audit.near_duplicates import NEVER, Sketches, earliest
+from yelp_stars.audit.near_duplicates import NEVER, Pairs, Sketches
 from yelp_stars.audit.words import split_words
 from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS
@@ -33,13 +32,14 @@ MEANINGS = {
     "conflict": "the text has another label elsewhere",
     "short": "fewer words than audit.min_words",
 }
-# Of a mapped file, after which its pages are released: each row keeps up to 64 kB in memory.
-RELEASE_BATCHES, RELEASE_ROWS = 20, 1000
+RELEASE_ROWS = 1000  # read one by one, after which their pages are released
 
 
-class Near(NamedTuple):
-    """How near-duplicates are found."""
+class Rules(NamedTuple):
+    """What counts as nearly the same, and as short; stages/audit.py documents each field."""
 
+    min_words: int
+    near_duplicates: bool
     similarity: float
     seed: int
 
@@ -54,60 +54,52 @@ class Audit(NamedTuple):
     """The rows that have each flag, bool."""
 
 
-def audit(raw: Path, *, min_words: int, near: Near | None) -> dict[str, Audit]:
-    """Audit both splits of data/raw; without `near`, only texts that are the same are found.
-
-    Raises:
-        UserError: if a file is missing or damaged.
-    """
+def audit(raw: Path, rules: Rules) -> dict[str, Audit]:
+    """Audit both splits of data/raw."""
     mapped = {split: arrow.read_mapped(raw / f"{split}.arrow") for split in SPLITS}
-    tables = [table for table, _ in mapped.values()]
-    n_train, rows = len(tables[0]), sum(map(len, tables))
+    sizes = [len(file.table) for file in mapped.values()]
+    rows = sum(sizes)
     lengths, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
-    sketches = Sketches(rows if near else 0, near.seed if near else 0)
+    sketches = Sketches(rows if rules.near_duplicates else 0, rules.seed)
     start = 0
-    for split, (table, pages) in mapped.items():
-        for words in _split_batches(split, table, pages):
+    for split, file in mapped.items():
+        for batch in tqdm(file.batches(), f"audit {split}", file.table["text"].num_chunks, delay=1):
+            words = [split_words(text) for text in batch["text"].to_pylist()]
             stop = start + len(words)
-            lengths[start:stop] = [len(each) for each in words]
-            hashes[start:stop] = [_hashed("".join(each)) for each in words]
-            if near:
+            lengths[start:stop] = [len(text) for text in words]
+            hashes[start:stop] = [_hashed("".join(text)) for text in words]
+            if rules.near_duplicates:
                 sketches.add(start, words)
             start = stop
-    in_test = np.arange(rows) >= n_train
+    in_test = np.arange(rows) >= sizes[0]
     # Texts are numbered in the order of their hashes, whatever the order of the rows.
     _, chosen, text = np.unique(hashes, return_index=True, return_inverse=True)
     first = np.full((2, len(chosen)), NEVER)
     np.minimum.at(first, (in_test.astype(np.int64), text), np.arange(rows))
-
-    reads = itertools.count(1)
-
-    def read(number: int) -> str:
-        row = int(chosen[number])
-        if next(reads) % RELEASE_ROWS == 0:
-            for _, pages in mapped.values():
-                pages.madvise(mmap.MADV_DONTNEED)
-        value = tables[0]["text"][row] if row < n_train else tables[1]["text"][row - n_train]
-        return str(value.as_py())
-
-    similar = np.full_like(first, NEVER)
-    if near:
-        similar = earliest(first, sketches, chosen, read, near.similarity)
-    labels = np.concatenate([arrow.column(table, "label") for table in tables])
-    flags = {**_flags(text, labels, in_test, first, similar), "short": lengths < min_words}
-    parts = dict(zip(SPLITS, (slice(0, n_train), slice(n_train, rows))))
+    near = np.full_like(first, NEVER)
+    if rules.near_duplicates:
+        near = Pairs(first, sketches, chosen, _reader([*mapped.values()]), rules.similarity).find()
+    labels = np.concatenate([arrow.column(file.table, "label") for file in mapped.values()])
+    flags = {**_flags(text, labels, in_test, first, near), "short": lengths < rules.min_words}
+    parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))
     return {
         split: Audit(labels[part], lengths[part], {name: flags[name][part] for name in KINDS})
         for split, part in parts.items()
     }
 
 
-def _split_batches(split: str, table: pa.Table, pages: mmap.mmap) -> Iterator[list[list[str]]]:
-    """The words of each row, a record batch at a time."""
-    for number, batch in enumerate(tqdm(table.to_batches(), f"audit {split}", delay=1)):
-        yield [split_words(text) for text in batch["text"].to_pylist()]
-        if number % RELEASE_BATCHES == 0:
-            pages.madvise(mmap.MADV_DONTNEED)
+def _reader(files: list[arrow.Mapped]) -> Callable[[int], str]:
+    """Return a function that reads the text of a row; the rows of all `files` are numbered on."""
+    texts = pa.chunked_array([chunk for file in files for chunk in file.table["text"].chunks])
+    reads = itertools.count(1)
+
+    def read(row: int) -> str:
+        if next(reads) % RELEASE_ROWS == 0:
+            for file in files:
+                file.release()
+        return str(texts[row].as_py())
+
+    return read
 
 
 def _hashed(text: str) -> int:
@@ -117,7 +109,7 @@ def _hashed(text: str) -> int:
 def _flags(
     text: np.ndarray, labels: np.ndarray, in_test: np.ndarray, first: np.ndarray, near: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Flags of rows with the texts number `text`.
+    """Flag rows, given the number of each one's text: bool, (rows,) by name.
 
     `first` has the first row of each text in each split, `near` that of a text near it.
     """
@@ -137,40 +129,40 @@ def write(audits: dict[str, Audit], path: Path) -> None:
     parts = [
         pa.table(
             {
-                "split": pa.array([split] * len(found.labels), pa.string()),
-                "row": pa.array(np.arange(len(found.labels)), pa.int64()),
-                **{name: pa.array(found.flags[name], pa.bool_()) for name in KINDS},
+                "split": pa.array([split] * len(audited.labels), pa.string()),
+                "row": pa.array(np.arange(len(audited.labels)), pa.int64()),
+                **{name: pa.array(audited.flags[name], pa.bool_()) for name in KINDS},
             }
         )
-        for split, found in audits.items()
+        for split, audited in audits.items()
     ]
     table = pa.concat_tables(parts).combine_chunks()
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
 def summary(audits: dict[str, Audit], names: list[str]) -> dict[str, Any]:
-    """Counts with examples' row numbers, labels, and lengths of each split, for JSON."""
-    lengths = [found.words for found in audits.values()]
+    """Count flags (with examples' row numbers), labels and lengths of each split, for JSON."""
+    lengths = [audited.words for audited in audits.values()]
     shift = ks_2samp(*lengths, method="asymp")
     fewest = min(map(len, lengths))
     return {
-        **{split: _summarize(found, names) for split, found in audits.items()},
+        **{split: _summarize(audited, names) for split, audited in audits.items()},
         "length_shift": {
             "kolmogorov_smirnov": round(float(shift.statistic), decimals(fewest)),
             "p": float(f"{shift.pvalue:.2g}"),
-            **{f"n_{split}": len(found.labels) for split, found in audits.items()},
+            **{f"n_{split}": len(audited.labels) for split, audited in audits.items()},
         },
     }
 
 
-def _summarize(found: Audit, names: list[str]) -> dict[str, Any]:
-    counts = np.bincount(found.labels, minlength=len(names)).tolist()
-    quantiles = np.quantile(found.words, [*QUANTILES.values()], method="inverted_cdf").tolist()
+def _summarize(audited: Audit, names: list[str]) -> dict[str, Any]:
+    counts = np.bincount(audited.labels, minlength=len(names)).tolist()
+    quantiles = np.quantile(audited.words, [*QUANTILES.values()], method="inverted_cdf").tolist()
     return {
-        "rows": len(found.labels),
+        "rows": len(audited.labels),
         **{
             name: {"rows": int(rows.sum()), "examples": np.flatnonzero(rows)[:EXAMPLES].tolist()}
-            for name, rows in found.flags.items()
+            for name, rows in audited.flags.items()
         },
         "labels": dict(zip(names, counts)),
         "largest_to_smallest_label": round(max(counts) / min(counts), 2) if min(counts) else None,
@@ -178,9 +170,9 @@ def _summarize(found: Audit, names: list[str]) -> dict[str, Any]:
     }
 
 
-def describe(found: dict[str, Any]) -> Iterator[str]:
-    """Lines of a `summary` for people: what was found, and what to do about it."""
-    train, test = (found[split] for split in SPLITS)
+def describe(summary: dict[str, Any]) -> Iterator[str]:
+    """Yield the lines of a `summary` for people: its flags, and what to do about them."""
+    train, test = (summary[split] for split in SPLITS)
     yield _line("", "train", "test")
     yield _line("rows", *(f"{part['rows']:,}" for part in (train, test)))
     for name, meaning in MEANINGS.items():
@@ -193,11 +185,11 @@ def describe(found: dict[str, Any]) -> Iterator[str]:
         *("-" if ratio is None else f"{ratio:,.1f}" for ratio in ratios),
         meaning="rows of the largest label for one of the smallest",
     )
-    shift = found["length_shift"]
+    shift = summary["length_shift"]
     distance = f"Kolmogorov-Smirnov distance {shift['kolmogorov_smirnov']:.2g}"
     yield f"lengths of train and test: {distance}, p = {shift['p']:.2g}"
     if test["leak"]["rows"]:
-        yield f"{test['leak']['rows']:,} test rows leak: they flatter the test scores"
+        yield f"{test['leak']['rows']:,} test rows leak: they inflate the test scores"
     kinds = dict.fromkeys(kind for name, kind in KINDS.items() if train[name]["rows"])
     if kinds:
         yield f"to train without such rows, set sample.exclude to [{', '.join(kinds)}], or to some"

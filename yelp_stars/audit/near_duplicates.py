@@ -33,82 +33,113 @@ NEVER = np.iinfo(np.int64).max
 
 
 class Sketches:
-    """What is kept of each text to find others like it: 272 bytes."""
+    """What is kept of each row to find others like it: 272 bytes."""
 
-    def __init__(self, texts: int, seed: int) -> None:
-        self.slots = np.zeros((texts, SLOTS), np.uint16)
-        self.beginnings = np.zeros(texts, np.uint64)
+    def __init__(self, rows: int, seed: int) -> None:
+        self.slots = np.zeros((rows, SLOTS), np.uint16)
+        self.beginnings = np.zeros(rows, np.uint64)
         """Hashes; 0 of a text that is shorter."""
-        self.long = np.zeros(texts, bool)
+        self.long = np.zeros(rows, bool)
         """Whether a text has `FEWEST_WORDS`; others are not compared."""
         self._seed = seed
 
     def add(self, start: int, words: list[list[str]]) -> None:
-        """Sketch some texts, the first of which is number `start`."""
-        long = [number for number, found in enumerate(words) if len(found) >= FEWEST_WORDS]
+        """Sketch the texts of some rows, given their words; the first is row number `start`."""
+        long = [row for row in words if len(row) >= FEWEST_WORDS]
         if not long:
             return
-        numbers = np.array(long) + start
-        sets = [sequences(words[number]) for number in long]
+        rows = start + np.flatnonzero([len(row) >= FEWEST_WORDS for row in words])
+        sets = [sequences(row) for row in long]
         slots = rensa.RMinHash.digest_matrix_from_token_sets(sets, SLOTS, self._seed)
         # 16 bits of 32: one slot of 65,536 agrees by chance.
-        self.slots[numbers] = np.array(slots.to_rows(), np.uint32).astype(np.uint16)
-        self.long[numbers] = True
-        heads = [[" ".join(words[number][:BEGINNING])] for number in long]
+        self.slots[rows] = np.array(slots.to_rows(), np.uint32).astype(np.uint16)
+        self.long[rows] = True
+        heads = [[" ".join(row[:BEGINNING])] for row in long]
         hashes = np.array(rensa.RMinHash.hash_token_sets(heads), np.uint64).ravel()
-        lengths = np.array([len(words[number]) for number in long])
-        self.beginnings[numbers] = np.where(lengths >= BEGINNING, hashes, 0)
+        lengths = np.array([len(row) for row in long])
+        self.beginnings[rows] = np.where(lengths >= BEGINNING, hashes, 0)
 
 
-def earliest(
-    first: np.ndarray,
-    sketches: Sketches,
-    sketched: np.ndarray,
-    text: Callable[[int], str],
-    similarity: float,
-) -> np.ndarray:
-    """The first row of each split whose text is near, or `NEVER`: of shape (splits, texts).
+class Pairs:
+    """Pairs of different texts, numbered from 0: proposed by their sketches, then compared."""
 
-    `first` is the same for the texts themselves, in an order that does not depend on their rows.
-    Text number i has the sketch number `sketched[i]`, and is `text(i)`.
-    """
-    found = np.full_like(first, NEVER)
-    slots, beginnings = sketches.slots, _rare(sketches.beginnings[sketched])
-    long = np.flatnonzero(sketches.long[sketched])
-    tried = np.zeros(len(sketched), np.int64)
+    def __init__(
+        self,
+        first: np.ndarray,
+        sketches: Sketches,
+        rows: np.ndarray,
+        read: Callable[[int], str],
+        similarity: float,
+    ) -> None:
+        """Prepare texts of which number i has the sketch and the text `read` of row `rows[i]`.
 
-    @functools.lru_cache(CACHED_TEXTS)
-    def words(number: int) -> list[str]:
-        return split_words(text(number))[:MOST_WORDS]
+        `first` has the first row of each text in each split, or `NEVER`: (splits, texts). The
+        order of the texts must not depend on that of the rows.
+        """
+        self.near = np.full_like(first, NEVER)
+        """The first row of each split whose text is near each text: (splits, texts)."""
+        self._first, self._rows, self._similarity = first, rows, similarity
+        self._slots = sketches.slots
+        self._beginnings = _rare(sketches.beginnings[rows])
+        self._long = np.flatnonzero(sketches.long[rows])
+        self._tries = np.zeros(len(rows), np.int64)
+        self._words = functools.lru_cache(CACHED_TEXTS)(
+            lambda text: split_words(read(int(rows[text])))[:MOST_WORDS]
+        )
+        self._similar = functools.lru_cache(CACHED_PAIRS)(
+            lambda a, b: similarity_of(self._words(a), self._words(b)) >= similarity
+        )
 
-    @functools.lru_cache(CACHED_PAIRS)
-    def similar(a: int, b: int) -> bool:
-        return similarity_of(words(a), words(b)) >= similarity
+    def find(self) -> np.ndarray:
+        """Compare all pairs worth it; returns `near`."""
+        for a, b in self.propose():
+            self.confirm(a, b)
+        return self.near
 
-    for keys in (beginnings[long], *_bands(slots, sketched[long])):
-        for one, other in _same_bucket(keys, first[:, long] != NEVER):
-            a, b = long[one], long[other]
-            useful = _useful(first, found, a, b) | _useful(first, found, b, a)
-            useful &= np.minimum(tried[a], tried[b]) < TRIES
-            a, b = np.sort((a[useful], b[useful]), axis=0)
-            likely = _agree(slots, sketched[a], sketched[b], similarity)
-            likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
-            for pair in zip(a[likely].tolist(), b[likely].tolist()):
-                if similar(*pair):
-                    found[:, pair] = np.minimum(found[:, pair], first[:, pair[::-1]])
-                else:
-                    tried[[*pair]] += 1
-    return found
+    def propose(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield pairs that may be near and would change `near`: two arrays of (pairs,)."""
+        long, beginnings = self._long, self._beginnings
+        for keys in (beginnings[long], *_bands(self._slots, self._rows[long])):
+            for member, leader in _same_bucket(keys, self._first[:, long] != NEVER):
+                a, b = long[member], long[leader]
+                useful = self._changes(a, b) | self._changes(b, a)
+                useful &= np.minimum(self._tries[a], self._tries[b]) < TRIES
+                a, b = np.sort((a[useful], b[useful]), axis=0)
+                likely = _agree(self._slots, self._rows[a], self._rows[b], self._similarity)
+                likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
+                yield a[likely], b[likely]
+
+    def confirm(self, a: np.ndarray, b: np.ndarray) -> None:
+        """Compare pairs by their texts, and enter those that are near."""
+        for pair in zip(a.tolist(), b.tolist()):
+            if self._similar(*pair):
+                self.near[:, pair] = np.minimum(self.near[:, pair], self._first[:, pair[::-1]])
+            else:
+                self._tries[[*pair]] += 1
+
+    def _changes(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Say whether a flag of the texts `a` can change if they are near the texts `b`.
+
+        In its own split, what matters is a near text before the first row of a text; in the other
+        split, any.
+        """
+        first, near = self._first, self.near
+        changes = np.zeros(len(a), bool)
+        for split, other in ((0, 1), (1, 0)):
+            own = (first[split, a] != NEVER) & (near[split, a] > first[split, a])
+            across = (first[other, a] != NEVER) & (near[split, a] == NEVER)
+            changes |= (first[split, b] < near[split, a]) & (own | across)
+        return changes
 
 
 def sequences(words: list[str]) -> list[str]:
-    """The sequences of words that are compared."""
+    """Return the sequences of words that are compared."""
     words = words[:MOST_WORDS]
     return [" ".join(three) for three in zip(words, words[1:], words[2:])]
 
 
 def similarity_of(one: list[str], other: list[str]) -> float:
-    """The similarity of two texts, given their words."""
+    """Return the similarity of two texts, given their words."""
     share = _shared(one, other)
     length = min(len(one), len(other))
     if length < BEGINNING or one[:BEGINNING] != other[:BEGINNING]:
@@ -123,13 +154,13 @@ def _shared(one: list[str], other: list[str]) -> float:
 
 
 def _rare(beginnings: np.ndarray) -> np.ndarray:
-    """`beginnings`, with 0 for those of many texts: a form or a greeting, not a copy."""
+    """Return `beginnings`, with 0 for those of many texts: a form or a greeting, not a copy."""
     _, number, texts = np.unique(beginnings, return_inverse=True, return_counts=True)
     return np.where(texts[number] > LEADERS, 0, beginnings)
 
 
 def _bands(slots: np.ndarray, sketched: np.ndarray) -> Iterator[np.ndarray]:
-    """Keys of texts, which agree in a band more often the more similar the texts are."""
+    """Yield keys of texts, which agree in a band more often the more similar the texts are."""
     for band in range(BANDS):
         keys = np.zeros(len(sketched), np.uint64)
         for slot in range(band * BAND, (band + 1) * BAND):
@@ -138,7 +169,7 @@ def _bands(slots: np.ndarray, sketched: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _same_bucket(keys: np.ndarray, present: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Pairs of different texts with the same key: each with the first `LEADERS` of each split.
+    """Yield pairs of texts with the same key: each with the first `LEADERS` of each split.
 
     A key of 0 is none.
     """
@@ -149,34 +180,19 @@ def _same_bucket(keys: np.ndarray, present: np.ndarray) -> Iterator[tuple[np.nda
     members, bucket = order[shared], bucket[shared]
     for there in present:
         leaders, led = members[there[members]], bucket[there[members]]
-        rank = np.arange(len(led)) - np.searchsorted(led, led)
-        rest, where = members, bucket
-        leader = np.empty(len(sizes), np.int64)
-        for place in range(min(LEADERS, rank.max(initial=-1) + 1)):
-            leader.fill(-1)
-            leader[led[rank == place]] = leaders[rank == place]
-            has = leader[where] >= 0
-            rest, where = rest[has], where[has]
-            different = rest != leader[where]
-            yield rest[different], leader[where[different]]
-
-
-def _useful(first: np.ndarray, found: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Whether a flag of the texts `a` can change if they are near the texts `b`.
-
-    In its own split, what matters is a near text before the first row of a text; in the other
-    split, any.
-    """
-    useful = np.zeros(len(a), bool)
-    for split, other in ((0, 1), (1, 0)):
-        own = (first[split, a] != NEVER) & (found[split, a] > first[split, a])
-        across = (first[other, a] != NEVER) & (found[split, a] == NEVER)
-        useful |= (first[split, b] < found[split, a]) & (own | across)
-    return useful
+        ranks = np.arange(len(led)) - np.searchsorted(led, led)
+        rest, bucket_of = members, bucket
+        for rank in range(min(LEADERS, ranks.max(initial=-1) + 1)):
+            leader = np.full(len(sizes), -1)
+            leader[led[ranks == rank]] = leaders[ranks == rank]
+            has = leader[bucket_of] >= 0
+            rest, bucket_of = rest[has], bucket_of[has]
+            different = rest != leader[bucket_of]
+            yield rest[different], leader[bucket_of[different]]
 
 
 def _agree(slots: np.ndarray, one: np.ndarray, other: np.ndarray, similarity: float) -> np.ndarray:
-    """Whether sketches agree as those of similar texts do, less two standard deviations."""
+    """Say whether sketches agree as those of similar texts do, less two standard deviations."""
     fewest = SLOTS * similarity - 2 * np.sqrt(SLOTS * similarity * (1 - similarity))
     agreeing = np.zeros(len(one), np.int64)
     for start in range(0, len(one), PAIRS):

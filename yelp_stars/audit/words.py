@@ -35,7 +35,7 @@ _CHARACTERS = _Characters()
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, in Unicode's form NFKC and casefolded.
+    """Return the words of a text, in Unicode's form NFKC and casefolded.
 
     Punctuation and whitespace separate words and are dropped. So are apostrophes ("don't" is
     "dont") and invisible characters. Symbols and emoji stay: "$5" is not "5".

@@ -8,22 +8,21 @@ The metadata of the schema and of each batch hold a checksum of the file so far,
 compares: a damaged file is reported, and never read as other rows.
 """
 
-import contextlib
 import functools
 import json
 import mmap
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from xxhash import xxh3_64_intdigest
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import reading
 
 RECORD_BATCH_ROWS = 1000
+RELEASE_BATCHES = 20  # of a mapped file, after which their pages are released
 CHECKSUM = b"xxh3"
 END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
 
@@ -35,7 +34,7 @@ def make_schema(
     ordered: bool = True,
     **extra: Any,
 ) -> pa.Schema:
-    """A schema of `columns`, with `label` as a class label and `extra` as JSON metadata."""
+    """Make a schema of `columns`, with `label` as a class label and `extra` as JSON metadata."""
     extra["ordered"] = ordered
     features = {name: _feature(dtype) for name, dtype in columns.items()}
     features["label"] = {"names": label_names, "_type": "ClassLabel"}
@@ -47,36 +46,35 @@ def make_schema(
 def _feature(dtype: pa.DataType) -> dict[str, Any]:
     if pa.types.is_list(dtype):
         return {"feature": _feature(dtype.value_type), "_type": "List"}
-    names = {pa.float32(): "float32", pa.float64(): "float64"}
-    return {"dtype": names.get(dtype, str(dtype)), "_type": "Value"}
+    return {"dtype": str(dtype), "_type": "Value"}
 
 
 def label_names(schema: pa.Schema) -> list[str]:
-    """The names of the classes, in the order of their labels."""
+    """Return the names of the classes, in the order of their labels."""
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
     names: list[str] = features["label"]["names"]
     return names
 
 
 def ordered(schema: pa.Schema) -> bool:
-    """Whether the classes have an order, from worst to best."""
+    """Say whether the classes have an order, from worst to best."""
     return bool(json.loads(schema.metadata[b"ordered"]))
 
 
 def max_length(schema: pa.Schema) -> int:
-    """The number of tokens that the rows of a tokenized file were truncated to."""
+    """Return the number of tokens that the rows of a tokenized file were truncated to."""
     length: int = json.loads(schema.metadata[b"max_length"])
     return length
 
 
 def truncation(schema: pa.Schema) -> str:
-    """Which tokens were kept of longer texts: head, tail or head_tail."""
-    kept: str = json.loads(schema.metadata[b"truncation"])
-    return kept
+    """Return the part that was kept of longer texts: head, tail or head_tail."""
+    part: str = json.loads(schema.metadata[b"truncation"])
+    return part
 
 
 def source(schema: pa.Schema) -> str:
-    """Where the reviews are from: "synthetic", "files", or a repository of the Hub."""
+    """Return the origin of the reviews: "synthetic", "files", or a repository of the Hub."""
     name: str = json.loads(schema.metadata[b"source"])
     return name
 
@@ -96,33 +94,39 @@ def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> N
             writer.write_batch(batch, {CHECKSUM: _mark(checksum, last=following is None)})
 
 
+class Mapped(NamedTuple):
+    """A file in memory by its pages: what was read of them can be released."""
+
+    table: pa.Table
+    pages: mmap.mmap
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Yield the record batches in order, and release those before."""
+        for number, batch in enumerate(self.table.to_batches(), 1):
+            yield batch
+            if number % RELEASE_BATCHES == 0:
+                self.release()
+
+    def release(self) -> None:
+        """Free the memory of the pages read so far; each row read keeps up to 64 kB."""
+        self.pages.madvise(mmap.MADV_DONTNEED)
+
+
 def read(path: Path) -> pa.Table:
-    """Map a file into memory; its columns are views.
-
-    Raises:
-        UserError: if the file is missing, damaged, or not an Arrow stream.
-    """
-    return read_mapped(path)[0]
+    """Map a file into memory; its columns are views."""
+    return read_mapped(path).table
 
 
-def read_mapped(path: Path, *, verified: bool = False) -> tuple[pa.Table, mmap.mmap]:
-    """`read`, and the mapping, whose pages a long pass over a large file can release.
-
-    A file that `stream` has just read need not be compared with its checksums again.
-    """
-    with _user_errors(path), path.open("rb") as file:
-        if not verified:
-            with pa.OSFile(str(path)) as source:  # without the mapping: no page of it is used
-                for _ in _read_batches(source):
-                    pass
+def read_mapped(path: Path) -> Mapped:
+    """Map a file into memory for a long pass over it."""
+    with reading(path, pa.ArrowException), path.open("rb") as file:
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        reader, batches = pa.ipc.open_stream(pa.py_buffer(pages)), []
-        for batch in reader:  # reading the batch offsets faults pages in; release them
+        batches = []
+        for batch, _ in _read_batches(pa.BufferReader(pa.py_buffer(pages))):
             batches.append(batch)
-            if len(batches) % 50 == 0:
+            if len(batches) % RELEASE_BATCHES == 0:
                 pages.madvise(mmap.MADV_DONTNEED)
-        table = pa.Table.from_batches(batches, reader.schema)
-        return table.replace_schema_metadata(_read_schema(reader).metadata), pages
+        return Mapped(pa.Table.from_batches(batches, read_schema(path)), pages)
 
 
 def stream(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -130,41 +134,38 @@ def stream(path: Path) -> Iterator[tuple[pa.RecordBatch, int]]:
 
     Not mapped: batches that were read take no memory, however large the file.
     """
-    with _user_errors(path), pa.OSFile(str(path)) as source:
-        for batch in _read_batches(source):
-            yield batch, source.tell()
+    with reading(path, pa.ArrowException), pa.OSFile(str(path)) as source:
+        yield from _read_batches(source)
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """The schema of a file, without its rows."""
-    with _user_errors(path), pa.OSFile(str(path)) as source:
-        return _read_schema(pa.ipc.open_stream(source))
+    """Read the schema of a file, without its rows."""
+    with reading(path, pa.ArrowException), pa.OSFile(str(path)) as source:
+        return _start(pa.ipc.open_stream(source))[0]
 
 
-def _read_schema(reader: pa.RecordBatchStreamReader) -> pa.Schema:
-    """The schema as `write` received it."""
+def _start(reader: pa.RecordBatchStreamReader) -> tuple[pa.Schema, int, bool]:
+    """Return the schema as `write` received it, its checksum, and whether the file has no batch."""
     metadata = dict(reader.schema.metadata or {})
     mark = metadata.pop(CHECKSUM, None)
     schema = reader.schema.with_metadata(metadata)
-    _is_last(mark, _schema_checksum(schema))
-    return schema
-
-
-def _read_batches(source: pa.NativeFile) -> Iterator[pa.RecordBatch]:
-    """The batches of a stream, each compared with its checksum before it is used."""
-    reader = pa.ipc.open_stream(source)
-    schema = _read_schema(reader)
     checksum = _schema_checksum(schema)
-    last = _is_last(reader.schema.metadata[CHECKSUM], checksum)
+    return schema, checksum, _is_last(mark, checksum)
+
+
+def _read_batches(source: pa.NativeFile) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Yield the batches of a stream, each compared with its checksum before it is used."""
+    reader = pa.ipc.open_stream(source)
+    schema, checksum, last = _start(reader)
     while not last:
         try:
             batch, metadata = reader.read_next_batch_with_custom_metadata()
         except StopIteration:
             raise pa.ArrowInvalid("a batch is missing") from None
-        batch.validate(full=True)
+        batch.validate()
         checksum = _batch_checksum(batch, checksum)
         last = _is_last((metadata or {}).get(CHECKSUM), checksum)
-        yield batch.replace_schema_metadata(schema.metadata)
+        yield batch.replace_schema_metadata(schema.metadata), source.tell()
     if source.read() != END_OF_STREAM:
         raise pa.ArrowInvalid("the end is missing, or there is more after it")
 
@@ -174,7 +175,7 @@ def _mark(checksum: int, last: bool) -> bytes:
 
 
 def _is_last(mark: bytes | None, checksum: int) -> bool:
-    """Whether the file ends here, by the mark of its schema or of a batch."""
+    """Say whether the file ends here, by the mark of its schema or of a batch."""
     if mark not in (_mark(checksum, last=False), _mark(checksum, last=True)):
         raise pa.ArrowInvalid("the content differs from its checksum")
     return mark == _mark(checksum, last=True)
@@ -186,7 +187,7 @@ def _schema_checksum(schema: pa.Schema) -> int:
 
 
 def _batch_checksum(batch: pa.RecordBatch, checksum: int) -> int:
-    """The checksum of a file up to this batch, given that of what is before it."""
+    """Return the checksum of a file up to this batch, given that of what is before it."""
     for column in batch.columns:
         if column.null_count:
             raise pa.ArrowInvalid("a value is missing")
@@ -198,7 +199,7 @@ def _batch_checksum(batch: pa.RecordBatch, checksum: int) -> int:
 
 
 def _content(array: pa.Array) -> Iterator[np.ndarray]:
-    """The values of an array, wherever it begins in its buffers."""
+    """Yield the values of an array, wherever it begins in its buffers."""
     if pa.types.is_list(array.type):
         offsets = array.offsets.to_numpy()
         yield offsets - offsets[:1]
@@ -212,24 +213,8 @@ def _content(array: pa.Array) -> Iterator[np.ndarray]:
         yield array.to_numpy()
 
 
-@contextlib.contextmanager
-def _user_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
-    except (pa.ArrowException, ValueError, OSError, TypeError, KeyError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        # An out is a hard link into DVC's cache, so both are damaged. DVC trusts a cached file that
-        # is read-only; one that is writable it hashes again, and replaces.
-        raise UserError(
-            f"{str(path)!r} is damaged; run `chmod u+w {shlex.quote(str(path))}`, then `dvc repro`"
-        ) from None
-
-
 def column(table: pa.Table, name: str) -> np.ndarray:
-    """A column of plain numbers, of shape (rows,)."""
+    """Return a column of plain numbers, of shape (rows,)."""
     values: np.ndarray = table[name].to_numpy()
     return values
 
@@ -261,13 +246,13 @@ class ListColumn:
 
 
 def list_array(values: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
-    """Flat `values` cut into rows of `lengths`, as an Arrow list column."""
+    """Cut flat `values` into rows of `lengths`, as an Arrow list column."""
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
 
 
 def batch_ranges(rows: int) -> Iterator[tuple[int, int]]:
-    """The (start, stop) of each record batch of a file of `rows` rows."""
+    """Yield the (start, stop) of each record batch of a file of `rows` rows."""
     for start in range(0, rows, RECORD_BATCH_ROWS):
         yield start, min(start + RECORD_BATCH_ROWS, rows)

@@ -1,9 +1,14 @@
-"""Where labelled reviews come from: synthetic, the user's files, the Hugging Face Hub."""
+"""Where labelled reviews come from: synthetic, the user's files, the Hugging Face Hub.
+
+stages/download.py documents the fields of each source.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -26,23 +31,7 @@ from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
 
 COLUMNS = {"label": pa.int64(), "text": pa.large_string()}
-
-
-class Cleaning(NamedTuple):
-    """What is done to the rows of a source before anything is drawn from them."""
-
-    unescape: bool
-    drop_empty: bool
-    drop_unlabelled: bool
-
-    def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
-        """Unescape the texts, and drop the empty ones and count them, each on request."""
-        for label, text in reviews:
-            text = unescape(text) if self.unescape else text
-            if self.drop_empty and not text.strip():
-                dropped["empty"] += 1
-            else:
-                yield label, text
+OFFLINE = "run `make use PRESET=quickstart`: it needs no network"
 
 
 class ReviewSource(NamedTuple):
@@ -59,162 +48,191 @@ class ReviewSource(NamedTuple):
     """For metrics/data.json: hashes, or repository and revision."""
 
 
-def open_synthetic(
-    sentences: Path,
-    *,
-    train_size: int,
-    test_size: int,
-    median_words: int,
-    label_noise: float,
-    seed: int,
-) -> ReviewSource:
-    """Compose reviews from the sentences of this project."""
+@dataclass(frozen=True)
+class Synthetic:
+    """Reviews composed from the sentences of this project."""
 
-    def compose(split: str, rows: int) -> Reviews:
-        return synthetic.reviews(
-            synthetic.read_bank(sentences, split),
-            rows,
-            median_words=median_words,
-            label_noise=label_noise,
-            seed=seed,
-            split=split,
+    train_size: int
+    test_size: int
+    median_words: int
+    label_noise: float
+    seed: int
+
+    def open(self, sentences: Path) -> ReviewSource:
+        """Compose the reviews of both splits, none before it is read."""
+
+        def compose(split: str, rows: int) -> Reviews:
+            return synthetic.reviews(
+                synthetic.read_bank(sentences, split),
+                rows,
+                median_words=self.median_words,
+                label_noise=self.label_noise,
+                seed=self.seed,
+                split=split,
+            )
+
+        return ReviewSource(
+            synthetic.LABEL_NAMES,
+            True,
+            compose("train", self.train_size),
+            compose("test", self.test_size),
+            {"train": Counter(), "test": Counter()},
+            {"sha256": sha256_of(sentences)},
         )
 
-    return ReviewSource(
-        synthetic.LABEL_NAMES,
-        True,
-        compose("train", train_size),
-        compose("test", test_size),
-        {"train": Counter(), "test": Counter()},
-        {"sha256": sha256_of(sentences)},
-    )
+
+@dataclass(frozen=True)
+class Cleaned:
+    """Rows of the user's own data, cleaned before anything is drawn from them."""
+
+    ordered: bool
+    unescape: bool
+    drop_empty: bool
+    unlabelled: Literal["error", "drop"]
+
+    def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
+        """Unescape the texts, and drop the empty ones and count them, each on request."""
+        for label, text in reviews:
+            text = unescape(text) if self.unescape else text
+            if self.drop_empty and not text.strip():
+                dropped["empty"] += 1
+            else:
+                yield label, text
 
 
-def open_files(
-    folder: Path,
-    *,
-    train_file: str,
-    test_file: str | None,
-    test_size: int | None,
-    seed: int,
-    labels: Mapping[str, str],
-    ordered: bool,
-    layout: Layout,
-    cleaning: Cleaning,
-) -> ReviewSource:
-    """Read the user's files: one for each split, or one that is split by a seed."""
+@dataclass(frozen=True)
+class Files(Cleaned):
+    """The user's files: one for each split, or one that is split by a seed."""
 
-    def read(name: str, dropped: Counter[str]) -> Reviews:
-        rows = readers.rows(folder / name, layout)
-        mapped = map_labels(rows, labels, drop_unlabelled=cleaning.drop_unlabelled, dropped=dropped)
-        return cleaning.clean(mapped, dropped)
+    train_file: str
+    test_file: str | None
+    test_size: int | None
+    seed: int
+    text_column: str | int
+    label_column: str | int
+    labels: Mapping[str, str]
+    encoding: str
+    delimiter: str | None
+    quoted: bool | None
+    longest_line_mb: int
 
-    dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-    if test_file is not None:
-        train, test = read(train_file, dropped["train"]), read(test_file, dropped["test"])
-    else:
-        assert test_size is not None  # Params requires one of the two
-        # The first pass counts (and checks) the rows, later passes yield them: a file larger than
-        # memory needs no more than a few bytes per row.
-        kept = read(train_file, Counter())
-        total = sum(1 for _ in tqdm(kept, "count", unit=" rows", delay=1))
-        if test_size >= total:
+    def open(self, folder: Path) -> ReviewSource:
+        """Open the files in `folder`; one that is split is read once to count its rows."""
+        dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
+        train: Reviews
+        test: Reviews
+        if self.test_file is not None:
+            train = self._read(folder / self.train_file, dropped["train"])
+            test = self._read(folder / self.test_file, dropped["test"])
+        else:
+            is_test = self._draw(folder)
+
+            def part(wanted: bool, counts: Counter[str]) -> Reviews:
+                rows = zip(is_test, self._read(folder / self.train_file, counts), strict=True)
+                return (row for test, row in rows if test == wanted)
+
+            # A dropped row belongs to neither split; the larger one counts it.
+            train, test = part(False, dropped["train"]), part(True, Counter())
+        names = filter(None, (self.train_file, self.test_file))
+        hashes = {name: sha256_of(on_disk(folder / name)) for name in names}
+        classes = class_names(self.labels)
+        return ReviewSource(classes, self.ordered, train, test, dropped, {"files": hashes})
+
+    def _read(self, path: Path, dropped: Counter[str]) -> Reviews:
+        columns, longest = (self.text_column, self.label_column), self.longest_line_mb * 10**6
+        layout = Layout(*columns, self.encoding, self.delimiter, self.quoted, longest)
+        drop = self.unlabelled == "drop"
+        rows = readers.rows(path, layout)
+        mapped = map_labels(rows, self.labels, drop_unlabelled=drop, dropped=dropped)
+        return self.clean(mapped, dropped)
+
+    def _draw(self, folder: Path) -> np.ndarray:
+        """Draw which rows of the only file are the test split: bool, (rows,).
+
+        This pass checks and counts the rows, later ones yield them: a file larger than memory
+        needs no more than a few bytes per row.
+        """
+        assert self.test_size is not None  # the stage requires one of the two
+        reviews = self._read(folder / self.train_file, Counter())
+        total = sum(1 for _ in tqdm(reviews, "count", unit=" rows", delay=1))
+        if self.test_size >= total:
             raise UserError(
-                f"download.test_size is {test_size}, but {quoted(train_file)} has {total} rows; "
-                f"leave some for training"
+                f"download.test_size is {self.test_size}, but {quoted(self.train_file)} has "
+                f"{total} rows",
+                setting="download.test_size",
+                advice="leave some for training",
             )
         is_test = np.zeros(total, bool)
         order = np.arange(total, dtype=np.uint32)
-        np.random.default_rng(seed).shuffle(order)
-        is_test[order[:test_size]] = True
-
-        def part(wanted: bool, counts: Counter[str]) -> Reviews:
-            rows = zip(is_test, read(train_file, counts), strict=True)
-            return (row for test, row in rows if test == wanted)
-
-        # A dropped row belongs to neither split; the larger one counts it.
-        train, test = part(False, dropped["train"]), part(True, Counter())
-    files = filter(None, (train_file, test_file))
-    hashes = {name: sha256_of(on_disk(folder / name)) for name in files}
-    return ReviewSource(class_names(labels), ordered, train, test, dropped, {"files": hashes})
+        np.random.default_rng(self.seed).shuffle(order)
+        is_test[order[: self.test_size]] = True
+        return is_test
 
 
-def open_hub(
-    repo: str,
-    revision: str,
-    *,
-    train_split: str,
-    test_split: str,
-    text_column: str,
-    label_column: str,
-    ordered: bool,
-    cleaning: Cleaning,
-) -> ReviewSource:
-    """Stream a data set from the Hub at a pinned revision.
+@dataclass(frozen=True)
+class Hub(Cleaned):
+    """A data set of the Hub at a pinned revision."""
 
-    Raises:
-        UserError: if the Hub does not answer, or has no such data set, split or column.
-    """
-    # Late: only this source needs them, and datasets takes two seconds.
-    from yelp_stars.checkpoint import hub
+    repo: str
+    revision: str
+    train_split: str
+    test_split: str
+    text_column: str
+    label_column: str
 
-    other = "run `make use PRESET=quickstart`: it needs no network"
-    hub.check(repo, revision, "dataset", other)
-    import datasets
+    def open(self) -> ReviewSource:
+        """Open a stream of each split."""
+        # Late: only this source needs them, and datasets takes two seconds.
+        from yelp_stars.checkpoint import hub
 
-    def open_stream(split: str) -> Any:
-        try:
-            # Without hf://, a folder of this name would be read instead, at no revision.
-            remote = f"hf://datasets/{repo}"
-            return datasets.load_dataset(remote, split=split, revision=revision, streaming=True)
-        except hub.FAILURES as error:
-            if isinstance(error, ValueError) and not isinstance(error, OSError):  # no such split
-                raise UserError(f"{repo}: {quoted(' '.join(str(error).split()), 300)}") from None
-            raise hub_error(repo, error, other) from None
+        hub.check(self.repo, self.revision, "dataset", OFFLINE)
+        import datasets
 
-    def rows(stream: Any) -> Iterator[dict[str, Any]]:
-        try:
-            yield from stream
-        except hub.FAILURES as error:
-            raise hub_error(repo, error, other) from None
-
-    def read(
-        stream: Any, split: str, classes: int, dropped: Counter[str]
-    ) -> Iterator[tuple[int, str]]:
-        for number, row in enumerate(rows(stream), 1):
-            location, label = f"{repo} {split} row {number}", row[label_column]
-            if canonical_label(label) in (None, "-1"):  # the Hub's sign of no label
-                if not cleaning.drop_unlabelled:
-                    raise unlabelled(location)
-                dropped["unlabelled"] += 1
-                continue
-            if not 0 <= label < classes:
-                raise UserError(
-                    f"{location} has {quoted(label)} where a label is expected; use source: files"
+        dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
+        names = {"train": self.train_split, "test": self.test_split}
+        streams: dict[str, Any] = {}
+        # Without hf://, a folder of this name would be read instead, at no revision.
+        remote, options = f"hf://datasets/{self.repo}", {"revision": self.revision}
+        for split, name in names.items():
+            try:
+                streams[split] = datasets.load_dataset(
+                    remote, split=name, streaming=True, **options
                 )
-            yield label, valid_text(row[text_column], location)
+            except hub.FAILURES as error:
+                if isinstance(error, ValueError) and not isinstance(error, OSError):
+                    message = quoted(" ".join(str(error).split()), 300)  # no such split
+                    raise UserError(f"{self.repo}: {message}") from None
+                raise hub_error(self.repo, error, OFFLINE) from None
+            columns = list(streams[split].features or {})
+            for column in (self.text_column, self.label_column):
+                if column not in columns:
+                    problem = f"{self.repo} has no column {quoted(column)}"
+                    raise UserError(f"{problem}; it has {listed(columns)}")
+        label = streams["train"].features[self.label_column]
+        if not isinstance(label, datasets.ClassLabel):
+            problem = f"{self.repo}: {quoted(self.label_column)} is not a ClassLabel"
+            raise UserError(problem, advice="use source: files")
 
-    streams = {"train": open_stream(train_split), "test": open_stream(test_split)}
-    for stream in streams.values():
-        features = stream.features or {}
-        for name in (text_column, label_column):
-            if name not in features:
-                raise UserError(
-                    f"{repo} has no column {quoted(name)}; it has {listed(list(features))}"
-                )
-    label = streams["train"].features[label_column]
-    if not isinstance(label, datasets.ClassLabel):
-        raise UserError(f"{repo}: {quoted(label_column)} is not a ClassLabel; use source: files")
-    dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-    names = {"train": train_split, "test": test_split}
-    train, test = (
-        cleaning.clean(
-            read(streams[split], names[split], len(label.names), dropped[split]), dropped[split]
-        )
-        for split in ("train", "test")
-    )
-    provenance = {"repo": repo, "revision": revision}
-    return ReviewSource(label.names, ordered, train, test, dropped, provenance)
+        def rows(split: str) -> Iterator[tuple[int, str]]:
+            try:
+                for number, row in enumerate(streams[split], 1):
+                    location = f"{self.repo} {names[split]} row {number}"
+                    value = row[self.label_column]
+                    if canonical_label(value) in (None, "-1"):  # the Hub's sign of no label
+                        if self.unlabelled == "error":
+                            raise unlabelled(location)
+                        dropped[split]["unlabelled"] += 1
+                    elif 0 <= value < len(label.names):
+                        yield value, valid_text(row[self.text_column], location)
+                    else:
+                        problem = f"{location} has {quoted(value)} where a label is expected"
+                        raise UserError(problem, advice="use source: files")
+            except hub.FAILURES as error:
+                raise hub_error(self.repo, error, OFFLINE) from None
+
+        train, test = (self.clean(rows(split), dropped[split]) for split in names)
+        provenance = {"repo": self.repo, "revision": self.revision}
+        return ReviewSource(label.names, self.ordered, train, test, dropped, provenance)
 
 
 def write_reviews(
@@ -228,15 +246,8 @@ def write_reviews(
     schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, source=source)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        labels: list[int] = []
-        texts: list[str] = []
-        for label, text in tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1):
-            labels.append(label)
-            texts.append(text)
-            if len(texts) == arrow.RECORD_BATCH_ROWS:
-                yield pa.record_batch([labels, pa.array(texts, COLUMNS["text"])], schema=schema)
-                labels, texts = [], []
-        if texts:
-            yield pa.record_batch([labels, pa.array(texts, COLUMNS["text"])], schema=schema)
+        rows = iter(tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1))
+        while batch := list(islice(rows, arrow.RECORD_BATCH_ROWS)):
+            yield pa.record_batch([*map(list, zip(*batch))], schema=schema)
 
     arrow.write(path, schema, batches())

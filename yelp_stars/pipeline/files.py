@@ -3,12 +3,13 @@
 import contextlib
 import hashlib
 import json
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.pipeline.errors import Damaged
+from yelp_stars.pipeline.errors import Damaged, Missing
 from yelp_stars.pipeline.text import quoted
 
 # Outputs that are being written, for `remove_unfinished`.
@@ -103,9 +104,27 @@ def damaged_as(
     try:
         yield
     except known as error:
-        if isinstance(error, OSError) and error.errno is not None:
+        # pyarrow's FileNotFoundError has no number.
+        if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) is not None:
             raise
         raise Damaged(f"{quoted(str(path))} is damaged", advice=advice) from None
+
+
+@contextlib.contextmanager
+def reading(path: Path, *errors: type[BaseException]) -> Iterator[None]:
+    """Report an out of a stage that is not there as `Missing`, and one that is not whole.
+
+    `errors` are those of the library that reads it.
+    """
+    # An out is a hard link into DVC's cache, so both are damaged. DVC trusts a cached file that is
+    # read-only; one that is writable it hashes again, and replaces.
+    advice = f"run `chmod u+w {shlex.quote(str(path))}`, then `dvc repro`"
+    try:
+        with damaged_as(path, *errors, advice=advice):
+            yield
+    except FileNotFoundError:
+        problem, advice = f"no file {quoted(str(path))}", "run `dvc repro` or `dvc pull`"
+        raise Missing(problem, advice=advice) from None
 
 
 def write_json(path: Path, value: Any) -> None:
