@@ -25,8 +25,7 @@ MINILM = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
 def ours(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
-    files = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
+    tokenizer, _ = load_tokenizer(checkpoint)
 
     def tokenize() -> None:
         with start_workers(tokenizer) as workers:
@@ -36,8 +35,7 @@ def ours(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
 
 
 def limit(raw: Path, out: Path, checkpoint: Path) -> Callable[[], Any]:
-    files = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
+    tokenizer, _ = load_tokenizer(checkpoint)
     batches = [batch.column("text").to_pylist() for batch, _ in arrow.stream(raw)]
 
     def encode() -> None:

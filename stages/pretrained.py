@@ -8,8 +8,9 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from yelp_stars.checkpoint import find as checkpoints
-from yelp_stars.checkpoint.copying import copy_checkpoint
+from yelp_stars.checkpoint import hub
+from yelp_stars.checkpoint.copying import TEXT_FILES, WEIGHTS, copy_text_files, weight_files
+from yelp_stars.checkpoint.find import find_folder, find_in_package
 from yelp_stars.checkpoint.tokenizer import read_json
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
@@ -76,20 +77,20 @@ class Outputs(NamedTuple):
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "pretrained").root
     if isinstance(params, Package):
-        source = checkpoints.find_in_package(params.package, params.sha256)
+        source = find_in_package(params.package, params.sha256)
     elif isinstance(params, Hub):
-        source = checkpoints.find_on_hub(params.repo, params.revision)
+        source = hub.download(params.repo, params.revision, [*TEXT_FILES, *WEIGHTS])
     else:
-        source = checkpoints.find_folder(given.checkpoints / params.folder)
+        source = find_folder(given.checkpoints / params.folder)
     seed = params.seed if isinstance(params, RandomWeights) else None
-    editable = source if isinstance(params, (Folder, RandomWeights)) else None
-    copy_checkpoint(source, made.pretrained, weights=seed is None, editable=editable is not None)
+    copy_text_files(source, made.pretrained)
+    files = weight_files(source) if seed is None else []
     # Late: imports torch and transformers, and a missing file must not wait for them.
-    from yelp_stars.checkpoint.weights import complete_checkpoint
+    from yelp_stars.checkpoint.weights import add_weights
 
-    lines = complete_checkpoint(made.pretrained, editable, seed)
+    lines = add_weights(files, made.pretrained, seed)
     architecture = read_json(made.pretrained / "config.json")["model_type"]
-    size = sum(file.stat().st_size for file in made.pretrained.glob("*.safetensors"))
+    size = (made.pretrained / "model.safetensors").stat().st_size
     print(f"{architecture} checkpoint, {size / 1e6:.1f} MB of weights", *lines, sep="\n")
 
 

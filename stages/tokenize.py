@@ -38,17 +38,18 @@ class Outputs(NamedTuple):
 
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "tokenize")
-    loaded, most = load_tokenizer(given.tokenizer, given.config, given.tokenizer_config)
-    if params.max_length > most:
-        model, declared = length_limits(given.config, given.tokenizer_config)
-        advice = f"set it to {most} or less"
+    checkpoint = given.tokenizer.parent
+    loaded, limit = load_tokenizer(checkpoint)
+    if params.max_length > limit:
+        model, declared = length_limits(checkpoint)
+        advice = f"set it to {limit} or less"
         if declared.tokens < model.tokens:
             allowed = "any number" if model.tokens == UNLIMITED else str(model.tokens)
             advice += (
                 f", or correct that file in your checkpoint: {given.config.name!r} allows {allowed}"
             )
         raise UserError(
-            f"tokenize.max_length is {params.max_length}, but the model takes at most {most} "
+            f"tokenize.max_length is {params.max_length}, but the model takes at most {limit} "
             f"tokens ({min(model, declared).reason}); {advice}"
         )
     made.tokenized.mkdir()

@@ -128,17 +128,19 @@ def main(given: Inputs, made: Outputs) -> None:
     train = batching.ReviewDataset.read(given.sampled / "train.arrow")
     # Sorted by length to minimise padding; the metrics do not depend on the order.
     validation = batching.ReviewDataset.read_sorted(given.sampled / "validation.arrow")
-    run_dir = checkpoints.run_directory(params.model_dump(exclude={"launcher"}), resolved)
-    resume_from, damaged = checkpoints.latest_complete(run_dir)
-    args = arguments.training_arguments(
-        params.model_dump(include=set(TrainerParams.model_fields)), run_dir, resolved
-    )
     model = classifier.load_classifier(
         given.pretrained,
         train.label_names,
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
+    )
+    run_dir = checkpoints.run_directory(
+        params.model_dump(exclude={"launcher"}), resolved, checkpoints.weights_digest(model)
+    )
+    resume_from, damaged = checkpoints.latest_complete(run_dir)
+    args = arguments.training_arguments(
+        params.model_dump(include=set(TrainerParams.model_fields)), run_dir, resolved
     )
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
     optimizer_args = (params.learning_rate, params.head_learning_rate, params.weight_decay)

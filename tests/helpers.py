@@ -23,6 +23,7 @@ from dvc import cli as dvc_cli
 from benchmarks import workspace
 from benchmarks.workspace import ROOT
 from yelp_stars import cli
+from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
 from yelp_stars.pipeline.entrypoint import call
@@ -39,7 +40,6 @@ needs_bert = pytest.mark.skipif(
     not (SHARED / "bert-base-cased" / "tokenizer.json").is_file(), reason="no real tokenizer here"
 )
 
-TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 # Stages as dvc.yaml runs them, with outs in the project's root.
 DOWNLOAD = (
     "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "m"
@@ -198,6 +198,11 @@ def replace(project: Path, section: str, values: dict[str, Any]) -> None:
     (project / "params.yaml").write_text(dump_yaml(tree), encoding="utf-8")
 
 
+def change_json(path: Path, **values: Any) -> None:
+    """Change keys of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **values}), "utf-8")
+
+
 def ran(output: str) -> list[str]:
     """The stages that `dvc repro` ran, by its output."""
     lines = [line for line in output.splitlines() if line.startswith("Running stage '")]
@@ -294,7 +299,6 @@ def make_trainer(params: Any) -> Any:
     resolved = compute.resolve(params.precision, "train")
     sample = Path("data", "sample")
     rows = batching.ReviewDataset.read(sample / "train.arrow")
-    run_dir = checkpoints.run_directory(params.model_dump(exclude={"launcher"}), resolved)
     fields = {field.name for field in dataclasses.fields(TrainingArguments)}
     model = classifier.load_classifier(
         Path("models", "pretrained"),
@@ -302,6 +306,9 @@ def make_trainer(params: Any) -> Any:
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
+    )
+    run_dir = checkpoints.run_directory(
+        params.model_dump(exclude={"launcher"}), resolved, checkpoints.weights_digest(model)
     )
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
     rates = (params.learning_rate, params.head_learning_rate, params.weight_decay)

@@ -1,15 +1,13 @@
 """The checkpoint's tokenizer: its own limits, and what truncation keeps."""
 
 import json
+import shutil
 
 import pytest
-from helpers import TOKENIZER_FILES
-from hypothesis import given
-from hypothesis import strategies as st
+from tokenizers import Tokenizer
 
 from yelp_stars.checkpoint.tokenizer import (
     AFTER_PADDING,
-    PADDED_TO,
     UNLIMITED,
     head_tail_budget,
     length_limits,
@@ -17,29 +15,32 @@ from yelp_stars.checkpoint.tokenizer import (
     read_json,
     truncate,
 )
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 
 
 def test_head_tail_is_that_of_the_paper():
     assert head_tail_budget(510, "head_tail") == (128, 382)
 
 
-@given(room=st.integers(0, 1000))
-def test_a_budget_spends_all_of_the_room(room):
-    assert head_tail_budget(room, "head") == (room, 0)
-    assert head_tail_budget(room, "tail") == (0, room)
-    assert sum(head_tail_budget(room, "head_tail")) == room
+def test_a_budget_spends_all_of_the_room():
+    for room in range(1000):
+        assert head_tail_budget(room, "head") == (room, 0)
+        assert head_tail_budget(room, "tail") == (0, room)
+        assert sum(head_tail_budget(room, "head_tail")) == room
 
 
-def test_a_tokenizer_files_own_truncation_and_padding_do_not_count(tokenizer_files, tmp_path):
-    from tokenizers import Tokenizer
+@pytest.fixture
+def folder(tokenizer_files, tmp_path):
+    """The files of a tokenizer, to change at will."""
+    return shutil.copytree(tokenizer_files, tmp_path / "tokenizer")
 
-    own = Tokenizer.from_file(str(tokenizer_files / "tokenizer.json"))
+
+def test_a_tokenizer_files_own_truncation_and_padding_do_not_count(folder):
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
     own.enable_truncation(4)
     own.enable_padding(length=4)
-    own.save(str(tmp_path / "tokenizer.json"))
-    others = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
-    tokenizer, _ = load_tokenizer(tmp_path / "tokenizer.json", *others)
+    own.save(str(folder / "tokenizer.json"))
+    tokenizer, _ = load_tokenizer(folder)
     texts = ["good", "the food was very good"]
     first, second = (len(encoding.ids) for encoding in tokenizer.encode_batch_fast(texts))
     assert first < second
@@ -83,12 +84,11 @@ ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_i
     ],
 )
 def test_the_models_length_is_the_smaller_of_both_limits(
-    tokenizer_files, tmp_path, config, tokenizer_config, expected
+    folder, config, tokenizer_config, expected
 ):
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    (tmp_path / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
-    paths = [tmp_path / name for name in TOKENIZER_FILES[1:]]
-    assert load_tokenizer(tokenizer_files / "tokenizer.json", *paths)[1] == expected
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer_config))
+    assert load_tokenizer(folder)[1] == expected
 
 
 @pytest.mark.slow
@@ -105,72 +105,53 @@ def test_the_limit_is_that_of_transformers_own_class(tmp_path, architecture):
         **{"vocab_size": 20, "hidden_size": 24, "dim": 24, "embedding_size": 24},
         **{"num_hidden_layers": 1, "n_layers": 1, "num_attention_heads": 2, "n_heads": 2},
         **{"intermediate_size": 8, "hidden_dim": 8, "attention_window": 8},
-        **{"max_position_embeddings": 48, "pad_token_id": 3},
+        **{"max_position_embeddings": 48, "pad_token_id": 3, "entity_vocab_size": 20},
     )
     if architecture == "xmod":
         config.languages, config.default_language = ["en_XX"], "en_XX"
     config.save_pretrained(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    most = min(length_limits(tmp_path / "config.json", tmp_path / "tokenizer_config.json")).tokens
+    limit = min(length_limits(tmp_path)).tokens
     model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).eval()
     with torch.inference_mode():
-        assert model(torch.full((1, most), 7)).logits.isfinite().all()
+        assert model(torch.full((1, limit), 7)).logits.isfinite().all()
         with pytest.raises((IndexError, RuntimeError)):
-            model(torch.full((1, most + 1), 7))
+            model(torch.full((1, limit + 1), 7))
 
 
-@pytest.mark.parametrize("value", [0, -1, "512", True, [512], {}, float("nan"), 1.5])
+@pytest.mark.parametrize("value", [0, "512", True, [512], float("nan"), 1.5])
 @pytest.mark.parametrize(
     ("name", "key"),
     [("config.json", "max_position_embeddings"), ("tokenizer_config.json", "model_max_length")],
 )
-def test_a_limit_that_is_not_a_number_of_tokens_is_reported(
-    tokenizer_files, tmp_path, name, key, value
-):
-    for path in TOKENIZER_FILES[1:]:
-        (tmp_path / path).write_text("{}")
-    (tmp_path / name).write_text(json.dumps({key: value}))
+def test_a_limit_that_is_not_a_number_of_tokens_is_reported(folder, name, key, value):
+    (folder / name).write_text(json.dumps({key: value}))
     with pytest.raises(UserError) as caught:
-        length_limits(*(tmp_path / path for path in TOKENIZER_FILES[1:]))
-    assert str(caught.value) == (
-        f"'{tmp_path / name}' has {key} {value!r}; set it to the number of tokens that the model "
-        f"takes"
-    )
+        length_limits(folder)
+    assert caught.value.problem == f"'{folder / name}' has {key} {value!r}"
 
 
-def test_a_batch_of_the_longest_rows_fits_after_padding():
-    from yelp_stars.modeling.batching import PAD_TO_MULTIPLE_OF
-
-    assert PADDED_TO == PAD_TO_MULTIPLE_OF
-
-
-def test_positions_that_leave_no_token_are_reported(tmp_path):
-    (tmp_path / "config.json").write_text(json.dumps({**ROBERTA, "max_position_embeddings": 2}))
-    (tmp_path / "tokenizer_config.json").write_text("{}")
-    with pytest.raises(
-        UserError, match="has max_position_embeddings 2, which leaves no token; correct it"
-    ):
-        length_limits(*(tmp_path / path for path in TOKENIZER_FILES[1:]))
+def test_positions_that_leave_no_token_are_reported(folder):
+    (folder / "config.json").write_text(json.dumps({**ROBERTA, "max_position_embeddings": 2}))
+    with pytest.raises(UserError, match="has max_position_embeddings 2, which leaves no token"):
+        length_limits(folder)
 
 
 @pytest.mark.parametrize(
     "content",
-    [b"[]", b"5", b"null", b"", b"\xff", b"{", b"[" * 100_000, b'{"a":' * 100_000, b"9" * 5_000],
+    [b"[]", b"null", b"", b"\xff", b"{", b"[" * 100_000, b"9" * 5_000],
 )
 def test_a_json_file_that_is_not_an_object_is_one_line(tmp_path, content):
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(Damaged, match="is not a JSON object"):
         read_json(tmp_path / "a.json")
-    message = "the checkpoint's 'a.json' is not a JSON object, or too large; download it again"
-    assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("name", ["config.json", "tokenizer.json"])
-def test_a_huge_json_file_is_not_read(tmp_path, name):
-    with (tmp_path / name).open("wb") as file:
+def test_a_huge_json_file_is_not_read(tmp_path):
+    with (tmp_path / "config.json").open("wb") as file:
         file.truncate(10**12)  # a sparse file
-    with pytest.raises(UserError, match="is not a JSON object, or too large; download it again"):
-        read_json(tmp_path / name)
+    with pytest.raises(Damaged, match="is not a JSON object, or too large"):
+        read_json(tmp_path / "config.json")
 
 
 @pytest.mark.parametrize(
@@ -185,15 +166,11 @@ def test_a_huge_json_file_is_not_read(tmp_path, name):
         {"model": {"type": "WordLevel", "vocab": {"b": 0}, "unk_token": "[UNK]"}},
     ],
 )
-def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_files, tmp_path, content):
-    path = tmp_path / "tokenizer.json"
-    path.write_text(json.dumps(content))
-    paths = (tokenizer_files / name for name in TOKENIZER_FILES[1:])
-    with pytest.raises(UserError) as caught:
-        load_tokenizer(path, *paths)
-    message = str(caught.value)
-    assert message.startswith(f"'{path}' is not a fast-tokenizer file")
-    assert message.endswith("; choose another checkpoint")
+def test_a_file_that_is_not_a_tokenizer_is_reported(folder, content):
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match="is not a fast-tokenizer file") as caught:
+        load_tokenizer(folder)
+    assert caught.value.advice == "choose another checkpoint"
 
 
 @pytest.mark.parametrize(
@@ -207,7 +184,7 @@ def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_files, tmp_path, c
 def test_only_a_longer_text_is_truncated_between_its_special_tokens(
     tokenizer_files, truncation, expected
 ):
-    tokenizer, _ = load_tokenizer(*(tokenizer_files / name for name in TOKENIZER_FILES))
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     encodings = tokenizer.encode_batch_fast(["a b c d e f g h", "a b c"])
     (first, second), n_truncated = truncate(encodings, (1, 1), 5, truncation)
     assert n_truncated == 1

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pyarrow as pa
 import pytest
-from helpers import SHARED, TOKENIZER_FILES, needs_bert, needs_sample
+from helpers import SHARED, needs_bert, needs_sample
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,13 +53,9 @@ def encode_list(texts, tokenizer, max_length, truncation):
     return encode(pa.array(texts, pa.large_string()), tokenizer, max_length, truncation)
 
 
-def load(folder):
-    return load_tokenizer(*(folder / name for name in TOKENIZER_FILES))
-
-
 @needs_bert
 def test_the_notebooks_sentence_has_the_notebooks_ids():
-    tokenizer, model_max_length = load(SHARED / "bert-base-cased")
+    tokenizer, model_max_length = load_tokenizer(SHARED / "bert-base-cased")
     encoded = encode_list([NOTEBOOK], tokenizer, 512, "head")
     expected = [101, 23158, 1204, 1175, 1106, 8294, 1114, 1199, 2053, 1105, 146, 1108]
     assert encoded.ids[:12].tolist() == expected
@@ -71,7 +67,7 @@ def assert_same_as_auto_tokenizer(folder, texts, max_length) -> None:
 
     auto = AutoTokenizer.from_pretrained(folder)
     expected = auto(texts, truncation=True, max_length=max_length)["input_ids"]
-    tokenizer, _ = load(folder)
+    tokenizer, _ = load_tokenizer(folder)
     assert rows(encode_list(texts, tokenizer, max_length, "head")) == expected
 
 
@@ -94,7 +90,7 @@ def test_ids_equal_auto_tokenizers_on_real_reviews():
     truncation=st.sampled_from(["head", "tail", "head_tail"]),
 )  # fmt: skip
 def test_truncation_keeps_the_ends_that_it_promises(tokenizer_files, words, max_length, truncation):
-    tokenizer, _ = load(tokenizer_files)
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     text = " ".join(["good", "bad", "food"][number % 3] for number in range(words))
     complete = tokenizer.encode(text, add_special_tokens=False).ids
     encoded = encode_list([text], tokenizer, max_length, truncation)
@@ -121,7 +117,7 @@ def test_truncation_keeps_the_ends_that_it_promises(tokenizer_files, words, max_
 def test_special_tokens_are_kept_wherever_they_are(tokenizer_files, template, expected):
     from tokenizers import processors
 
-    tokenizer, _ = load(tokenizer_files)
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]", "[MASK]")]
     tokenizer.post_processor = processors.TemplateProcessing(single=template, special_tokens=ids)
     assert special_tokens(tokenizer) == expected
@@ -139,7 +135,7 @@ def test_ids_are_stored_in_the_narrowest_dtype():
 
 
 def test_no_texts_are_no_ids(tokenizer_files):
-    tokenizer, _ = load(tokenizer_files)
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     encoded = encode_list([], tokenizer, 8, "head")
     assert (len(encoded.ids), len(encoded.lengths), encoded.n_truncated) == (0, 0, 0)
 
@@ -147,7 +143,7 @@ def test_no_texts_are_no_ids(tokenizer_files):
 def test_a_file_is_tokenized_row_by_row_without_padding(tokenizer_files, tmp_path):
     reviews = [(number % 2, f"the food was {'good ' * (number % 9)}") for number in range(2300)]
     write_reviews(tmp_path / "raw.arrow", reviews, ["bad", "good"])
-    tokenizer, _ = load(tokenizer_files)
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     with start_workers(tokenizer) as workers:
         counts = tokenize_file(
             tmp_path / "raw.arrow", tmp_path / "tokens.arrow", tokenizer, workers, 8, "head"
@@ -170,7 +166,7 @@ def test_a_file_is_tokenized_row_by_row_without_padding(tokenizer_files, tmp_pat
 
 
 def test_the_number_of_threads_changes_nothing(tokenizer_files):
-    tokenizer, _ = load(tokenizer_files)
+    tokenizer, _ = load_tokenizer(tokenizer_files)
     texts = [pa.array([f"good {'food ' * (row % 7)}" for row in range(250)])] * 9
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(5) as many:
         first, second = (
@@ -187,7 +183,7 @@ def test_the_number_of_threads_changes_nothing(tokenizer_files):
 def test_a_cluster_without_dask_is_reported(tokenizer_files, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786")
-    with pytest.raises(UserError) as caught, start_workers(load(tokenizer_files)[0]):
+    with pytest.raises(UserError) as caught, start_workers(load_tokenizer(tokenizer_files)[0]):
         pass
     assert str(caught.value) == (
         "DASK_SCHEDULER_ADDRESS is 'tcp://10.0.0.1:8786', but Dask is not installed; "

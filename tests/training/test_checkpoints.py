@@ -31,13 +31,14 @@ def params_of(project: Path) -> dict:
 
 
 def directory(project: Path, resolved: Compute = FP32, **values) -> Path:
-    return checkpoints.run_directory({**params_of(project), **values}, resolved)
+    return checkpoints.run_directory({**params_of(project), **values}, resolved, "weights")
 
 
 def code_and_data(project: Path) -> list[Path]:
     """Every file that the stage `train` depends on."""
     deps = [project / dep for dep in read_yaml(project / "dvc.yaml")["stages"]["train"]["deps"]]
     files = [file for dep in deps for file in (dep.rglob("*") if dep.is_dir() else [dep])]
+    files = [file for file in files if file.suffix != ".safetensors"]  # by their values, below
     return [file for file in files if file.is_file() and "__pycache__" not in file.parts]
 
 
@@ -62,7 +63,7 @@ def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
         "yelp_stars/modeling/batching.py",
         "data/synthetic/sentences.tsv",
         "data/sample/train.arrow",
-        "models/pretrained/model.safetensors",
+        "models/pretrained/config.json",
     }
     for file in files:
         content = file.read_bytes()
@@ -70,6 +71,17 @@ def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
         assert directory(train_project) != before, file
         file.write_bytes(content)
     assert directory(train_project) == before
+
+
+def test_the_run_id_changes_with_a_weight(train_project):
+    params = params_of(train_project)
+    model = torch.nn.Linear(2, 2)
+    digests = [checkpoints.weights_digest(model), checkpoints.weights_digest(model)]
+    with torch.no_grad():
+        model.bias[1] += 1e-6
+    digests.append(checkpoints.weights_digest(model))
+    runs = [checkpoints.run_directory(params, FP32, digest) for digest in digests]
+    assert runs[0] == runs[1] != runs[2]
 
 
 def test_the_run_id_changes_with_a_file_that_is_new_in_a_folder_or_has_another_name(train_project):

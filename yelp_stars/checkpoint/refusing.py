@@ -1,37 +1,28 @@
 """Whatever a library raises on a user's file, as one line."""
 
-from types import TracebackType
+import contextlib
+from collections.abc import Iterator
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import one_line
 
 
-class Refusing:
-    """A context in which an error means that a file of the user's is not valid.
+@contextlib.contextmanager
+def refusing(problem: str, advice: str) -> Iterator[None]:
+    """Report any error as a file of the user's that is not valid.
 
-    Only for calls of libraries that parse it. They document no errors: a damaged checkpoint gives
+    Only for calls of libraries that parse it and document no errors: a damaged checkpoint gives
     almost every built-in one in transformers, a bare `Exception` in tokenizers, and a panic of
-    Rust is not even that.
+    Rust is not even that. `damaged_as` of pipeline/files is for the others.
     """
-
-    def __init__(self, problem: str, advice: str) -> None:
-        self._problem, self._advice = problem, advice
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if error is None or isinstance(error, (UserError, KeyboardInterrupt, SystemExit)):
-            return
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, for example
-            return
-        # The first lines say what is wrong; after an empty one, some libraries explain at length.
+            raise
+        # The first lines give the reason; after an empty one, some libraries explain at length.
         reason = one_line(str(error).split("\n\n")[0])[:160]
-        raise UserError(
-            f"{self._problem} ({type(error).__name__}: {reason}); {self._advice}"
-        ) from None
+        name = type(error).__name__
+        raise Damaged(f"{problem} ({name}: {reason})", advice=advice) from None

@@ -8,18 +8,21 @@ from typing import Any, Literal, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
-from yelp_stars.checkpoint.refusing import Refusing
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.checkpoint.refusing import refusing
+from yelp_stars.modeling.padding import PAD_TO_MULTIPLE_OF
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import quoted
 
 Truncation = Literal["head", "tail", "head_tail"]
+# What a checkpoint's tokenizer is made of, and its limits.
+TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut
 
 # Of a JSON file. The vocabularies of 250,000 pieces have 10 to 35 MB.
 MAX_BYTES = {"config.json": 1_000_000, "tokenizer.json": 64_000_000, "vocab.json": 64_000_000}
 MAX_BYTES_OTHERS = 5_000_000
 UNLIMITED = 2**31 - 1
-PADDED_TO = 8  # batches are padded to a multiple of it
+ANOTHER = "choose another checkpoint"
 # Keys of config.json with the number of positions.
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 # Architectures whose positions begin after the padding index: 514 take 512 tokens.
@@ -49,100 +52,94 @@ class Limit(NamedTuple):
     reason: str
 
 
-def load_tokenizer(tokenizer: Path, config: Path, tokenizer_config: Path) -> tuple[Tokenizer, int]:
-    """The checkpoint's tokenizer, and the largest number of tokens that the model takes.
-
-    Raises:
-        UserError: if a file is damaged, or tokenizer.json is not a fast-tokenizer file.
-    """
-    problem = f"{str(tokenizer)!r} is not a fast-tokenizer file"
-    if "model" not in read_json(tokenizer):
-        raise UserError(f"{problem}; choose another checkpoint")
-    with Refusing(problem, "choose another checkpoint"):
-        loaded = Tokenizer.from_file(str(tokenizer))
+def load_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
+    """Load a checkpoint's tokenizer; return it with the number of tokens that the model takes."""
+    file = folder / "tokenizer.json"
+    problem = f"{str(file)!r} is not a fast-tokenizer file"
+    if "model" not in read_json(file):
+        raise UserError(problem, advice=ANOTHER)
+    with refusing(problem, ANOTHER):
+        tokenizer = Tokenizer.from_file(str(file))
         # A file may bring its own truncation and padding (all-MiniLM: 128 and 128): drop both.
-        loaded.no_truncation()
-        loaded.no_padding()
-        special_tokens(loaded)
-    limits = length_limits(config, tokenizer_config)
-    return loaded, min(limit.tokens for limit in limits)
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        special_tokens(tokenizer)
+    return tokenizer, min(limit.tokens for limit in length_limits(folder))
 
 
-def length_limits(config: Path, tokenizer_config: Path) -> tuple[Limit, Limit]:
-    """The largest number of tokens by the model's own file, and by the tokenizer's.
-
-    Raises:
-        UserError: if a file is damaged, or its limit is not a positive number.
-    """
-    values = read_json(config)
-    key = next((key for key in POSITIONS if values.get(key) is not None), None)
+def length_limits(folder: Path) -> tuple[Limit, Limit]:
+    """Return the largest number of tokens by config.json, and by tokenizer_config.json."""
+    config, tokenizer_config = folder / "config.json", folder / "tokenizer_config.json"
+    values, declared = read_json(config), read_json(tokenizer_config).get("model_max_length")
+    model = Limit(UNLIMITED, f"{config.name!r} sets no limit")
+    tokenizer = Limit(UNLIMITED, f"{tokenizer_config.name!r} sets no limit")
     architecture = values.get("model_type")
     relative = architecture in RELATIVE or (
         architecture in ("deberta", "deberta-v2") and values.get("position_biased_input") is False
     )
-    if key is None or relative:
-        model = Limit(UNLIMITED, f"{config.name!r} sets no limit")
-    else:
-        positions = positive(config, key, values[key])
-        taken = 0
-        if architecture in AFTER_PADDING:
-            padding = values.get("pad_token_id", 1)
-            taken = (padding if isinstance(padding, int) else 1) + 1
-        elif architecture == "mpnet":
-            taken = 2  # its padding index is 1, whatever config.json says
-        tokens = min(positions - taken, positions // PADDED_TO * PADDED_TO)
-        reason = f"{str(config)!r} has {key} {positions}"
-        if tokens < 1:
-            raise UserError(f"{reason}, which leaves no token; correct it")
-        if taken and tokens == positions - taken:
-            reason += f", of which {taken} come before the first token"
-        elif tokens < positions:
-            reason += f", and batches are padded to a multiple of {PADDED_TO}"
-        model = Limit(tokens, reason)
-    key = "model_max_length"
-    declared = read_json(tokenizer_config).get(key)
-    if declared is None:
-        return model, Limit(UNLIMITED, f"{tokenizer_config.name!r} sets no limit")
-    declared = positive(tokenizer_config, key, declared)
-    return model, Limit(declared, f"{str(tokenizer_config)!r} has {key} {declared}")
+    key = next((key for key in POSITIONS if values.get(key) is not None), None)
+    if key is not None and not relative:
+        model = position_limit(config, values, key)
+    if declared is not None:
+        declared = positive(tokenizer_config, "model_max_length", declared)
+        reason = f"{str(tokenizer_config)!r} has model_max_length {declared}"
+        tokenizer = Limit(declared, reason)
+    return model, tokenizer
+
+
+def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
+    """Return the number of tokens that a model's positions leave for a row and its padding."""
+    positions, reserved = positive(config, key, values[key]), 0
+    if values.get("model_type") in AFTER_PADDING:
+        padding = values.get("pad_token_id", 1)
+        reserved = (padding if isinstance(padding, int) else 1) + 1
+    elif values.get("model_type") == "mpnet":
+        reserved = 2  # its padding index is 1, whatever config.json says
+    padded = positions // PAD_TO_MULTIPLE_OF * PAD_TO_MULTIPLE_OF
+    tokens = min(positions - reserved, padded)
+    reason = f"{str(config)!r} has {key} {positions}"
+    if tokens < 1:
+        raise UserError(f"{reason}, which leaves no token", advice="correct it")
+    if reserved and tokens == positions - reserved:
+        reason += f", of which {reserved} come before the first token"
+    elif tokens < positions:
+        reason += f", and batches are padded to a multiple of {PAD_TO_MULTIPLE_OF}"
+    return Limit(tokens, reason)
 
 
 def positive(path: Path, key: str, value: Any) -> int:
-    """A number of tokens from a JSON file; 1e30 means any number."""
+    """Return a number of tokens from a JSON file; 1e30 means any number."""
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not value >= 1 or math.isinf(value) or value != int(value):
         raise UserError(
-            f"{str(path)!r} has {key} {quoted(value)}; set it to the number of tokens that the "
-            f"model takes"
+            f"{str(path)!r} has {key} {quoted(value)}",
+            advice="set it to the number of tokens that the model takes",
         )
     return min(int(value), UNLIMITED)
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The content of a JSON file of a checkpoint.
-
-    Raises:
-        UserError: if it is not an object, or too large or too deep to be one of a checkpoint.
-    """
+    """Read a JSON object of a checkpoint, if it is not too large or too deep to be one."""
     content: Any = None
     if path.stat().st_size <= MAX_BYTES.get(path.name, MAX_BYTES_OTHERS):
         with contextlib.suppress(ValueError, RecursionError):
             content = json.loads(path.read_text("utf-8"))
     if not isinstance(content, dict):
-        raise UserError(
-            f"the checkpoint's {path.name!r} is not a JSON object, or too large; download it again"
+        raise Damaged(
+            f"the checkpoint's {path.name!r} is not a JSON object, or too large",
+            advice="download it again",
         )
     return content
 
 
 def special_tokens(tokenizer: Tokenizer) -> tuple[int, int]:
-    """The numbers of special tokens before and after every text: (1, 1) for BERT."""
+    """Count the special tokens before and after every text: (1, 1) for BERT."""
     mask = tokenizer.encode("a").special_tokens_mask
     return mask.index(0), mask[::-1].index(0)
 
 
 def head_tail_budget(room: int, truncation: Truncation) -> tuple[int, int]:
-    """The numbers of a text's own tokens to keep at its head and at its tail, `room` in total.
+    """Divide the room for a text's own tokens to keep at its head and at its tail, `room` in total.
 
     `head_tail` keeps a quarter at the head: 128 and 382 of 510, Sun et al. 2019
     (How to Fine-Tune BERT for Text Classification?, section 5.3.1).
@@ -161,7 +158,7 @@ def truncate(
     max_length: int,
     truncation: Truncation,
 ) -> tuple[list[list[int]], int]:
-    """The token ids of each text, at most `max_length`, and the number of truncated texts.
+    """Return at most `max_length` token ids of each text, and the number of truncated texts.
 
     `specials` are the numbers of special tokens before and after every text: all are kept.
     """

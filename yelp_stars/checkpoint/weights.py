@@ -1,292 +1,170 @@
-"""Whether a copied checkpoint is complete: its config, its tokenizer, every weight of its model."""
+"""The weights of a checkpoint: all that its model needs, finite, and read once."""
 
-import math
-import re
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
-from transformers import AutoConfig, AutoModel, PreTrainedConfig, PreTrainedModel, set_seed
+from safetensors.torch import load_file, save_file
+from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.architecture import ADVICE
-from yelp_stars.checkpoint.copying import COPY_IT, RESIZE, command, weight_files
-from yelp_stars.checkpoint.refusing import Refusing
-from yelp_stars.checkpoint.tokenizer import load_tokenizer
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.checkpoint.architecture import CORRECT, ENCODER
+from yelp_stars.checkpoint.refusing import refusing
+from yelp_stars.checkpoint.tokenizer import ANOTHER, load_tokenizer
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed, quoted
-
-# What trainers and wrappers put before the names of a model, one or several of them.
-WRAPPER = re.compile(
-    r"^(module|_orig_mod|_fsdp_wrapped_module|0|auto_model|model|base_model|backbone)\."
-)
-MOST_WRAPPERS = 4
-N_LABELS = 1009  # a size that only the weights of the labels have
-PROBE = "The food was good, but we waited 40 minutes. Not again!"
 
 # No trained weight is near it: a flipped bit in an exponent makes such numbers, and they overflow.
 LARGEST = 1e10
+NO_MODEL = "no model can be made from the checkpoint's 'config.json'"
 
 
-class Fit(NamedTuple):
-    """How named shapes fit the classifier of a config."""
+def add_weights(files: Sequence[Path], checkpoint: Path, random_seed: int | None) -> list[str]:
+    """Copy the weights in `files` to a checkpoint that has the rest of it, and check both.
 
-    model: PreTrainedModel
-    """The classifier, without values."""
-    missing: list[str]
-    """Names of its encoder that are not among them."""
-    mismatched: dict[str, str]
-    """Names of its encoder that have another shape, and both shapes."""
-    unknown: list[str]
-    """Names that the classifier does not have."""
-    unused: list[str]
-    """Those of them that are of an encoder: of further layers, for example."""
-    new_poolers: set[str]
-    """Names of a pooler that may be missing."""
-
-    def is_complete(self) -> bool:
-        return not (self.missing or self.mismatched or self.unused)
-
-
-def complete_checkpoint(
-    checkpoint: Path, editable: Path | None, random_seed: int | None
-) -> list[str]:
-    """Check a checkpoint; rewrite its weights if they have other names, or hold a head.
-
-    `editable` is the folder of the user's that it was copied from. With `random_seed` its weights
-    are drawn first. Returns lines to print.
-
-    Raises:
-        UserError: if anything is wrong that would end or spoil a training.
+    With `random_seed`, draw them instead. A head for labels is left out: the fine-tuned model has
+    a new one. Return lines to print.
     """
-    config = architecture.load_config(checkpoint, [str(label) for label in range(N_LABELS)])
-    if random_seed is not None:
-        add_random_weights(checkpoint, random_seed)
-    names, fit = choose_names(config, read_shapes(checkpoint))
-    check_declared(config)
-    check_tokenizer(checkpoint, editable, fit.model)
-    check_values(checkpoint)
-    head = own_head(fit.model, set(names.values()))
+    config = architecture.load_config(checkpoint, ["0", "1"])
+    weights = map_weights(files) if random_seed is None else draw_weights(config, random_seed)
+    model, info = fit(config, weights)
+    check_names(model, info, weights)
+    check_tokenizer(checkpoint, model)
     lines = []
-    if renamed := next((old for old, new in names.items() if new != old), None):
-        new = quoted(names[renamed])
-        lines.append(f"weights renamed as in the model: {quoted(renamed)} is {new}")
-    if fit.new_poolers:
-        lines.append(f"no pooler, as usual for {config.architectures[0]}: it will be new")
-    if head:
+    if architecture.missing_pooler(info):
+        lines.append("the checkpoint has no pooler: it will be new")
+    if head := own_head(model, weights):
         lines.append(f"the checkpoint's own head is left out: {listed(sorted(head), 2)}")
-    if renamed or head:
-        rewrite(checkpoint, {old: new for old, new in names.items() if new not in head})
+    weights = {name: weight for name, weight in weights.items() if name not in head}
+    for name, weight in weights.items():
+        check_values(name, weight)
+    with refusing("the weights could not be written", "free some space and run again"):
+        save_file(weights, checkpoint / "model.safetensors", metadata={"format": "pt"})
     return lines
 
 
-def check_declared(config: PreTrainedConfig) -> None:
-    """Report a model_type of other models than those that `architectures` names.
-
-    The weights of some have the same names: a BERT's can be loaded as a RoBERTa, and mean nothing.
-
-    Raises:
-        UserError: with both.
-    """
-    declared, model = architecture.declared_class(config), architecture.classifier_class(config)
-    if declared is not None and declared.base_model_prefix != model.base_model_prefix:
-        raise UserError(
-            f"the checkpoint's 'config.json' has the model_type {config.model_type!r}, but "
-            f"architectures names {declared.__name__!r}; {ADVICE}"
-        )
+def map_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
+    """Map the weights into memory: their values are read where they are used."""
+    weights = {}
+    for file in files:
+        with refusing(
+            f"{str(file)!r} is not a safetensors file, or damaged",
+            "download it again, with `git lfs pull` if it is a pointer of git-lfs",
+        ):
+            weights.update(load_file(file))
+    return weights
 
 
-def add_random_weights(checkpoint: Path, seed: int) -> None:
-    """Add weights drawn with `seed` to a folder with a config.json."""
+def draw_weights(config: PreTrainedConfig, seed: int) -> dict[str, torch.Tensor]:
+    """Draw the weights of an encoder."""
     set_seed(seed)
-    with Refusing("no model can be made from the checkpoint's 'config.json'", ADVICE):
-        config = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    with refusing(NO_MODEL, CORRECT):
         model = AutoModel.from_config(config, attn_implementation=None, trust_remote_code=False)
-    model.save_pretrained(checkpoint)
+    return {name: weight.contiguous().clone() for name, weight in model.state_dict().items()}
 
 
-def read_shapes(checkpoint: Path) -> dict[str, torch.Tensor]:
-    """The names and shapes of all weights, as tensors without values.
+def fit(
+    config: PreTrainedConfig, weights: Mapping[str, torch.Tensor]
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """Load names and shapes by transformers' own rules: old names, tied weights, its own prefix.
 
-    Raises:
-        UserError: if a file is damaged.
+    Return the classifier, without values, and what from_pretrained reports.
     """
-    shapes = {}
-    for path in weight_files(checkpoint):
-        with damaged(path), safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                shapes[name] = torch.empty(file.get_slice(name).get_shape(), device="meta")
-    return shapes
-
-
-def damaged(path: Path) -> Refusing:
-    """The context for reading a file of weights."""
-    return Refusing(f"the checkpoint's {path.name!r} is damaged", "download it again")
-
-
-def fit_shapes(config: PreTrainedConfig, shapes: dict[str, torch.Tensor]) -> Fit:
-    """Load tensors without values by transformers' own rules: old names, tied weights, prefixes.
-
-    Raises:
-        UserError: if no model can be made from the config.
-    """
-    with Refusing("no model can be made from the checkpoint's 'config.json'", ADVICE):
+    with refusing(NO_MODEL, CORRECT):
         model, info = architecture.classifier_class(config).from_pretrained(
             None,
             config=config,
-            state_dict=dict(shapes),
+            state_dict={name: weight.to("meta") for name, weight in weights.items()},
             device_map="meta",
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             trust_remote_code=False,
         )
-        lost = architecture.lost_names(model, info)
-        parts = {name for name, _ in model.base_model.named_children()}
-        poolers = architecture.new_poolers(model, info)
-    mismatched = {
-        name: f"{list(found)}, not {list(expected)}"
-        for name, found, expected in sorted(info["mismatched_keys"])
+    return model, info
+
+
+def check_names(
+    model: PreTrainedModel, info: Mapping[str, Any], weights: Mapping[str, torch.Tensor]
+) -> None:
+    """Refuse weights that are not those of the model: each of the encoder's, and no more layers."""
+    encoder = f"{model.base_model_prefix}."
+    lost = architecture.lost_names(model, info)
+    shapes = {
+        name: f"{list(shape)}, not {list(expected)}"
+        for name, shape, expected in sorted(info["mismatched_keys"])
         if name in lost
     }
+    missing = [name for name in lost if name not in shapes]
     unknown = sorted(info["unexpected_keys"])
-    prefix = f"{model.base_model_prefix}."
-    return Fit(
-        model,
-        missing=[name for name in lost if name not in mismatched],
-        mismatched=mismatched,
-        unknown=unknown,
-        unused=[name for name in unknown if name.removeprefix(prefix).split(".")[0] in parts],
-        new_poolers=poolers,
-    )
-
-
-def choose_names(
-    config: PreTrainedConfig, shapes: dict[str, torch.Tensor]
-) -> tuple[dict[str, str], Fit]:
-    """The name in the model of each weight: its own, or without the prefixes of wrappers.
-
-    Raises:
-        UserError: if the weights are not those of the model, with the first names of each side.
-    """
-    names = {name: name for name in shapes}
-    first = fit = fit_shapes(config, shapes)
-    for _ in range(MOST_WRAPPERS):
-        stripped = {old: WRAPPER.sub("", new) for old, new in names.items()}
-        if fit.is_complete() or stripped == names:
-            break
-        names = stripped
-        if len(set(names.values())) == len(names):
-            fit = fit_shapes(config, {names[name]: shape for name, shape in shapes.items()})
-    if fit.is_complete():
-        return names, fit
-    problems = []
-    if first.missing:
-        problems.append(f"the model expects {first_names(first.missing)}")
-    if first.missing or first.unused:
-        found = first.unused or first.unknown or sorted(shapes)
-        problems.append(f"the file has {first_names(found)}")
-    if first.mismatched:
-        name, difference = next(iter(first.mismatched.items()))
-        problems.append(f"{quoted(name)} has the shape {difference}")
+    parts = {name for name, _ in model.base_model.named_children()}
+    unused = [name for name in unknown if name.removeprefix(encoder).split(".")[0] in parts]
+    advice = CORRECT
+    if missing and (prefix := foreign_prefix(missing[0].removeprefix(encoder), weights)):
+        problem = f"their names have the prefix {prefix!r}"
+        strip = f"{{name.removeprefix({prefix!r}): w for name, w in load_file(path).items()}}"
+        advice = f"strip it: `save_file({strip}, path)`"
+    elif missing:
+        names = listed(unused or unknown or sorted(weights), 2)
+        problem = f"the model expects {listed(missing, 2)}, the file has {names}"
+    elif unused:
+        problem = f"the file has {listed(unused, 2)}, which the model has not"
+    elif shapes:
+        name, shape = next(iter(shapes.items()))
+        problem = f"{quoted(name)} has the shape {shape}"
+    else:
+        return
     raise UserError(
-        f"the checkpoint's weights are not those of the {config.model_type} in its 'config.json': "
-        f"{', '.join(problems)}; {ADVICE}"
+        f"the checkpoint's weights are not those of the {model.config.model_type} in its "
+        f"'config.json': {problem}",
+        advice=advice,
     )
 
 
-def first_names(names: list[str]) -> str:
-    """The first two of some names, and how many more there are."""
-    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
-    return (", ".join(quoted(name, 60) for name in names[:2]) or "nothing") + more
+def foreign_prefix(expected: str, weights: Mapping[str, torch.Tensor]) -> str:
+    """Return what a trainer or a wrapper put before the name of a weight, if it did."""
+    return next((n.removesuffix(expected) for n in weights if n.endswith(f".{expected}")), "")
 
 
-def own_head(model: PreTrainedModel, names: set[str]) -> set[str]:
-    """The weights of a head that is already trained for labels, whatever their number."""
-    labels = {name for name, weight in model.state_dict().items() if N_LABELS in weight.shape}
-    return architecture.head_names(model) & names if labels & names else set()
+def own_head(model: PreTrainedModel, weights: Mapping[str, torch.Tensor]) -> set[str]:
+    """Return the weights of a head that is already trained for labels: its last layer is there."""
+    last_layer = [*model.state_dict()][-1]
+    return architecture.head_names(model) & weights.keys() if last_layer in weights else set()
 
 
-def check_tokenizer(checkpoint: Path, editable: Path | None, model: PreTrainedModel) -> None:
-    """Load the tokenizer as `tokenize` does, and load and save it as `train` does.
-
-    Raises:
-        UserError: if a file is damaged, they differ, or the model has no embedding for an id.
-    """
-    files = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    tokenizer, _ = load_tokenizer(*(checkpoint / name for name in files))
-    with Refusing("the checkpoint's tokenizer files are not valid", ADVICE):
-        auto = architecture.load_auto_tokenizer(checkpoint)
-        with tempfile.TemporaryDirectory() as folder:
-            auto.save_pretrained(folder)
-        same = auto.backend_tokenizer.encode(PROBE).ids == tokenizer.encode(PROBE).ids
-        vocabulary = tokenizer.get_vocab(with_added_tokens=True)
-        piece = max(vocabulary, key=lambda piece: vocabulary[piece])
-    with Refusing("no word embeddings are found in the model", "choose an encoder, such as BERT"):
-        rows = model.get_input_embeddings().weight.shape[0]
-    if not same:
+def check_tokenizer(checkpoint: Path, model: PreTrainedModel) -> None:
+    """Load the tokenizer as `tokenize` does and as `train` does; each id needs an embedding."""
+    tokenizer, _ = load_tokenizer(checkpoint)
+    architecture.load_auto_tokenizer(checkpoint)
+    with refusing("no word embeddings are found in the model", ENCODER):
+        embeddings = model.get_input_embeddings().weight.shape[0]
+    last_id, token = max((index, token) for token, index in tokenizer.get_vocab().items())
+    if last_id >= embeddings:
         raise UserError(
-            f"the checkpoint's 'tokenizer.json' gives other ids than the tokenizer that "
-            f"transformers makes from 'tokenizer_config.json'; {ADVICE}"
+            f"the checkpoint's 'tokenizer.json' has the id {last_id} ({quoted(token)}), but the "
+            f"model has {embeddings} word embeddings",
+            advice=f"{ANOTHER}, or resize this one's embeddings as docs/own-data.md shows",
         )
-    if vocabulary[piece] >= rows:
-        advice = COPY_IT
-        if editable is not None:
-            resize = command(RESIZE, editable, str(vocabulary[piece] + 1))
-            advice = f"add the missing ones: run `{resize}`"
-        raise UserError(
-            f"the checkpoint's 'tokenizer.json' has the id {vocabulary[piece]} ({quoted(piece)}), "
-            f"but the model has {rows} word embeddings; {advice}"
-        )
-    if not 0 <= model.config.pad_token_id < rows:
+    if not 0 <= model.config.pad_token_id < embeddings:
         raise UserError(
             f"the checkpoint's 'config.json' has pad_token_id {model.config.pad_token_id}, but "
-            f"the model has {rows} word embeddings; {ADVICE}"
+            f"the model has {embeddings} word embeddings",
+            advice=CORRECT,
         )
 
 
-def check_values(checkpoint: Path) -> None:
-    """Read all weights once.
-
-    Raises:
-        UserError: if one is NaN, infinite or absurdly large, or not a floating-point number.
-    """
-    for path in weight_files(checkpoint):
-        with damaged(path), safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 (not a mapping)
-                values = file.get_tensor(name)
-                if values.is_floating_point():
-                    largest = float(values.float().abs().max()) if values.numel() else 0.0
-                    if not largest < LARGEST:  # also NaN
-                        wrong = f"values up to {largest:.1e}"
-                        if not math.isfinite(largest):
-                            wrong = "NaN or infinite values"
-                        raise UserError(
-                            f"the weight {quoted(name)} has {wrong}; download the checkpoint "
-                            f"again, or choose another one"
-                        )
-                elif name.endswith(("weight", "bias")):
-                    raise UserError(
-                        f"the weight {quoted(name)} is {values.dtype}, not floating-point: it is "
-                        f"quantized; choose another checkpoint"
-                    )
-
-
-def rewrite(checkpoint: Path, names: Mapping[str, str]) -> None:
-    """Keep the weights that are keys of `names`, under its values, in one file."""
-    tensors: dict[str, torch.Tensor] = {}
-    paths = weight_files(checkpoint)
-    for path in paths:
-        with safe_open(path, framework="pt") as file:
-            tensors |= {
-                names[name]: file.get_tensor(name)
-                for name in file.keys()  # noqa: SIM118 (not a mapping)
-                if name in names
-            }
-    for path in [*paths, checkpoint / "model.safetensors.index.json"]:
-        path.unlink(missing_ok=True)
-    save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
+def check_values(name: str, weight: torch.Tensor) -> None:
+    """Refuse a weight that is NaN, infinite, absurdly large, or not a floating-point number."""
+    if weight.is_floating_point():
+        largest = float(weight.float().abs().max()) if weight.numel() else 0.0
+        if not largest < LARGEST:  # also NaN
+            raise Damaged(
+                f"the weight {quoted(name)} has NaN, infinite or absurdly large values: {largest}",
+                advice="download the checkpoint again, or choose another one",
+            )
+    elif name.endswith(("weight", "bias")):
+        raise UserError(
+            f"the weight {quoted(name)} is {weight.dtype}, not floating-point: it is quantized",
+            advice=ANOTHER,
+        )

@@ -3,11 +3,10 @@
 import hashlib
 from pathlib import Path
 
-from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES, TRUNCATION
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.scoring import calibration
 
-TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 FILES = (*TOKENIZER_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
 SHARDS = (".safetensors", ".index.json", ".bin")  # of a large model
 

@@ -16,13 +16,13 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from yelp_stars.checkpoint.tokenizer import (
+    TOKENIZER_FILES,
     TRUNCATION,
     Truncation,
     load_tokenizer,
     special_tokens,
     truncate,
 )
-from yelp_stars.classifier.folder import TOKENIZER_FILES
 from yelp_stars.evaluation import inference
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
@@ -78,7 +78,7 @@ class Transformer:
         if threads is not None:
             torch.set_num_threads(threads)
         resolved = compute.resolve(precision, "")
-        tokenizer, most = load_tokenizer(*(folder / name for name in TOKENIZER_FILES))
+        tokenizer, most = load_tokenizer(folder)
         model = inference.load_finetuned(folder, resolved, advice)
         kind = "cpu" if compute.device().type == "cpu" else "accelerator"
         rows = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size

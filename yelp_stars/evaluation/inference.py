@@ -11,7 +11,7 @@ from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.refusing import Refusing
+from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
@@ -40,7 +40,7 @@ def load_finetuned(
     """
     architecture.be_quiet()
     compute.set_up_cuda(repeatable=False)
-    with Refusing(f"{str(finetuned)!r} cannot be loaded", advice):
+    with refusing(f"{str(finetuned)!r} cannot be loaded", advice):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             finetuned,
             attn_implementation=resolved.attention,

@@ -11,12 +11,12 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from yelp_stars.data import arrow
+from yelp_stars.modeling.padding import padded_width
 
 # Batches that are sorted together. A larger window pads less, a smaller one shuffles better; with
 # batches of 16 rows of Yelp's lengths, 50 leave under 5 % padding instead of over 40 %.
 WINDOW = 50
 # Tensor cores and vector units work in multiples of 8 tokens.
-PAD_TO_MULTIPLE_OF = 8
 
 
 class ReviewDataset(Dataset[dict[str, Any]]):
@@ -66,11 +66,6 @@ class ReviewDataset(Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self._order[index])
         return {"input_ids": self._ids[row], "labels": int(self._labels[row])}
-
-
-def padded_width(longest: int) -> int:
-    """The width of a batch whose longest row has `longest` tokens."""
-    return -(-longest // PAD_TO_MULTIPLE_OF) * PAD_TO_MULTIPLE_OF
 
 
 def pad(

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 from torch import distributed
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
@@ -34,11 +34,11 @@ REPEATED = 1
 LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 
-def run_directory(params: Mapping[str, Any], resolved: Compute) -> Path:
+def run_directory(params: Mapping[str, Any], resolved: Compute, weights: str) -> Path:
     """The folder for the checkpoints of one run, named by the hash of all that decides its weights.
 
-    That is `params`, the machine, the versions of the libraries, and the dependencies of the
-    stage `train` in dvc.yaml: its code, its data and its checkpoint.
+    That is `params`, the machine, the versions of the libraries, the first `weights` by their
+    digest, and the other dependencies of the stage `train` in dvc.yaml: its code and its data.
     """
     machine = {
         "precision": resolved.precision,
@@ -48,16 +48,27 @@ def run_directory(params: Mapping[str, Any], resolved: Compute) -> Path:
         "processes": os.environ.get("WORLD_SIZE", "1"),
     }
     deps = read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
-    return ROOT / run_id({"params": dict(params), "machine": machine}, map(Path, deps))
+    config = {"params": dict(params), "machine": machine, "weights": weights}
+    return ROOT / run_id(config, map(Path, deps))
+
+
+def weights_digest(model: PreTrainedModel) -> str:
+    """Hash the weights of a model on the CPU: large files of weights are not read once more."""
+    digest = hashlib.sha256()
+    for name, weight in model.state_dict().items():
+        digest.update(name.encode())
+        digest.update(weight.contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def run_id(config: Any, paths: Iterable[Path]) -> str:
-    """Hash `config` (as JSON), the library versions, and the content of files and folders."""
+    """Hash `config` (as JSON), the library versions, and the files but weights in `paths`."""
     versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
     digest = hashlib.sha256(json.dumps([config, versions], sort_keys=True).encode())
     for path in paths:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if file.is_file() and "__pycache__" not in file.parts:
+            ignored = "__pycache__" in file.parts or file.suffix == ".safetensors"
+            if file.is_file() and not ignored:
                 digest.update(f"{file.as_posix()} {sha256_of(file)}\n".encode())
     return digest.hexdigest()[:16]
 

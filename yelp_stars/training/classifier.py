@@ -8,7 +8,7 @@ import torch
 from transformers import PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.refusing import Refusing
+from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed
@@ -34,7 +34,7 @@ def load_classifier(
     # It is saved after the training: report a damaged one before.
     architecture.load_auto_tokenizer(pretrained)
     set_seed(seed)  # before the head is drawn: Trainer seeds only later
-    with Refusing(f"{str(pretrained)!r} cannot be loaded", "run `dvc repro`"):
+    with refusing(f"{str(pretrained)!r} cannot be loaded", "run `dvc repro`"):
         model, info = architecture.classifier_class(config).from_pretrained(
             pretrained,
             config=config,

@@ -31,8 +31,7 @@ def compose_examples(
         bank, size, median_words=MEDIAN_WORDS, label_noise=0.0, seed=seed, split="train"
     )
     labels, texts = zip(*reviews)
-    names = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    tokenizer, _ = load_tokenizer(*(pretrained / name for name in names))
+    tokenizer, _ = load_tokenizer(pretrained)
     # Short reviews: how a long one is truncated does not matter.
     encodings = tokenizer.encode_batch_fast(list(texts))
     rows, _ = truncate(encodings, special_tokens(tokenizer), max_length, "head")

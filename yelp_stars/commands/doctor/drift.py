@@ -5,7 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import cast
 
-from yelp_stars.checkpoint.tokenizer import TRUNCATION, Truncation, load_tokenizer, read_json
+from yelp_stars.checkpoint.tokenizer import (
+    TOKENIZER_FILES,
+    TRUNCATION,
+    Truncation,
+    load_tokenizer,
+    read_json,
+)
 from yelp_stars.data import arrow
 from yelp_stars.data.tokenization import encode
 from yelp_stars.pipeline.text import listed
@@ -16,11 +22,10 @@ ROWS = 200  # compared
 def check_tokenizer(raw: Path, tokenized: Path, finetuned: Path) -> Iterator[str]:
     """Whether the model's tokenizer makes the ids of data/tokenized of the same texts."""
     ids, texts = tokenized / "test.arrow", raw / "test.arrow"
-    names = ("tokenizer.json", "config.json", "tokenizer_config.json")
-    files = [finetuned / name for name in names]
+    files = [finetuned / name for name in TOKENIZER_FILES]
     if not all(path.is_file() for path in [ids, texts, *files]):
         return
-    tokenizer, _ = load_tokenizer(*files)
+    tokenizer, _ = load_tokenizer(finetuned)
     batch, _ = next(arrow.stream(texts), (None, 0))
     expected, _ = next(arrow.stream(ids), (None, 0))
     if batch is None or expected is None:
