@@ -37,7 +37,7 @@ from helpers import (
 )
 
 from benchmarks.workspace import commit
-from yelp_stars.commands.doctor import lock_file
+from yelp_stars.commands.runs.lock import read_lock
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -97,7 +97,7 @@ def mend(repo: Path) -> None:
     with contextlib.chdir(repo):
         try:
             if Path("dvc.lock").exists():
-                lock_file.read_lock()
+                read_lock()
         except UserError as error:
             print(error)
             command = re.findall("`([^`]+)`", str(error))[0]

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import servers
 from dvc.repo import Repo
+from dvc_data.hashfile.hash import file_md5
 from helpers import (
     DEADLINE,
     ROOT,
@@ -132,32 +133,20 @@ def test_an_earlier_run_is_fetched_until_gc_deletes_it(
 
 
 @soak
-@pytest.mark.parametrize("damage", ["missing", "damaged"])
 @pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
-def test_a_fault_of_a_remote_elsewhere_is_named_with_its_address_and_mended(
-    small_repo, capsys, server, damage
+def test_what_a_remote_elsewhere_lacks_is_named_with_the_address_of_its_list(
+    small_repo, capsys, server
 ):
     connect(small_repo, server)
     dvc("push")
     odb = Repo().cloud.get_remote_odb("store")
-    md5 = next(
-        md5
-        for md5, path in objects(Path(".dvc", "cache")).items()
-        if path.read_bytes() == MODEL.read_bytes()
-    )
-    if damage == "missing":
-        odb.delete(md5)
-    else:
-        odb.fs.pipe_file(odb.oid_to_path(md5), b"garbage")
+    odb.delete(file_md5(str(MODEL)))
     dvc("push")
     (line,) = diagnose(capsys, "--remote")
-    assert line.startswith(f"{str(MODEL)!r} is {damage} in the remote 'store'; delete ")
-    assert line.endswith(", then run `dvc push`")
-    addresses = line.split("; delete ")[1].split(", then")[0].split(" and ")
-    for address in addresses:
-        path = next(p for p in odb.fs.find(odb.path) if odb.fs.unstrip_protocol(p) == address)
-        odb.fs.remove(path)
-    dvc("push")
+    address = line.removeprefix(f"the remote 'store' lacks {str(MODEL)!r}; delete ").split(",")[0]
+    (there,) = [p for p in odb.fs.find(odb.path) if odb.fs.unstrip_protocol(p) == address]
+    odb.fs.remove(there)
+    follow(line)
     assert diagnose(capsys, "--remote") == []
 
 
@@ -206,7 +195,7 @@ def test_garbage_of_a_remote_is_refused_if_the_remote_says_verify(
         else:
             assert not MODEL.exists()
             assert not status.endswith(UP_TO_DATE)
-            assert [line for line in lines if line.startswith(f"{str(MODEL)!r} is missing in DVC")]
+            assert [line for line in lines if line.startswith(f"DVC's cache lacks {str(MODEL)!r}")]
             overwrite(model, content)
             dvc("pull")
             assert MODEL.read_bytes() == content
@@ -353,9 +342,6 @@ def test_a_server_that_has_the_files_and_does_not_give_them_is_one_line(
     dvc("push")
     with servers.read_only_http(tmp_path / "store", fault) as server:
         redirect(server, server.port)
-        error = str(stars("doctor", "--remote"))
-        assert error.startswith("error: the remote 'store' does not answer: ")
-        assert error.endswith("; run `dvc status --cloud --remote store`")
         shutil.rmtree(Path(".dvc", "cache", "files"))
         error = str(stars("predict", "good", "--rev", "HEAD"))
         assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in error

@@ -9,16 +9,14 @@ from yelp_stars.pipeline.errors import UserError
 
 def doctor(
     name: Annotated[
-        str | None, typer.Argument(help="The remote to check; the default one without a name")
+        str | None, typer.Argument(help="The remote to check; the default remote without a name")
     ] = None,
-    remote: Annotated[
-        bool, typer.Option("--remote", help="Read every object of a remote too")
-    ] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Check a remote, too")] = False,
 ) -> None:
-    """Check the project's health: each problem with the command that mends it.
+    """Check the project for problems, and print a fix for each.
 
-    dvc.lock, code that dvc.yaml does not declare, DVC's cache, your own files, what killed runs
-    left. Exits with 1 if there is a problem.
+    Checks dvc.lock, code that dvc.yaml does not declare, DVC's cache, your own files, and what
+    killed runs left behind. Exits with 1 if there is a problem.
 
     \b
     Examples:

@@ -11,7 +11,7 @@ from yelp_stars.pipeline.text import listed, quoted
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Code that decides a stage's result, but is not in its deps: an edit would rerun nothing.
+    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing.
 
     Raises:
         UserError: if a file is not Python, as with the marks of a conflict.
@@ -33,7 +33,7 @@ def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
 
 
 def own_imports(root: Path, script: Path) -> set[Path]:
-    """The project's own modules that a script imports, anywhere in it, and those they import."""
+    """Return the project's own modules that a script imports, and those that they import."""
     found: set[Path] = set()
     todo = [script]
     while todo:
@@ -48,7 +48,7 @@ def own_imports(root: Path, script: Path) -> set[Path]:
 
 
 def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
-    """The names of all modules that a file imports, and of what it imports from them.
+    """Return the names of all modules that a file imports, and of what it imports from them.
 
     `package` is the one that the file is in: relative imports start there.
 
@@ -61,8 +61,8 @@ def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
     except (SyntaxError, ValueError) as error:
         file = shlex.quote(path.as_posix())
         raise UserError(
-            f"{quoted(str(path))} is not valid Python: {error}; mend it, or run `git checkout HEAD "
-            f"-- {file}`"
+            f"{quoted(str(path))} is not valid Python: {error}; correct it, or run `git checkout "
+            f"HEAD -- {file}`"
         ) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -79,7 +79,7 @@ def is_code(dep: str) -> bool:
 
 
 def modules(root: Path, dep: str) -> set[Path]:
-    """The modules of a dependency: those below a folder, or the file itself."""
+    """Return the modules of a dependency: those below a folder, or the file itself."""
     path = root / dep
     if not path.is_dir():
         return {path}

@@ -18,17 +18,15 @@ WRITER = "predict"  # the command of `stars` that writes; others that write star
 QUIET = 3600.0  # seconds after which a file of another project's run is not being written
 
 
-def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str]:
-    """Locks that block, and files that take space, if no run is in progress here."""
+def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
+    """Find locks that block, and files that take space, unless a run is in progress here."""
     if _is_busy(Path.cwd()):
         return
-    rwlock, lock = tmp / "rwlock", tmp / "lock"
+    rwlock = tmp / "rwlock"
     held = _read(rwlock)
     if held is None or any(held.values()):
         what = "is damaged" if held is None else "holds locks of processes that ended"
         yield f"{_shown(rwlock)} {what}; {_remove([rwlock])}"
-    if hardlink_lock and lock.is_file():  # of another kind of lock, the kernel releases it
-        yield f"{_shown(lock)} is a lock of a process that ended; {_remove([lock])}"
     files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
     files += [*Path().glob(PARTIAL), *_temporary(cache)]
     if files:
@@ -43,7 +41,7 @@ def check_leftovers(tmp: Path, cache: Path, hardlink_lock: bool) -> Iterator[str
 
 
 def _temporary(cache: Path) -> list[Path]:
-    """Unfinished files of DVC's cache; of one that others share, those that nobody writes."""
+    """Return unfinished files of DVC's cache; of a shared one, those that nobody writes."""
     files = list(cache.glob(f"??/{TEMPORARY}"))
     if cache.resolve().is_relative_to(Path.cwd()):
         return files
@@ -51,7 +49,7 @@ def _temporary(cache: Path) -> list[Path]:
 
 
 def _age(path: Path) -> float:
-    """Seconds since a file was written; 0 if it is gone, because its writer has renamed it."""
+    """Return the seconds since a file was written; 0 if its writer has renamed it."""
     try:
         return time.time() - path.stat().st_mtime
     except FileNotFoundError:
@@ -78,7 +76,7 @@ def _writes(words: list[str]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """The content of DVC's file of locks; None if it is damaged."""
+    """Return the content of DVC's file of locks; None if it is damaged."""
     try:
         content = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
