@@ -68,31 +68,31 @@ def main(given: Inputs, made: Outputs) -> None:
         return None if model is None else tfidf.predict(model, others, len(names))
 
     majority = tfidf.majority(labels["train"], len(rows["test"]), len(names))
-    counted = fit_predict(texts["train"], labels["train"], texts["test"])
-    logits = {"majority": majority, "tfidf": majority if counted is None else counted}
+    predicted = fit_predict(texts["train"], labels["train"], texts["test"])
+    logits = {"majority": majority, "tfidf": majority if predicted is None else predicted}
     scores = {
-        name: metrics.rounded(metrics.scores(found, labels["test"], ordered))
-        for name, found in logits.items()
+        name: metrics.rounded(metrics.scores(values, labels["test"], ordered))
+        for name, values in logits.items()
     }
-    doubted = label_errors.find(
+    suspects = label_errors.find(
         texts["train"],
         labels["train"],
         len(names),
         fit_predict,
         folds=params.folds,
         seed=params.seed,
-        most=params.suspects,
+        limit=params.suspects,
         ordered=ordered,
     )
     hashes = [predictions.text_hash(text) for text in texts["test"]]
-    found = predictions.Predictions(
+    tested = predictions.Predictions(
         rows["test"], hashes, labels["test"], logits["tfidf"], names, ordered
     )
-    predictions.write(found, made.predictions)
-    label_errors.write(doubted, rows["train"], labels["train"], names, made.suspects)
+    predictions.write(tested, made.predictions)
+    label_errors.write(suspects, rows["train"], labels["train"], names, made.suspects)
     write_json(made.metrics, scores)
     meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
-    if counted is None:
+    if predicted is None:
         meanings["tfidf"] += " (nothing to fit, so the majority class)"
     for name, meaning in meanings.items():
         low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]
@@ -100,7 +100,7 @@ def main(given: Inputs, made: Outputs) -> None:
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
             f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
         )
-    print(f"{len(doubted.places):,} training rows have a label in doubt")
+    print(f"{len(suspects.indices):,} training rows have a label in doubt")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES, ROOT, run
+from helpers import FUZZ_EXAMPLES, ROOT, SENTENCES, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from yelp_stars.baseline.tfidf import WORD, fit, majority, predict
 from yelp_stars.data import synthetic
 
-BANK = synthetic.read_bank(ROOT / "data" / "synthetic" / "sentences.tsv", "train")
+BANK = synthetic.read_bank(SENTENCES, "train")
 
 
 def reviews(rows: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
@@ -42,7 +42,7 @@ def test_tf_idf_with_logistic_regression_is_scikit_learns():
     assert (found.argmax(axis=1) == expected.argmax(axis=1)).all()
 
 
-@pytest.mark.parametrize("most", [1, 2, 3, 4, 5, 100])
+@pytest.mark.parametrize("most", [1, 4, 100])
 def test_the_most_frequent_words_are_counted_and_the_alphabet_decides_between_equals(most):
     # Twice each: too few for their order to be that of any sort by accident.
     texts = ["zoo apple zoo, kiwi? Pear! fig fig fig"] * 2
@@ -79,14 +79,13 @@ def test_chinese_reviews_are_learned_although_no_two_are_alike():
     assert (logits.argmax(axis=1) == labels[100:]).mean() > 0.95
 
 
-@pytest.mark.parametrize("c", [1e-300, 1e-3, 1.0, 1e6, 1e300])
+@pytest.mark.parametrize("c", [1e-300, 1.0, 1e300])
 def test_any_strength_of_the_penalty_has_finite_logits_and_no_warning(c, recwarn):
     texts, labels = reviews(100)
     assert np.isfinite(predict(fit(texts, labels, 1000, c), texts, 5)).all()
     assert not recwarn.list
 
 
-@pytest.mark.slow
 @given(
     rows=st.lists(
         st.tuples(st.text(alphabet=" ab\n\0好\U0001f32e\u0301", max_size=12), st.integers(0, 19)),
@@ -95,7 +94,7 @@ def test_any_strength_of_the_penalty_has_finite_logits_and_no_warning(c, recwarn
     others=st.lists(st.text(max_size=20), min_size=1, max_size=3),
     most=st.integers(1, 5),
 )  # fmt: skip
-@settings(max_examples=FUZZ_EXAMPLES, deadline=None)
+@settings(max_examples=FUZZ_EXAMPLES // 5)
 def test_any_rows_have_the_logits_of_all_classes(rows, others, most):
     texts, labels = [text for text, _ in rows], np.array([label for _, label in rows])
     model = fit(texts, labels, most, 3.0)
@@ -141,41 +140,45 @@ def test_a_model_is_none_where_there_is_nothing_to_fit(texts, labels):
     assert fit(texts, np.array(labels), 100, 1.0) is None
 
 
-CHILD = """
-import hashlib, sys
-sys.path[:0] = ["tests", "."]
-from test_baseline import fit, predict, reviews
-texts, labels = reviews(400)
+FIT = """
+import hashlib
+from yelp_stars.baseline.tfidf import fit, predict
+from yelp_stars.data import synthetic
+bank = synthetic.read_bank(sentences, "train")
+options = {"median_words": 20, "label_noise": 0.0, "seed": 0, "split": "train"}
+labels, texts = zip(*synthetic.reviews(bank, 400, **options))
 model = fit(texts, labels, 300, 3.0)
 words = " ".join(model[0].get_feature_names_out())
 logits = predict(model, texts, 5)
+accuracy = round(float((logits.argmax(axis=1) == labels).mean()), 3)
 hashed = [hashlib.sha256(content).hexdigest() for content in (logits.tobytes(), words.encode())]
-print(*hashed, round(float((logits.argmax(axis=1) == labels).mean()), 3))
 """
 
 
-def child(threads: str = "1", without: str = "") -> str:
-    """What CHILD prints with so many threads, and without some instructions of the CPU."""
-    env = {"OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
-    command = ("python", "-W", "ignore", "-c", CHILD)
-    return run(*command, cwd=ROOT, NPY_DISABLE_CPU_FEATURES=without, **env)
-
-
-@pytest.fixture(scope="module")
-def printed() -> str:
-    return child()
-
-
-@pytest.mark.slow
-def test_the_logits_do_not_depend_on_the_number_of_threads(printed):
-    assert child(threads="2") == printed
+def here_and_in_a_process(threads: str = "1", without: str = "") -> tuple[list[str], list[str]]:
+    """Fit here, and with so many threads and without some instructions of the CPU."""
+    here = {"sentences": SENTENCES}
+    exec(FIT, here)
+    command = f"from pathlib import Path\nsentences = Path({str(SENTENCES)!r})\n{FIT}"
+    output = run(
+        "python", "-W", "ignore", "-c", f"{command}\nprint(*hashed, accuracy)", cwd=ROOT,
+        NPY_DISABLE_CPU_FEATURES=without, OMP_NUM_THREADS=threads, OPENBLAS_NUM_THREADS=threads,
+    )  # fmt: skip
+    return [*here["hashed"], str(here["accuracy"])], output.split()
 
 
 @pytest.mark.slow
-def test_the_words_and_the_accuracy_do_not_depend_on_the_kind_of_cpu(printed):
+def test_the_logits_do_not_depend_on_the_number_of_threads():
+    here, there = here_and_in_a_process(threads="2")
+    assert here == there
+
+
+@pytest.mark.slow
+def test_the_words_and_the_accuracy_do_not_depend_on_the_kind_of_cpu():
     # NumPy sorts equal numbers in another order with and without these instructions.
     fewer = " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", []))
-    assert child(without=fewer).split()[1:] == printed.split()[1:]
+    here, there = here_and_in_a_process(without=fewer)
+    assert here[1:] == there[1:]
 
 
 def test_the_committed_scores_have_the_format_of_the_models():

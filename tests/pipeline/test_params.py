@@ -6,14 +6,11 @@ import re
 
 import pytest
 from helpers import (
-    DOWNLOAD,
     FILES,
     FUZZ_EXAMPLES,
     ROOT,
     edit,
-    fails,
     fails_here,
-    replace,
     stars,
 )
 from hypothesis import given, settings
@@ -50,27 +47,17 @@ def tree():
         ("sample", "train_size", "many", "is 'many': "),
         ("sample", "train_size", 0, "is 0: should be greater than 0"),
         ("sample", "train_size", True, "is true: should be an integer, or 'all'"),
-        ("sample", "train_size", 1.5, "is 1.5: should be an integer, or 'all'"),
         ("sample", "stratify", "yes", "is 'yes': should be true or false"),
-        ("sample", "stratify", None, "is null: should be true or false"),
         ("sample", "validation_from", "dev", "is 'dev': should be 'train' or 'test'"),
         ("tokenize", "max_length", 7, "is 7: should be greater than or equal to 8"),
-        ("tokenize", "truncation", "middle", "is 'middle': should be 'head', 'tail' or"),
         ("train", "learning_rate", "2e-5", "is '2e-5': should be a number"),
         ("train", "learning_rate", -1.0, "is -1.0: should be greater than 0"),
         ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
-        ("train", "learning_rate", float("nan"), "is nan: "),
         ("train", "seed", 2**32, "is 4294967296: "),
-        ("baseline", "seed", 2**32, "is 4294967296: "),
         ("train", "precision", "fp8", "is 'fp8': should be 'auto', 'fp32'"),
         ("train", "launcher", "python; rm -r x", "is 'python; rm -r x': "),
-        ("train", "launcher", "torchrun $(reboot)", "is 'torchrun $(reboot)': "),
-        ("train", "activation_checkpointing", 1, "is 1: should be true or false"),
-        ("train", "padding", 3, "is 3: should be 'longest' or 'max_length'"),
         ("pretrained", "package", 3, "is 3: should be text; quote a number"),
-        ("pretrained", "package", [1, 2], "is [1, 2]: should be text"),
         ("tokenize", "max_length", "128", "is '128': should be an integer"),
-        ("train", "frozen_layers", -1, "is -1: should be greater than or equal to 0"),
         ("download", "source", "web", "is 'web': should be 'synthetic', 'files', 'hub'"),
         ("download", "label_noise", 1.0, "is 1.0: should be less than 1"),
         ("pretrained", "sha256", "abc", "is 'abc': "),
@@ -137,19 +124,6 @@ def test_all_problems_are_in_one_error(tree):
         assert f"\n  - {key} is " in message
 
 
-@pytest.mark.parametrize(
-    ("section", "key"), [("train", "launcher"), ("download", "source"), ("sample", "train_size")]
-)
-def test_a_long_value_is_quoted_and_cut_at_80_characters(tree, section, key):
-    tree[section][key] = "x" * 500
-    assert problems(tree).startswith(f"params.yaml: {section}.{key} is '{'x' * 79}…: ")
-
-
-def test_a_long_name_of_a_section_is_cut(tree):
-    tree["x" * 500] = {}
-    assert problems(tree).startswith(f"params.yaml: '{'x' * 79}… is not a section; ")
-
-
 def test_frozen_layers_require_frozen_embeddings(tree):
     tree["train"].update(freeze_embeddings=False, frozen_layers=2)
     assert problems(tree) == (
@@ -163,10 +137,8 @@ def test_frozen_layers_require_frozen_embeddings(tree):
     ("change", "message"),
     [
         ({"test_size": None}, "set one of test_file and test_size"),
-        ({"test_file": "b.csv"}, "set one of test_file and test_size"),
         ({"text_column": 1}, "two different names, or two indices"),
         ({"train_file": "../secret.csv"}, "must be a path inside data/external"),
-        ({"train_file": "a/../../secret.csv"}, "must be a path inside data/external"),
         ({"train_file": "/etc/passwd"}, "must be a path inside data/external"),
         (
             {"test_file": "/etc/passwd", "test_size": None},
@@ -188,7 +160,6 @@ def test_parameters_that_do_not_fit_together_are_reported(tree, change, message)
     [
         ("download", {**FILES, "labels": {"0": "bad", "1": ""}}, "download.labels.1 is ''"),
         ("download", {**FILES, "text_column": -1}, "download.text_column is -1"),
-        ("download", {**FILES, "test_size": 0}, "download.test_size is 0"),
         ("download", [], "download"),
         ("pretrained", {"source": "folder", "folder": "../x"}, "pretrained.folder is '../x'"),
         ("pretrained", {"source": "folder", "folder": ".git"}, "pretrained.folder is '.git'"),
@@ -262,14 +233,13 @@ def test_at_most_20_problems_are_listed(tree):
      "\x1b]0;title\x07", "a\nb\rc", "\u202egnp.exe", [[[[[[1]]]]]], b"x" * 9000],
     ids=list("abcdefghi"),
 )  # fmt: skip
-@pytest.mark.parametrize("section", list(QUICKSTART))
-def test_any_value_is_one_printable_line_of_at_most_500_characters(tree, section, value):
-    for place in (tree[section], tree):
-        for key in [*place]:
-            kept, place[key] = place[key], value
+def test_any_value_is_one_printable_line_of_at_most_500_characters(tree, value):
+    for place in (tree["download"], tree["sample"], tree["train"], tree):
+        for key in list(place)[:8]:
+            before, place[key] = place[key], value
             lines = problems(tree).split("\n")
             assert all(line.isprintable() and len(line) <= 504 for line in lines)
-            place[key] = kept
+            place[key] = before
 
 
 def test_a_pattern_comes_with_the_command_that_explains_it(tree, capsys):
@@ -311,7 +281,7 @@ YAML_LIKE = st.text(" \n-:,[]{}#&*!|>'\"%@`?\\aU01\t<=~", max_size=40).map(str.e
 
 
 @pytest.mark.slow
-@settings(max_examples=FUZZ_EXAMPLES)
+@settings(max_examples=FUZZ_EXAMPLES // 3)
 @given(changes=st.lists(CHANGES, min_size=1, max_size=4), other=st.binary(max_size=60) | YAML_LIKE)
 def test_any_file_is_read_or_reported_in_short_lines(tmp_path_factory, changes, other):
     path = tmp_path_factory.getbasetemp() / "params.yaml"
@@ -361,20 +331,3 @@ def test_a_stage_reports_the_mistakes_of_every_section_before_it_works(data_proj
     message = fails_here(download.main, *PATHS)
     assert message.startswith("params.yaml: evaluate.per_device_eval_batch_size is 0:")
     assert not (data_project / "raw").exists()
-
-
-def test_a_stage_started_by_dvc_reports_every_problem_in_one_error(data_project):
-    edit(data_project, "evaluate", per_device_eval_batch_size=0)
-    edit(data_project, "train", seed=-1, learning_rate="fast")
-    assert fails(*DOWNLOAD, cwd=data_project) == "params.yaml: 3 problems"
-    assert not (data_project / "raw").exists()
-
-
-def test_inconsistent_parameters_stop_a_stage(data_project):
-    replace(data_project, "download", {**FILES, "test_size": None})
-    assert "set one of test_file and test_size" in fails_here(download.main, *PATHS)
-
-
-def test_a_missing_params_file_is_reported(data_project):
-    (data_project / "params.yaml").unlink()
-    assert "no file 'params.yaml' here" in fails_here(download.main, *PATHS)

@@ -23,8 +23,8 @@ FitPredict = Callable[[list[str], np.ndarray, list[str]], np.ndarray | None]
 class Suspects(NamedTuple):
     """Rows in the order in which to look at them."""
 
-    places: np.ndarray
-    """Where each row is among the labels."""
+    indices: np.ndarray
+    """The index of each row among the labels."""
     predicted: np.ndarray
     """The most likely label."""
     probability: np.ndarray
@@ -41,17 +41,17 @@ def find(
     *,
     folds: int,
     seed: int,
-    most: int,
+    limit: int,
     ordered: bool,
 ) -> Suspects:
-    """The rows whose label a model doubts that was fitted on other rows, at most `most`.
+    """Find the rows whose label a model doubts that was fitted on other rows, at most `limit`.
 
     A row is not judged if the other rows have none of its class, or no word to learn from.
     """
     logits = np.zeros((len(labels), n_classes), np.float32)
     judged = np.zeros(len(labels), bool)
     largest = int(np.bincount(labels, minlength=1).max())
-    if most and largest > 1:
+    if limit and largest > 1:
         # Not more parts than the largest class has rows.
         splitter = StratifiedKFold(min(folds, largest), shuffle=True, random_state=seed)
         with warnings.catch_warnings():
@@ -59,26 +59,27 @@ def find(
             parts = list(splitter.split(labels, labels))
         for others, held_out in parts:
             chosen = [texts[index] for index in others]
-            found = fit_predict(chosen, labels[others], [texts[index] for index in held_out])
-            if found is not None:
-                logits[held_out] = found
+            predicted = fit_predict(chosen, labels[others], [texts[index] for index in held_out])
+            if predicted is not None:
+                logits[held_out] = predicted
                 judged[held_out] = np.isin(labels[held_out], labels[others])
-    places = np.flatnonzero(judged)
-    ranked = rank(logits[places], labels[places], ordered, most)
-    return ranked._replace(places=places[ranked.places])
+    indices = np.flatnonzero(judged)
+    ranked = rank(logits[indices], labels[indices], ordered, limit)
+    return ranked._replace(indices=indices[ranked.indices])
 
 
-def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, most: int) -> Suspects:
-    """The rows that are predicted differently, worst first, at most `most`.
+def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, limit: int) -> Suspects:
+    """Rank the rows that are predicted differently, worst first, at most `limit`.
 
-    Of `ordered` classes, those come first whose prediction is two classes or more away.
+    `logits` are of shape (rows, classes), `labels` (rows,). Of `ordered` classes, those come first
+    whose prediction is two classes or more away.
     """
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     predicted = logits.argmax(axis=1)
     loss = -log_probabilities[np.arange(len(labels)), labels]
     near = (abs(predicted - labels) < 2) & ordered
     order = np.lexsort((-loss, near))
-    order = order[predicted[order] != labels[order]][:most]
+    order = order[predicted[order] != labels[order]][:limit]
     probability = np.exp(log_probabilities[order, predicted[order]])
     return Suspects(order, predicted[order], probability, loss[order])
 
@@ -90,8 +91,8 @@ def write(
     words = pa.array(names, pa.string())
     table = pa.table(
         {
-            "row": pa.array(rows[suspects.places], pa.int64()),
-            "label": words.take(pa.array(labels[suspects.places], pa.int64())),
+            "row": pa.array(rows[suspects.indices], pa.int64()),
+            "label": words.take(pa.array(labels[suspects.indices], pa.int64())),
             "predicted": words.take(pa.array(suspects.predicted, pa.int64())),
             "probability": pa.array(suspects.probability, pa.float32()),
             "loss": pa.array(suspects.loss, pa.float32()),

@@ -1,9 +1,7 @@
 """What a model must beat: the majority class, and TF-IDF with logistic regression."""
 
-from typing import Any
-
 import numpy as np
-from scipy.sparse import csr_matrix
+from sklearn.base import clone
 from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
@@ -19,7 +17,7 @@ NEVER = -30.0
 
 
 def majority(labels: np.ndarray, rows: int, n_classes: int) -> np.ndarray:
-    """Logits (rows, classes) of the same prediction for every row: the shares of the classes."""
+    """Predict the shares of the classes for every row: logits (rows, classes)."""
     counts = np.bincount(labels, minlength=n_classes)
     with np.errstate(divide="ignore"):
         shares = np.maximum(np.log(counts / len(labels)), NEVER)
@@ -27,35 +25,14 @@ def majority(labels: np.ndarray, rows: int, n_classes: int) -> np.ndarray:
 
 
 def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pipeline | None:
-    """Fit logistic regression on the TF-IDF of words and pairs of words.
+    """Fit logistic regression on the TF-IDF of the most frequent words and pairs of words.
 
     `c` is the inverse strength of its L2 penalty. None if there is nothing to fit: a single class,
     or no word that two texts share. The result does not depend on the number of cores.
     """
     if len(np.unique(labels)) < 2:
         return None
-    counted = count_words(texts, max_features)
-    if counted is None:
-        return None
-    counter, counts = counted
-    weights = TfidfTransformer(sublinear_tf=True)
-    regression = LogisticRegression(C=c, max_iter=200)
-    with threadpool_limits(1):  # sums over several threads differ in their last digits
-        regression.fit(weights.fit_transform(counts), labels)
-    return make_pipeline(counter, weights, regression)
-
-
-def make_counter(**options: Any) -> CountVectorizer:
-    """What counts words and pairs of words, in lower case."""
-    return CountVectorizer(ngram_range=(1, 2), token_pattern=WORD, **options)
-
-
-def count_words(texts: list[str], max_features: int) -> tuple[CountVectorizer, csr_matrix] | None:
-    """Count the most frequent words and pairs of words that at least two texts have.
-
-    None if there are none.
-    """
-    counter = make_counter(min_df=2)
+    counter = CountVectorizer(min_df=2, ngram_range=(1, 2), token_pattern=WORD)
     try:
         counts = counter.fit_transform(texts)
     except ValueError as error:
@@ -64,13 +41,17 @@ def count_words(texts: list[str], max_features: int) -> tuple[CountVectorizer, c
         raise
     # CountVectorizer(max_features=) sorts in a way that orders equal counts by the kind of CPU.
     frequency = np.asarray(counts.sum(axis=0)).ravel()
-    kept = np.sort(np.argsort(-frequency, kind="stable")[:max_features])
-    names = counter.get_feature_names_out()[kept]
-    return make_counter(vocabulary=names), counts[:, kept]
+    frequent = np.sort(np.argsort(-frequency, kind="stable")[:max_features])
+    counter = clone(counter).set_params(vocabulary=counter.get_feature_names_out()[frequent])
+    weights = TfidfTransformer(sublinear_tf=True)
+    regression = LogisticRegression(C=c, max_iter=200)
+    with threadpool_limits(1):  # sums over several threads differ in their last digits
+        regression.fit(weights.fit_transform(counts[:, frequent]), labels)
+    return make_pipeline(counter, weights, regression)
 
 
 def predict(model: Pipeline, texts: list[str], n_classes: int) -> np.ndarray:
-    """Logits (rows, classes), float32: the logarithms of the probabilities."""
+    """Predict the logarithms of the probabilities: (texts, classes), float32."""
     logits = np.full((len(texts), n_classes), NEVER, np.float32)
     with threadpool_limits(1):
         logits[:, model.classes_] = np.maximum(model.predict_log_proba(texts), NEVER)

@@ -58,9 +58,6 @@ def load_params(model: type[Model], section: str, path: Path = Path("params.yaml
 
     The other sections are checked too, against the `Params` of their stages: a typo in
     `evaluate` must not surface only after the training.
-
-    Raises:
-        UserError: with every problem of the file.
     """
     tree = read_yaml(path)
     check(tree, {**stage_models(skip=section), section: model}, str(path))
@@ -68,18 +65,14 @@ def load_params(model: type[Model], section: str, path: Path = Path("params.yaml
 
 
 def load_all(skip: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
-    """Read all sections as plain values, after they have been checked.
-
-    Raises:
-        UserError: with every problem of the file.
-    """
+    """Read all sections as plain values, after they have been checked."""
     tree: dict[str, Any] = read_yaml(path)
     check(tree, stage_models(skip), str(path))
     return tree
 
 
 def stage_models(skip: str = "") -> dict[str, type[BaseModel]]:
-    """The `Params` model of every stage that has one, by section.
+    """Return the `Params` model of every stage that has one, by section.
 
     Without the stage `skip`, which is running and would be imported a second time.
     """
@@ -114,7 +107,7 @@ def check(tree: Any, models: Mapping[str, type[BaseModel]], path: str) -> None:
 
 
 def variants(model: type[BaseModel]) -> tuple[str | None, dict[str, type[BaseModel]]]:
-    """The key that chooses between the models of a section, and each value's model.
+    """Return the key that chooses between the models of a section, and each value's model.
 
     A section of a single model has the key None, and that model under "".
     """
@@ -124,7 +117,8 @@ def variants(model: type[BaseModel]) -> tuple[str | None, dict[str, type[BaseMod
     key = root.discriminator
     assert isinstance(key, str)
     models = {
-        get_args(one.model_fields[key].annotation)[0]: one for one in get_args(root.annotation)
+        get_args(variant.model_fields[key].annotation)[0]: variant
+        for variant in get_args(root.annotation)
     }
     return key, models
 
@@ -132,39 +126,43 @@ def variants(model: type[BaseModel]) -> tuple[str | None, dict[str, type[BaseMod
 def _problems(
     section: str, model: type[BaseModel], values: Any, error: ValidationError
 ) -> list[str]:
-    """One line for each key that is wrong; the branches of a union share one."""
+    """Write one line for each key that is wrong; the branches of a union share one."""
     discriminator, _ = variants(model)
-    found: dict[str, list[str]] = {}
+    problems: dict[str, list[str]] = {}
     for item in error.errors(include_url=False):
-        kind, given, where = item["type"], item["input"], item["loc"]
-        message = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        kind, given, location = item["type"], item["input"], item["loc"]
+        context = item.get("ctx", {})
         if kind in EXPECTED:
-            message = EXPECTED[kind].format_map(item.get("ctx", {}))
-        if "[key]" in where:  # of a mapping
-            where = where[: where.index("[key]") - 1]
+            message = EXPECTED[kind].format_map(context)
+        elif kind == "value_error":
+            message = str(context["error"])
+        else:
+            message = item["msg"].removeprefix("Input ")
+        if "[key]" in location:  # of a mapping
+            location = location[: location.index("[key]") - 1]
             problem = f"has the key {_written(given)}"
         elif kind == "missing" or kind == "union_tag_not_found":
             problem, message = "is missing", "add it"
         elif kind in ("extra_forbidden", "invalid_key"):
             problem, message = "is not a parameter", "remove it or check its spelling"
         elif kind == "union_tag_invalid":
-            problem = f"is {_written(item['ctx']['tag'])}"
+            problem = f"is {_written(context['tag'])}"
         elif kind == "value_error" and isinstance(given, dict):
             problem = "is inconsistent"
         else:
             problem = f"is {_written(given)}"
         if kind == "string_pattern_mismatch":
             message += f"; run `stars params {section}` for its meaning"
-        key = ".".join([section, *_keys(values, where, kind, discriminator)])
-        messages = found.setdefault(f"{key} {problem}", [])
+        key = ".".join([section, *_keys(values, location, kind, discriminator)])
+        messages = problems.setdefault(f"{key} {problem}", [])
         message = message.removeprefix("should be ") if messages else message
         if message not in messages:
             messages.append(message)
-    return [f"{problem}: {', or '.join(messages)}" for problem, messages in found.items()]
+    return [f"{problem}: {', or '.join(messages)}" for problem, messages in problems.items()]
 
 
 def _written(value: Any) -> str:
-    """A value as YAML writes it, cut at 80 characters."""
+    """Write a value as YAML does, cut at 80 characters."""
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     return quoted(value)
@@ -173,7 +171,7 @@ def _written(value: Any) -> str:
 def _keys(
     values: Any, location: tuple[int | str, ...], kind: str, discriminator: str | None
 ) -> list[str]:
-    """The keys of an error, without the names of union branches: those are not in the file."""
+    """Return the keys of an error, without the names of union branches: no file has those."""
     if kind.startswith("union_tag"):
         return [str(discriminator)]
     # The location in a section with a discriminator begins with the chosen model's name.
