@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import io
 import json
 import logging
@@ -239,18 +240,25 @@ def read_reviews(path: Path) -> list[tuple[int, str]]:
     return [(row["label"], row["text"]) for row in arrow.read(path).to_pylist()]
 
 
+@functools.cache
+def small_params() -> dict[str, Any]:
+    """The quickstart's parameters for a tiny checkpoint and a few hundred reviews."""
+    tree: dict[str, Any] = read_yaml(ROOT / "presets" / "quickstart.yaml")
+    tree["download"].update(train_size=200, test_size=100, median_words=10)
+    tree["pretrained"] = {"source": "folder", "folder": "tiny"}
+    tree["tokenize"].update(max_length=32)
+    tree["sample"].update(train_size=60, validation_size=20, test_size=30)
+    tree["train"].update(num_train_epochs=1, logging_steps=2)
+    tree["train"].update(freeze_embeddings=False, frozen_layers=0)
+    tree["train"].update(learning_rate=1e-3, head_learning_rate=1e-3)
+    return tree
+
+
 def lay_out(target: Path, checkpoint: Path | None) -> Path:
     """Copy the project's own files to a new folder, with small parameters."""
-    workspace.lay_out(target, read_yaml(ROOT / "presets" / "quickstart.yaml"))
+    workspace.lay_out(target, small_params())
     if checkpoint is not None:
         shutil.copytree(checkpoint, target / "models" / "external" / "tiny")
-    edit(target, "download", train_size=200, test_size=100, median_words=10)
-    replace(target, "pretrained", {"source": "folder", "folder": "tiny"})
-    edit(target, "tokenize", max_length=32)
-    edit(target, "sample", train_size=60, validation_size=20, test_size=30)
-    edit(target, "train", num_train_epochs=1, logging_steps=2)
-    edit(target, "train", freeze_embeddings=False, frozen_layers=0)
-    edit(target, "train", learning_rate=1e-3, head_learning_rate=1e-3)
     return target
 
 
