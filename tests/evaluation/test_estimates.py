@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES, soak
+from helpers import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
@@ -13,7 +13,7 @@ from sklearn import metrics as sklearn_metrics
 
 from yelp_stars.evaluation import estimates, intervals, selective
 from yelp_stars.scoring import calibration, conformal
-from yelp_stars.scoring.metrics import decimals, rounded, scores, wilson
+from yelp_stars.scoring.metrics import rounded, scores
 
 NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
@@ -39,42 +39,30 @@ def estimated(model, ordered: bool = True, resamples: int = 1000, seed: int = 0)
     return estimates.details(logits, labels, NAMES, ordered, fitted, resamples=resamples, seed=seed)
 
 
-def test_every_value_is_the_score_that_is_committed(model):
+def test_every_score_that_is_committed_has_its_interval(model):
     logits, labels, _ = model
     found = estimated(model)["scores"]
     expected = rounded(scores(logits, labels))
-    assert {name: score["value"] for name, score in found.items()} == {
-        name: expected[name] for name in found
-    }
-    assert set(expected) - set(found) == {"n", "accuracy_low", "accuracy_high"}
+    for name in ("n", "accuracy_low", "accuracy_high"):
+        del expected[name]
+    assert {name: score["value"] for name, score in found.items()} == expected
     for name, score in found.items():
         assert score["low"] <= score["value"] <= score["high"], name
         assert score["n"] == 800
-
-
-def test_classes_without_an_order_have_no_distances(model):
-    found = estimated(model, ordered=False)
-    assert list(found["scores"]) == ["accuracy", "macro_f1", "loss", "calibration_error"]
-    assert not found["ranges"]["contiguous"]
+    nominal = estimated(model, ordered=False, resamples=20)
+    assert list(nominal["scores"]) == ["accuracy", "macro_f1", "loss", "calibration_error"]
+    assert not nominal["ranges"]["contiguous"]
 
 
 def test_the_interval_of_a_score_is_that_of_scipys_bootstrap_of_scikit_learns_score(model):
     logits, labels, _ = model
-    predicted = logits.argmax(axis=1)
-    found = estimated(model, resamples=2000)["scores"]
-    theirs = {
-        "macro_f1": lambda y, p: sklearn_metrics.f1_score(y, p, average="macro"),
-        "mae": sklearn_metrics.mean_absolute_error,
-        "quadratic_kappa": lambda y, p: sklearn_metrics.cohen_kappa_score(
-            y, p, weights="quadratic"
-        ),
-    }
-    for name, score in theirs.items():
-        expected = stats.bootstrap(
-            (labels, predicted), score, paired=True, vectorized=False, n_resamples=500,
-            method="percentile", rng=1,
-        ).confidence_interval  # fmt: skip
-        assert (found[name]["low"], found[name]["high"]) == pytest.approx(expected, abs=0.015)
+    found = estimated(model)["scores"]["macro_f1"]
+    expected = stats.bootstrap(
+        (labels, logits.argmax(axis=1)),
+        lambda y, p: sklearn_metrics.f1_score(y, p, average="macro"),
+        paired=True, vectorized=False, n_resamples=500, method="percentile", rng=1,
+    ).confidence_interval  # fmt: skip
+    assert (found["low"], found["high"]) == pytest.approx(expected, abs=0.015)
 
 
 def test_precision_and_recall_of_a_class_have_wilsons_intervals(model):
@@ -83,14 +71,10 @@ def test_precision_and_recall_of_a_class_have_wilsons_intervals(model):
     columns = sklearn_metrics.precision_recall_fscore_support(labels, predicted)
     for label, found in enumerate(estimated(model)["per_class"]):
         assert found["label"] == NAMES[label]
-        n = {"precision": (predicted == label).sum(), "recall": (labels == label).sum()}
+        n = {"precision": int((predicted == label).sum()), "recall": int((labels == label).sum())}
         right = int(((predicted == label) & (labels == label)).sum())
-        for column, name in enumerate(("precision", "recall")):
-            digits = decimals(int(n[name]))
-            value, (low, high) = columns[column][label], wilson(right, int(n[name]))
-            expected = {"value": value, "low": low, "high": high}
-            expected = {key: round(float(number), digits) for key, number in expected.items()}
-            assert found[name] == {**expected, "n": n[name]}
+        for name in n:
+            assert found[name] == intervals.proportion(right, n[name])
         assert found["f1"]["value"] == round(columns[2][label], 3)
         assert found["f1"]["low"] < found["f1"]["value"] < found["f1"]["high"]
 
@@ -104,7 +88,7 @@ def test_the_same_seed_gives_the_same_numbers_and_another_one_similar_ones(model
         assert score["low"] == pytest.approx(other["scores"][name]["low"], abs=0.02)
 
 
-def test_the_temperature_mends_loss_and_calibration_error_and_changes_no_prediction(model):
+def test_the_temperature_lowers_loss_and_calibration_error_and_changes_no_prediction(model):
     found = estimated(model)
     for name in ("loss", "calibration_error"):
         assert found["calibration"][name]["before"] == found["scores"][name]
@@ -128,17 +112,17 @@ def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
     probability, wrong = softmax(logits, axis=1).max(axis=1), logits.argmax(axis=1) != labels
 
     def area(rows):
-        order = rows[np.argsort(-probability[rows], kind="stable")]
-        return np.array([selective.mean_error(wrong[order])])
+        order = np.argsort(-probability[rows], axis=1, kind="stable")
+        return {"area": selective.mean_error(wrong[np.take_along_axis(rows, order, axis=1)])}
 
-    low, high = intervals.percentiles(intervals.resample(area, 800, 1000, 0))[:, 0]
+    low, high = intervals.percentiles(intervals.resample(area, 800, 1000, 0)["area"])
     found = estimated(model)["risk_coverage"]["area"]
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
-    assert found["value"] == round(float(area(np.arange(800))[0]), 3)
+    assert found["value"] == round(float(area(np.arange(800)[None])["area"][0]), 3)
 
 
 @given(rows=st.integers(1, 12), seed=st.integers(0, 999), classes=st.integers(1, 4))
-@settings(max_examples=FUZZ_EXAMPLES)
+@settings(max_examples=100)
 def test_any_rows_give_numbers_that_json_can_hold(rows, seed, classes):
     rng = np.random.default_rng(seed)
     fitted = calibration.fit(*drawn(rng, 5, classes=classes), True)
@@ -168,7 +152,6 @@ def test_the_interval_of_the_calibration_error_covers_that_of_endless_rows(facto
 
 
 def test_50000_rows_take_seconds(model):
-    rng = np.random.default_rng(0)
-    logits, labels = drawn(rng, 50_000)
+    logits, labels = drawn(np.random.default_rng(0), 50_000)
     found = estimated((logits, labels, model[2]), resamples=200)
     assert found["scores"]["accuracy"]["n"] == 50_000

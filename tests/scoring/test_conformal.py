@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
@@ -44,7 +43,7 @@ def test_a_set_of_classes_without_an_order_grows_to_the_likeliest():
     ordered=st.booleans(),
     limit=st.floats(0, 1),
 )
-@settings(max_examples=FUZZ_EXAMPLES)
+@settings(max_examples=100)
 def test_sets_are_those_of_an_independent_loop(weights, ordered, limit):
     probabilities = np.array([weights]) / sum(weights)
     masses = conformal.masses(probabilities, ordered)
@@ -83,11 +82,11 @@ def drawn(rng: np.random.Generator, rows: int) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize(
     ("ordered", "order"),
-    [(True, [0, 1, 2, 3, 4]), (True, [2, 0, 3, 1, 4]), (False, [2, 0, 3, 1, 4])],
+    [(True, [0, 1, 2, 3, 4]), (False, [2, 0, 3, 1, 4])],
 )
-def test_over_1000_splits_the_sets_cover_90_percent(ordered, order):
+def test_over_300_splits_the_sets_cover_90_percent(ordered, order):
     rng, covered = np.random.default_rng(0), []
-    for _ in range(1000):
+    for _ in range(300):
         probabilities, labels = drawn(rng, 400)
         # Another order of the classes: the probabilities have several peaks.
         probabilities, labels = probabilities[:, order], np.argsort(order)[labels]

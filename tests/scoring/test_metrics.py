@@ -1,16 +1,19 @@
-"""Scores: worked by hand, in their ranges, with as many digits as their rows support."""
+"""Scores: those of scikit-learn, as worked by hand, with as many digits as their rows support."""
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import metrics as sklearn_metrics
 
 from yelp_stars.scoring.metrics import (
     calibration_bins,
     confusion_matrix,
     decimals,
+    losses,
     per_class,
     rounded,
+    score_counts,
     scores,
 )
 
@@ -23,27 +26,47 @@ def logits_of(predicted) -> np.ndarray:
 
 def test_scores_of_a_case_worked_by_hand():
     found = scores(logits_of([0, 1, 2, 3]), np.array([0, 1, 4, 4]))
-    assert found["n"] == 4
-    assert found["accuracy"] == 0.5
     # Wilson's interval for 2 of 4.
-    assert (found["accuracy_low"], found["accuracy_high"]) == pytest.approx((0.15, 0.85), abs=2e-3)
-    assert found["mae"] == 0.75
-    assert found["within_one"] == 0.75
-    assert found["macro_f1"] == pytest.approx(0.4)
+    interval = found.pop("accuracy_low"), found.pop("accuracy_high")
+    assert interval == pytest.approx((0.15, 0.85), abs=2e-3)
     right, wrong = np.log(1 + 4 * np.exp(-4)), np.log(np.exp(4) + 4)
-    assert found["loss"] == pytest.approx((right + wrong) / 2, rel=1e-6)
+    assert found.pop("loss") == pytest.approx((right + wrong) / 2, rel=1e-6)
+    expected = {"n": 4, "accuracy": 0.5, "macro_f1": 0.4, "mae": 0.75, "within_one": 0.75}
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
 
 
-@given(rows=ROWS)
-def test_scores_stay_in_their_ranges(rows):
-    labels, predicted = map(np.array, zip(*rows, strict=True))
-    found = scores(logits_of(predicted), labels)
-    assert 0 <= found["accuracy_low"] <= found["accuracy"] <= found["accuracy_high"] <= 1
-    assert found["accuracy"] <= found["within_one"] <= 1
-    assert 0 <= found["mae"] <= 4
-    kappa = found["quadratic_kappa"]
-    assert kappa is None or -1 <= kappa <= 1.0000001
-    assert confusion_matrix(logits_of(predicted), labels).sum() == len(rows)
+@pytest.mark.filterwarnings("ignore:A single label")
+@pytest.mark.parametrize(("rows", "classes"), [(1, 1), (1, 3), (4, 6), (7, 2), (60, 5)])
+def test_the_scores_of_each_draw_are_scikit_learns(rows, classes):
+    labels, predicted = np.random.default_rng(0).integers(classes, size=(2, 3, rows))
+    counts = confusion_matrix(labels, predicted, classes)
+    found = score_counts(counts, ordered=True)
+    every = list(range(classes))
+    for draw, (y, p) in enumerate(zip(labels, predicted, strict=True)):
+        assert (counts[draw] == sklearn_metrics.confusion_matrix(y, p, labels=every)).all()
+        expected = {
+            "accuracy": sklearn_metrics.accuracy_score(y, p),
+            "macro_f1": sklearn_metrics.f1_score(
+                y, p, labels=every, average="macro", zero_division=0
+            ),
+            "mae": sklearn_metrics.mean_absolute_error(y, p),
+            "within_one": (abs(y - p) <= 1).mean(),
+            "quadratic_kappa": np.nan,
+        }
+        if len({*y, *p}) > 1:
+            expected["quadratic_kappa"] = sklearn_metrics.cohen_kappa_score(
+                y, p, labels=every, weights="quadratic"
+            )
+        of_draw = {name: score[draw] for name, score in found.items()}
+        assert of_draw == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_loss_is_scikit_learns():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(50, 5)), rng.integers(0, 5, 50)
+    chances = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = sklearn_metrics.log_loss(labels, chances, labels=range(5))
+    assert losses(logits, labels).mean() == pytest.approx(expected)
 
 
 def test_kappa_is_undefined_where_all_rows_are_one_class():
@@ -52,7 +75,7 @@ def test_kappa_is_undefined_where_all_rows_are_one_class():
 
 @pytest.mark.parametrize(
     ("n", "digits"),
-    [(1, 1), (10, 1), (11, 2), (20, 2), (100, 2), (101, 3), (1000, 3), (50_000, 4), (10**7, 4)],
+    [(1, 1), (10, 1), (11, 2), (100, 2), (101, 3), (1000, 3), (50_000, 4), (10**7, 4)],
 )
 def test_a_score_has_the_decimals_that_its_rows_support(n, digits):
     assert decimals(n) == digits
@@ -60,36 +83,28 @@ def test_a_score_has_the_decimals_that_its_rows_support(n, digits):
 
 @given(rows=ROWS)
 @settings(max_examples=30)
-def test_rounded_scores_are_the_exact_ones_rounded(rows):
+def test_rounded_scores_are_the_exact_ones_rounded_and_in_their_ranges(rows):
     labels, predicted = map(np.array, zip(*rows, strict=True))
     exact = scores(logits_of(predicted), labels)
+    assert 0 <= exact["accuracy_low"] <= exact["accuracy"] <= exact["accuracy_high"] <= 1
     found = rounded(exact)
     assert list(found) == list(exact)
-    assert found["n"] == len(rows)
-    for name in set(exact) - {"n"}:
-        value = exact[name]
+    for name, value in exact.items():
         assert found[name] == (None if value is None else round(value, decimals(len(rows))))
 
 
-def test_the_confusion_matrix_counts_actual_rows_by_predicted_columns():
-    counts = confusion_matrix(logits_of([0, 1, 1, 4]), np.array([0, 0, 1, 3]))
-    expected = np.zeros((5, 5), int)
-    expected[[0, 0, 1, 3], [0, 1, 1, 4]] = 1
-    assert counts.tolist() == expected.tolist()
-
-
-def test_per_class_scores_name_each_class():
-    found = per_class(logits_of([0, 0, 1]), np.array([0, 1, 1]), ["a", "b", "c", "d", "e"])
-    assert [row["label"] for row in found] == ["a", "b", "c", "d", "e"]
-    assert (found[1]["precision"], found[1]["recall"], found[1]["n"]) == (1.0, 0.5, 2)
-
-
-def test_per_class_scores_have_the_decimals_of_all_rows():
-    labels = np.arange(30) % 5
+def test_per_class_scores_are_scikit_learns_with_the_decimals_of_all_rows():
+    labels = np.arange(30) % 4
     predicted = np.where(np.arange(30) % 7 == 0, 0, labels)
-    for row in per_class(logits_of(predicted), labels, list("abcde")):
-        for name in ("precision", "recall", "f1"):
-            assert row[name] == round(row[name], decimals(30))
+    found = per_class(confusion_matrix(labels, predicted, 5), list("abcde"))
+    assert [row.pop("label") for row in found] == list("abcde")
+    expected = sklearn_metrics.precision_recall_fscore_support(
+        labels, predicted, labels=range(5), zero_division=0
+    )
+    assert [tuple(row.values()) for row in found] == [
+        pytest.approx(row, abs=0.0051) for row in zip(*expected, strict=True)
+    ]
+    assert all(value == round(value, 2) for row in found for value in row.values())
 
 
 def test_the_calibration_error_of_a_case_worked_by_hand():

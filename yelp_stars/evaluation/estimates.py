@@ -3,13 +3,15 @@
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
 from yelp_stars.evaluation import intervals, selective
-from yelp_stars.evaluation.intervals import Estimate, estimate, proportion
-from yelp_stars.scoring import calibration, conformal
+from yelp_stars.evaluation.intervals import Estimate, Statistics, estimate, proportion
+from yelp_stars.scoring import calibration, conformal, metrics
 from yelp_stars.scoring.calibration import Calibration
-from yelp_stars.scoring.metrics import BINS, calibration_bins
+from yelp_stars.scoring.metrics import BINS
+
+PROPORTIONS = ("accuracy", "within_one")  # of rows: with Wilson's interval
 
 
 def details(
@@ -22,93 +24,86 @@ def details(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Everything with its interval: scores, classes, calibration, ranges, risk and coverage.
+    """Estimate everything with its interval: scores, classes, calibration, ranges, risk.
 
-    All bootstrap intervals are of the same resamples.
+    `logits` have the shape (rows, classes), `labels` (rows,). All bootstrap intervals are of the
+    same resamples.
     """
     n, classes = logits.shape
-    each = np.arange(n)
     predicted = logits.argmax(axis=1)
-    correct, cells = predicted == labels, labels * classes + predicted
-    scaled = logits.astype(np.float64) / fitted.temperature
-    probabilities = [softmax(values.astype(np.float64), axis=1) for values in (logits, scaled)]
-    log_probabilities = [log_softmax(values.astype(np.float64), 1) for values in (logits, scaled)]
-    losses = np.stack([-values[each, labels] for values in log_probabilities])
-    bins = [calibration_bins(values) for values in probabilities]
-    surplus = [correct - values.max(axis=1) for values in probabilities]
-    sets = conformal.sets(probabilities[0], ordered, fitted.conformal_threshold)
+    correct = predicted == labels
+    scaled = {"before": logits, "after": logits.astype(np.float64) / fitted.temperature}
+    losses = {when: metrics.losses(values, labels) for when, values in scaled.items()}
+    chances = {when: softmax(values.astype(np.float64), 1) for when, values in scaled.items()}
+    bins = {when: metrics.calibration_bins(values) for when, values in chances.items()}
+    surplus = {when: correct - values.max(axis=1) for when, values in chances.items()}
+    sets = conformal.sets(chances["before"], ordered, fitted.conformal_threshold)
     width = sets.sum(axis=1)
-    surest = probabilities[0].max(axis=1)
+    surest = chances["before"].max(axis=1)
     order = selective.surest_first(surest)
-    place = np.empty(n, np.int64)
-    place[order] = each
-    wrong = ~correct[order]
+    rank, wrong = np.argsort(order), ~correct[order]
 
-    def statistic(rows: np.ndarray) -> np.ndarray:
-        counts = np.bincount(cells[rows], minlength=classes**2).reshape(classes, classes)
-        drawn = np.bincount(place[rows], minlength=n)
-        return np.concatenate(
-            [
-                _of_counts(counts),
-                losses[:, rows].mean(axis=1),
-                [width[rows].mean(), selective.mean_error(np.repeat(wrong, drawn))],
-                *(np.bincount(b[rows], s[rows], BINS) / n for b, s in zip(bins, surplus)),
-            ]
-        )
+    def statistics(rows: np.ndarray) -> Statistics:
+        counts = metrics.confusion_matrix(labels[rows], predicted[rows], classes)
+        return {
+            **metrics.score_counts(counts, ordered),
+            "f1": metrics.f1(counts),
+            "mean_width": width[rows].mean(axis=1),
+            "area": selective.mean_error(wrong[np.sort(rank[rows], axis=1)]),
+            **{f"loss {when}": losses[when][rows].mean(axis=1) for when in scaled},
+            **{
+                f"gaps {when}": metrics.bincounts(bins[when][rows], BINS, surplus[when][rows]) / n
+                for when in scaled
+            },
+        }
 
-    # The calibration errors are the last 2 * BINS numbers, see `_of_gaps`.
-    exact = statistic(each)
-    resampled = intervals.resample(statistic, n, resamples, seed)
-    low, high = intervals.percentiles(resampled)
-    found = [estimate(*numbers, n) for numbers in zip(exact, low, high, strict=True)]
-    macro_f1, mae, kappa, *f1 = found[: 3 + classes]
-    loss, scaled_loss, mean_width, area = found[3 + classes : 7 + classes]
-    first, second = 7 + classes, 7 + classes + BINS
-    error, scaled_error = (
-        _of_gaps(exact[start : start + BINS], resampled[:, start : start + BINS], n)
-        for start in (first, second)
-    )
-    distances = {
-        "mae": mae,
-        "within_one": proportion(int((abs(predicted - labels) <= 1).sum()), n),
-        "quadratic_kappa": kappa,
+    exact = {name: values[0] for name, values in statistics(np.arange(n)[None]).items()}
+    resampled = intervals.resample(statistics, n, resamples, seed, width=classes**2)
+
+    def bootstrapped(name: str) -> Estimate:
+        low, high = intervals.percentiles(resampled[name])
+        return estimate(exact[name], low, high, n)
+
+    counts = metrics.confusion_matrix(labels, predicted, classes)
+    scores = {
+        name: proportion(round(score * n), n) if name in PROPORTIONS else bootstrapped(name)
+        for name, score in metrics.score_counts(counts, ordered).items()
     }
+    loss = {when: bootstrapped(f"loss {when}") for when in scaled}
+    error = {when: _of_gaps(exact[f"gaps {when}"], resampled[f"gaps {when}"], n) for when in scaled}
+    low_f1, high_f1 = intervals.percentiles(resampled["f1"])
     return {
-        "scores": {
-            "accuracy": proportion(int(correct.sum()), n),
-            "macro_f1": macro_f1,
-            **(distances if ordered else {}),
-            "loss": loss,
-            "calibration_error": error,
-        },
+        "scores": {**scores, "loss": loss["before"], "calibration_error": error["before"]},
         "per_class": [
             {
                 "label": name,
                 "precision": _share(correct, predicted == label),
                 "recall": _share(correct, labels == label),
-                "f1": f1[label],
+                "f1": estimate(exact["f1"][label], low_f1[label], high_f1[label], n),
             }
             for label, name in enumerate(names)
         ],
         "calibration": {
             "temperature": fitted.temperature,
             "fitted_on": fitted.n,
-            "loss": {"before": loss, "after": scaled_loss},
-            "calibration_error": {"before": error, "after": scaled_error},
+            "loss": loss,
+            "calibration_error": error,
             "bins": {
-                "before": calibration.reliability(logits, labels),
-                "after": calibration.reliability(scaled, labels),
+                when: calibration.reliability(values, labels) for when, values in scaled.items()
             },
         },
         "ranges": {
             "contiguous": ordered,
             "promised": fitted.coverage,
             "threshold": fitted.conformal_threshold,
-            "coverage": proportion(int(sets[each, labels].sum()), n),
-            "mean_width": mean_width,
+            "coverage": proportion(int(sets[np.arange(n), labels].sum()), n),
+            "mean_width": bootstrapped("mean_width"),
             "widths": {str(size): int((width == size).sum()) for size in range(1, classes + 1)},
         },
-        "risk_coverage": {"area": area, "points": selective.points(correct, surest)},
+        "risk_coverage": {
+            "area": bootstrapped("area"),
+            "points": selective.points(correct, surest),
+        },
     }
 
 
@@ -116,25 +111,8 @@ def _share(correct: np.ndarray, of: np.ndarray) -> Estimate:
     return proportion(int(correct[of].sum()), int(of.sum()))
 
 
-def _of_counts(counts: np.ndarray) -> np.ndarray:
-    """Macro-F1, mean absolute error, quadratic kappa and the F1 of each class.
-
-    `counts` is the confusion matrix, actual by predicted. A class that no row has or is predicted
-    as has an F1 of 0; kappa is NaN where it is undefined.
-    """
-    actual, predicted = counts.sum(axis=1), counts.sum(axis=0)
-    f1 = 2 * counts.diagonal() / np.maximum(actual + predicted, 1)
-    classes = np.arange(len(counts))
-    distance = abs(classes[:, None] - classes)
-    n = counts.sum()
-    by_chance = (distance**2 * np.outer(actual, predicted)).sum() / n
-    kappa = 1 - (distance**2 * counts).sum() / by_chance if by_chance else np.nan
-    numbers: np.ndarray = np.array([f1.mean(), (distance * counts).sum() / n, kappa, *f1])
-    return numbers
-
-
 def _of_gaps(gaps: np.ndarray, resampled: np.ndarray, n: int) -> Estimate:
-    """The calibration error of the gaps of the bins, with its interval.
+    """Estimate the calibration error from the gaps of its bins: (BINS,) and (resamples, BINS).
 
     The error is a sum of absolute values: noise makes it larger, and that of a resample even more.
     The low end subtracts what the gaps vary by, summed (the triangle inequality), and so reaches 0

@@ -2,9 +2,10 @@
 
 Proportions have Wilson's interval (1927), which holds for few rows and for 0 or 100 %. Other scores
 have the percentile bootstrap (Efron 1979): rows are drawn with replacement, by a seed, and the
-score is computed anew each time.
+score is computed again each time.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -12,14 +13,16 @@ import numpy as np
 
 from yelp_stars.scoring.metrics import decimals, wilson
 
-LEVEL = 0.95
-TAILS = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+LEVEL = 0.05  # of tests; intervals have 95 %
+TAILS = (LEVEL / 2, 1 - LEVEL / 2)
+CHUNK = 2**21  # numbers in memory at a time
 
 Estimate = dict[str, Any]  # value, low, high, n
+Statistics = dict[str, np.ndarray]
 
 
 def estimate(value: float, low: float, high: float, n: int) -> Estimate:
-    """A score with its interval, in the decimals that its rows support; None if undefined."""
+    """Round a score and its interval to the decimals that `n` rows support; None if undefined."""
     numbers = {"value": value, "low": low, "high": high}
     digits = decimals(max(n, 1))
     rounded = {name: round(float(x), digits) for name, x in numbers.items() if np.isfinite(x)}
@@ -27,37 +30,47 @@ def estimate(value: float, low: float, high: float, n: int) -> Estimate:
 
 
 def proportion(successes: int, n: int) -> Estimate:
-    """A proportion with Wilson's interval; None where there are no rows."""
+    """Estimate a proportion with Wilson's interval; None where there are no rows."""
     if not n:
         return estimate(np.nan, np.nan, np.nan, 0)
     return estimate(successes / n, *wilson(successes, n), n)
 
 
 def resample(
-    statistic: Callable[[np.ndarray], np.ndarray], n: int, resamples: int, seed: int
-) -> np.ndarray:
-    """`statistic` of the rows that each resample draws: (resamples, numbers).
+    statistics: Callable[[np.ndarray], Statistics],
+    n: int,
+    resamples: int,
+    seed: int,
+    *,
+    width: int = 1,
+) -> Statistics:
+    """Compute the statistics of rows drawn with replacement: arrays (resamples, ...) by name.
 
-    `statistic` takes the drawn row numbers, of shape (n,), and returns numbers.
+    `statistics` takes drawn row numbers, (draws, n), and returns arrays (draws, ...). It computes
+    `width` numbers for a draw at most: so many draws at a time fit into memory.
     """
     rng = np.random.default_rng(seed)
-    return np.stack([statistic(rng.integers(n, size=n)) for _ in range(resamples)])
+    step = max(1, CHUNK // max(n, width))
+    parts = [
+        statistics(rng.integers(n, size=(min(step, resamples - start), n)))
+        for start in range(0, resamples, step)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def percentiles(resampled: np.ndarray) -> np.ndarray:
-    """The two ends of the interval of each number, (2, numbers).
+    """Return the two ends of the interval of resampled numbers: (resamples, ...) to (2, ...).
 
     Resamples in which a number is undefined do not count; NaN where it always is.
     """
-    ends = np.full((2, resampled.shape[1]), np.nan)
-    defined = ~np.isnan(resampled)
-    for column in np.flatnonzero(defined.any(axis=0)):
-        ends[:, column] = np.quantile(resampled[defined[:, column], column], TAILS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice")
+        ends: np.ndarray = np.nanquantile(resampled, TAILS, axis=0)
     return ends
 
 
 def holm(p_values: list[float]) -> list[float]:
-    """Adjust p-values for their number (Holm 1979): compare them with the level itself."""
+    """Holm-adjust p-values (1979); compare them with the unadjusted level."""
     order = np.argsort(p_values, kind="stable")
     adjusted = np.asarray(p_values, np.float64)
     factors = np.arange(len(order), 0, -1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.pipeline.text import counted
 from yelp_stars.scoring import metrics, plots
 
 # DVC puts the tables into scripts of its page, as they are: what would end a script there.
@@ -20,18 +21,19 @@ def write_plots(
 ) -> None:
     """Write tables and pictures: confusion, classes, slices, calibration, risk and coverage.
 
-    `details` are those of `yelp_stars.analysis.estimates`, with the slices.
+    `details` are those of `yelp_stars.evaluation.estimates`, with the slices.
     """
     folder.mkdir()
     predicted = logits.argmax(axis=1)
+    counts = metrics.confusion_matrix(labels, predicted, len(names))
     tables = {
         "confusion": [
             {"actual": names[label], "predicted": names[guess]}
             for label, guess in zip(labels, predicted, strict=True)
         ],
-        "per_class": metrics.per_class(logits, labels, names),
+        "per_class": metrics.per_class(counts, names),
         "slices": [
-            {"slice": part["name"], **_columns(part["accuracy"], "accuracy")}
+            {"slice": part["name"], **_columns(part["accuracy"])}
             for part in details["slices"]
             if part["accuracy"]["n"]
         ],
@@ -41,22 +43,22 @@ def write_plots(
             for row in rows
         ],
         "risk_coverage": [
-            {"to_a_person": point["to_a_person"], **_columns(point, "accuracy")}
+            {"to_a_person": point["to_a_person"], **_columns(point)}
             for point in details["risk_coverage"]["points"]
         ],
     }
     for name, rows in tables.items():
         _write_csv(folder / f"{name}.csv", rows)
-    title = f"accuracy {_written(details['scores']['accuracy'])}"
-    counts = metrics.confusion_matrix(logits, labels)
+    accuracy = details["scores"]["accuracy"]
+    title = f"accuracy {_written(accuracy)}"
     plots.draw_confusion_matrix(counts, names, title, folder / "confusion.svg")
-    plots.draw_slices(tables["slices"], details["scores"]["accuracy"], folder / "slices.svg")
+    plots.draw_slices(tables["slices"], accuracy, folder / "slices.svg")
     plots.draw_calibration(details["calibration"]["bins"], folder / "calibration.svg")
     plots.draw_risk_coverage(tables["risk_coverage"], folder / "risk_coverage.svg")
 
 
-def _columns(found: Estimate, name: str) -> dict[str, Any]:
-    return {name: found["value"], "low": found["low"], "high": found["high"], "n": found["n"]}
+def _columns(accuracy: Estimate) -> dict[str, Any]:
+    return {"accuracy": accuracy["value"], **{key: accuracy[key] for key in ("low", "high", "n")}}
 
 
 def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -68,20 +70,20 @@ def _write_csv(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def _harmless(value: Any) -> Any:
-    """A name as a table can hold it: the csv module writes a carriage return as it is."""
+    """Write a name as a table can hold it: the csv module leaves a carriage return as it is."""
     return ENDS_SCRIPT.sub("‹", value).replace("\r", " ") if isinstance(value, str) else value
 
 
 def summary(details: dict[str, Any]) -> str:
-    """Lines for the terminal: scores, calibration, ranges, slices that are worse."""
+    """Write lines for the terminal: scores, calibration, ranges, slices that are worse."""
     calibration, ranges = details["calibration"], details["ranges"]
     error, covered = calibration["calibration_error"], ranges["coverage"]
     worse = [part for part in details["slices"] if part["worse"]]
     point = details["risk_coverage"]["points"][-1]
     lines = [
-        *(f"{titles.SCORES[name]}: {_written(found)}" for name, found in details["scores"].items()),
+        *(f"{titles.SCORES[name]}: {_written(of)}" for name, of in details["scores"].items()),
         f"with the temperature {calibration['temperature']}, fitted on "
-        f"{calibration['fitted_on']:,} validation rows, the calibration error is "
+        f"{counted(calibration['fitted_on'], 'validation row')}, the calibration error is "
         f"{_written(error['after'])}",
         f"ranges that should hold {ranges['promised']:.0%} of the labels hold {_written(covered)}; "
         f"they are {_digits(ranges['mean_width'], 'value')} classes wide",
@@ -102,12 +104,13 @@ def summary(details: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _written(found: Estimate) -> str:
-    if found["value"] is None:
-        return f"undefined on {found['n']:,} rows"
-    low, value, high = (_digits(found, key) for key in ("low", "value", "high"))
-    return f"{value} [{low}, {high}] on {found['n']:,} rows"
+def _written(score: Estimate) -> str:
+    rows = counted(score["n"], "row")
+    if score["value"] is None:
+        return f"undefined on {rows}"
+    low, value, high = (_digits(score, key) for key in ("low", "value", "high"))
+    return f"{value} [{low}, {high}] on {rows}"
 
 
-def _digits(found: Estimate, key: str) -> str:
-    return f"{found[key]:.{metrics.decimals(found['n'])}f}"
+def _digits(score: Estimate, key: str) -> str:
+    return f"{score[key]:.{metrics.decimals(score['n'])}f}"

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from scipy.special import log_softmax
 
 from yelp_stars.data import arrow
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import reading
 
 LOGIT = "logit_"  # before the name of a class
 
@@ -35,23 +35,23 @@ class Predictions(NamedTuple):
     @property
     def log_probabilities(self) -> np.ndarray:
         """Of shape (rows, k), float64."""
-        found: np.ndarray = log_softmax(self.logits.astype(np.float64), axis=1)
-        return found
+        values: np.ndarray = log_softmax(self.logits.astype(np.float64), axis=1)
+        return values
 
 
 def text_hash(text: str) -> str:
-    """The identity of a text: 16 hexadecimal digits."""
+    """Identify a text by 16 hexadecimal digits."""
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def read_texts(raw: Path, rows: np.ndarray) -> list[str]:
-    """The texts of some rows of a split in data/raw."""
+    """Read the texts of some rows of a split in data/raw."""
     texts: list[str] = arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()
     return texts
 
 
 def text_hashes(raw: Path, rows: np.ndarray) -> list[str]:
-    """The `text_hash` of some rows of a split in data/raw."""
+    """Return the `text_hash` of some rows of a split in data/raw."""
     return [text_hash(text) for text in read_texts(raw, rows)]
 
 
@@ -75,13 +75,9 @@ def write(predictions: Predictions, path: Path) -> None:
 
 
 def read(path: Path) -> Predictions:
-    """Read predictions.
-
-    Raises:
-        UserError: if the file is missing, damaged, or not one of predictions.
-    """
-    try:
-        table = pq.read_table(path, page_checksum_verification=True)
+    """Read predictions."""
+    with reading(path, pa.ArrowException), path.open("rb") as file:
+        table = pq.read_table(file, page_checksum_verification=True)
         metadata = json.loads((table.schema.metadata or {})[b"yelp_stars"])
         names, ordered = metadata["label_names"], metadata["ordered"]
         logits = [table[f"{LOGIT}{name}"].to_numpy() for name in names]
@@ -95,13 +91,3 @@ def read(path: Path) -> Predictions:
             names,
             bool(ordered),
         )
-    except FileNotFoundError:
-        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        # An out is a hard link into DVC's cache: see yelp_stars/data/arrow.py.
-        raise UserError(
-            f"{str(path)!r} has no predictions, or is damaged; run `chmod u+w {path}`, then "
-            f"`dvc repro`"
-        ) from None

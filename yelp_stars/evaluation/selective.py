@@ -14,7 +14,7 @@ SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the rows, sent to a person
 
 
 def points(correct: np.ndarray, probability: np.ndarray) -> list[dict[str, Any]]:
-    """The accuracy of the surest rows, for each share that a person checks.
+    """Return the accuracy of the surest rows, for each share that a person checks.
 
     `probability` is that of each row's prediction. A row goes to a person if it is below the
     point's "from".
@@ -22,22 +22,24 @@ def points(correct: np.ndarray, probability: np.ndarray) -> list[dict[str, Any]]
     order = surest_first(probability)
     table = []
     for share in SHARES:
-        kept = order[: len(order) - round(share * len(order))]
-        found = intervals.proportion(int(correct[kept].sum()), len(kept))
-        from_ = round(float(probability[kept[-1]]), decimals(len(order)))
-        table.append({"to_a_person": share, "from": from_, **found})
+        rest = order[: len(order) - round(share * len(order))]
+        accuracy = intervals.proportion(int(correct[rest].sum()), len(rest))
+        from_ = round(float(probability[rest[-1]]), decimals(len(order)))
+        table.append({"to_a_person": share, "from": from_, **accuracy})
     return table
 
 
-def mean_error(wrong: np.ndarray) -> float:
-    """The area under the risk-coverage curve, of rows that are in order, the surest first.
+def mean_error(wrong: np.ndarray) -> np.ndarray:
+    """Return the area under the risk-coverage curve of rows (..., n) in order, the surest first.
 
     That is the mean of the error of the surest 1, 2, …, n rows: 0 is perfect, and the error of all
     rows is what a random order has.
     """
-    return float((np.cumsum(wrong) / np.arange(1, len(wrong) + 1)).mean())
+    errors = np.cumsum(wrong, axis=-1) / np.arange(1, wrong.shape[-1] + 1)
+    area: np.ndarray = errors.mean(axis=-1)
+    return area
 
 
 def surest_first(probability: np.ndarray) -> np.ndarray:
-    """Row numbers by falling probability."""
+    """Return row numbers by falling probability."""
     return np.argsort(-probability, kind="stable")

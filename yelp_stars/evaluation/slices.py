@@ -4,15 +4,14 @@ A slice is worse than the rest if Fisher's exact test says so at the level of 5 
 number of slices (Holm 1979).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.stats import fisher_exact
 
-from yelp_stars.evaluation import intervals
+from yelp_stars.evaluation.intervals import LEVEL, holm, proportion
 
-LEVEL = 0.05
 QUARTERS = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 AUDITED = {
     "leak": "the text, or nearly the same, is in train",
@@ -24,29 +23,39 @@ class Slice(NamedTuple):
     """Some of the rows."""
 
     kind: str
-    """length, truncated, audit or pattern."""
+    """class, length, truncated, audit or pattern."""
     name: str
     meaning: str
     inside: np.ndarray
     """Which rows, bool."""
 
 
-def by_length(lengths: np.ndarray, max_length: int) -> list[Slice]:
-    """Quarters by length in tokens, and the rows that have `max_length` of them."""
+def by_class(labels: np.ndarray, names: Sequence[str]) -> list[Slice]:
+    """Slice rows by their class."""
+    return [Slice("class", name, "", labels == label) for label, name in enumerate(names)]
+
+
+def by_length(lengths: np.ndarray, unit: str) -> list[Slice]:
+    """Slice rows into quarters by length, (rows,), in some unit: tokens, characters."""
     edges = np.quantile(lengths, (0.25, 0.5, 0.75), method="higher")
-    quarter = np.searchsorted(edges, lengths, side="left")
-    found = []
+    quarters = np.searchsorted(edges, lengths, side="left")
+    slices = []
     for number, name in enumerate(QUARTERS):
-        inside = quarter == number
+        inside = quarters == number
         shown = lengths[inside]
-        meaning = f"{shown.min()} to {shown.max()} tokens" if len(shown) else "no rows"
-        found.append(Slice("length", name, meaning, inside))
+        meaning = f"{shown.min():,} to {shown.max():,} {unit}" if len(shown) else "no rows"
+        slices.append(Slice("length", name, meaning, inside))
+    return slices
+
+
+def truncated(lengths: np.ndarray, max_length: int) -> Slice:
+    """Slice off the rows that have `max_length` tokens."""
     cut = f"{max_length} tokens, the largest length: what exceeds it is cut off"
-    return [*found, Slice("truncated", "truncated", cut, lengths >= max_length)]
+    return Slice("truncated", "truncated", cut, lengths >= max_length)
 
 
 def by_flag(flags: Mapping[str, np.ndarray]) -> list[Slice]:
-    """The rows that the audit found in the other split, or twice in this one."""
+    """Slice rows that the audit found in the other split, or twice in this one."""
     return [
         Slice("audit", name, meaning, flags[name])
         for name, meaning in AUDITED.items()
@@ -55,35 +64,33 @@ def by_flag(flags: Mapping[str, np.ndarray]) -> list[Slice]:
 
 
 def by_pattern(patterns: Mapping[str, str], matches: Mapping[str, np.ndarray]) -> list[Slice]:
-    """The rows whose text matches a pattern."""
+    """Slice rows whose text matches a pattern."""
     return [Slice("pattern", name, patterns[name], matches[name]) for name in patterns]
 
 
 def score(correct: np.ndarray, slices: list[Slice]) -> list[dict[str, Any]]:
-    """Accuracy of each slice and of the rest, and whether the slice is worse."""
+    """Score each slice and the rest of the rows, and decide whether the slice is worse.
+
+    `correct` says which rows are predicted rightly, (rows,) of bool.
+    """
     table: list[dict[str, Any]] = []
     p_values = []
     for part in slices:
         inside, rest = correct[part.inside], correct[~part.inside]
-        right, wrong = int(inside.sum()), int((~inside).sum())
-        others = int(rest.sum())
-        p_values.append(_p_worse(right, wrong, others, len(rest) - others))
+        right, others_right = int(inside.sum()), int(rest.sum())
+        counts = [[right, len(inside) - right], [others_right, len(rest) - others_right]]
+        # One-sided; 1 where there is nothing to compare.
+        p_values.append(float(fisher_exact(counts, alternative="less").pvalue))
         table.append(
             {
                 "kind": part.kind,
                 "name": part.name,
                 "meaning": part.meaning,
-                "accuracy": intervals.proportion(right, len(inside)),
-                "accuracy_of_the_rest": intervals.proportion(others, len(rest)),
+                "accuracy": proportion(right, len(inside)),
+                "accuracy_of_the_rest": proportion(others_right, len(rest)),
             }
         )
-    for row, p in zip(table, intervals.holm(p_values), strict=True):
+    for row, p in zip(table, holm(p_values), strict=True):
         row["p_worse"] = float(f"{p:.2g}")
         row["worse"] = p < LEVEL
     return table
-
-
-def _p_worse(right: int, wrong: int, other_right: int, other_wrong: int) -> float:
-    """The p-value of Fisher's exact test, one-sided; 1 where there is nothing to compare."""
-    counts = [[right, wrong], [other_right, other_wrong]]
-    return float(fisher_exact(counts, alternative="less").pvalue)

@@ -4,13 +4,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from yelp_stars.comparing.paired import (
-    Comparison,
-    accuracy_difference,
-    find_flips,
-    mcnemar,
-    verdict,
-)
+from yelp_stars.comparing.paired import compare_accuracy, outcome, verdict
 from yelp_stars.evaluation.intervals import Estimate
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, cut
@@ -53,18 +47,14 @@ def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
     paired = [index_of[row] for row in model.rows.tolist()]
     first = baseline.logits[paired].argmax(axis=1)
     second = model.logits.argmax(axis=1)
-    flips = find_flips(model.labels, first, second)
-    difference = accuracy_difference(model.labels, first, second)
-    comparison = Comparison(len(second), {"accuracy": difference}, mcnemar(flips), flips)
-    sentence = verdict(comparison, "TF-IDF", "the model", MARGIN)
-    better = sentence.startswith("the model is better")
-    worse = sentence.startswith("TF-IDF is better")
-    return Finding(
-        "good" if better else "poor" if worse else "fair",
-        "Against the baseline",
-        sentence[0].upper() + sentence[1:] + ".",
-        "" if better else "A transformer that does not beat TF-IDF is not worth its cost here.",
-    )
+    compared = compare_accuracy(model.labels, first, second)
+    sentence = verdict(compared, "TF-IDF", "the model", MARGIN)
+    title, text = "Against the baseline", sentence[0].upper() + sentence[1:] + "."
+    decided = outcome(compared, MARGIN)
+    if decided == "better":
+        return Finding("good", title, text)
+    advice = "A transformer that does not beat TF-IDF is not worth its cost here."
+    return Finding("poor" if decided == "worse" else "fair", title, text, advice)
 
 
 def leaks(

@@ -4,19 +4,24 @@ Both are fitted once, by the stage `train`, on the logits of the model that is k
 unaffected: whoever wants calibrated probabilities divides its logits by the temperature.
 """
 
-import json
-import math
-import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
+from pydantic import Field, FiniteFloat, TypeAdapter
 from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import reading
 from yelp_stars.scoring import conformal
-from yelp_stars.scoring.metrics import BINS, calibration_bins, calibration_gaps, decimals, wilson
+from yelp_stars.scoring.metrics import (
+    BINS,
+    calibration_bins,
+    calibration_gaps,
+    decimals,
+    losses,
+    wilson,
+)
 
 FILE = "calibration.json"  # beside the model
 COVERAGE = 0.9  # of the ranges
@@ -27,19 +32,19 @@ LOWEST, HIGHEST = 0.1, 10.0
 class Calibration(NamedTuple):
     """The content of calibration.json."""
 
-    temperature: float
+    temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST)]
     """Divide logits by it (Guo et al. 2017), then take their softmax."""
-    conformal_threshold: float
-    """See `yelp_stars.analysis.conformal`; it holds for the plain probabilities."""
-    coverage: float
+    conformal_threshold: FiniteFloat
+    """See `yelp_stars.scoring.conformal`; it holds for the plain probabilities."""
+    coverage: FiniteFloat
     """The share of rows whose label is in their range, if they are like the validation rows."""
     n: int
     """Validation rows."""
-    loss_before: float
-    loss_after: float
+    loss_before: FiniteFloat
+    loss_after: FiniteFloat
     """Log loss of the validation rows without and with the temperature."""
-    ece_before: float
-    ece_after: float
+    ece_before: FiniteFloat
+    ece_after: FiniteFloat
     """Expected calibration error of them."""
     ordered: bool
     """Whether the classes have an order: a set of classes is a range then."""
@@ -51,8 +56,11 @@ def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
     digits, scaled = decimals(len(labels)), logits.astype(np.float64) / temperature
     masses = conformal.masses(softmax(logits.astype(np.float64), axis=1), ordered)
     before, after = (
-        (round(log_loss(each, labels), digits), round(calibration_error(each, labels), digits))
-        for each in (logits, scaled)
+        [
+            round(float(losses(values, labels).mean()), digits),
+            round(calibration_error(values, labels), digits),
+        ]
+        for values in (logits, scaled)
     )
     return Calibration(
         temperature=temperature,
@@ -68,31 +76,25 @@ def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the least log loss, 0.1 to 10, with 4 significant digits."""
+    """Return the temperature with the least log loss, 0.1 to 10, with 4 significant digits."""
     # The loss is convex in 1 / temperature, so it has one minimum.
-    found = minimize_scalar(
-        lambda inverse: log_loss(logits * inverse, labels),
+    fitted = minimize_scalar(
+        lambda inverse: losses(logits * inverse, labels).mean(),
         bounds=(1 / HIGHEST, 1 / LOWEST),
         method="bounded",
         options={"xatol": 1e-7},
     )
-    return float(f"{1 / found.x:.4g}")
-
-
-def log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The mean negative logarithm of the labels' probabilities."""
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    return -float(log_probabilities[np.arange(len(labels)), labels].mean())
+    return float(f"{1 / fitted.x:.4g}")
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The expected calibration error (Guo et al. 2017), as in `yelp_stars.scoring.metrics`."""
+    """Return the expected calibration error (Guo et al. 2017) of logits (rows, classes)."""
     gaps = calibration_gaps(softmax(logits.astype(np.float64), axis=1), labels)
     return float(abs(gaps).sum())
 
 
 def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """Mean probability and accuracy of each bin that has rows; equal if calibrated."""
+    """Return mean probability and accuracy of each bin that has rows; equal if calibrated."""
     probabilities = softmax(logits.astype(np.float64), axis=1)
     bins, confidence = calibration_bins(probabilities), probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
@@ -115,30 +117,12 @@ def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
 
 
 def as_json(calibration: Calibration) -> dict[str, Any]:
-    """The content of calibration.json."""
+    """Return the content of calibration.json."""
     return calibration._asdict()
 
 
 def read(finetuned: Path) -> Calibration:
-    """Read calibration.json of a fine-tuned model.
-
-    Raises:
-        UserError: if it is missing or damaged.
-    """
+    """Read calibration.json of a fine-tuned model."""
     path = finetuned / FILE
-    try:
-        values = json.loads(path.read_text("utf-8"))
-        found = Calibration(**{name: values[name] for name in Calibration._fields})
-        *numbers, ordered = found
-        valid = type(ordered) is bool and all(
-            type(value) in (int, float) and math.isfinite(value) for value in numbers
-        )
-    except FileNotFoundError:
-        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        valid = False
-    if not (valid and LOWEST <= found.temperature <= HIGHEST):
-        raise UserError(
-            f"{str(path)!r} is damaged; run `chmod u+w {shlex.quote(str(path))}`, then `dvc repro`"
-        )
-    return found
+    with reading(path):
+        return TypeAdapter(Calibration).validate_json(path.read_bytes(), strict=True)

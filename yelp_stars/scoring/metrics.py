@@ -1,12 +1,15 @@
-"""Scores of star predictions: NumPy in, numbers out."""
+"""Scores of star predictions: NumPy in, numbers out.
+
+What depends on predicted classes alone is computed from confusion counts by `score_counts`: the
+scores of a test set, their intervals and the comparison of two models share each definition.
+"""
 
 import math
 from typing import Any
 
 import numpy as np
-from scipy.special import softmax
+from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
-from sklearn import metrics as sklearn_metrics
 
 BINS = 15  # of equal width, for the calibration error
 
@@ -14,69 +17,107 @@ BINS = 15  # of equal width, for the calibration error
 def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict[str, Any]:
     """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1.
 
-    The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows. Classes that
-    are `ordered` also have `mae` and `within_one`, which count the distance between two adjacent
-    classes as one star, and `quadratic_kappa` (Cohen 1968), None where it is undefined.
-    `calibration_error` is the expected calibration error (Guo et al. 2017) in `BINS` bins.
+    The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows. A score that is
+    undefined is None. `calibration_error` is the expected calibration error (Guo et al. 2017) in
+    `BINS` bins.
     """
-    classes = list(range(logits.shape[1]))
-    predicted = logits.argmax(axis=1)
-    low, high = wilson(int((predicted == labels).sum()), len(labels))
-    macro_f1 = sklearn_metrics.f1_score(
-        labels, predicted, labels=classes, average="macro", zero_division=0
-    )
+    counts = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
+    of_counts = {name: float(score) for name, score in score_counts(counts, ordered).items()}
+    low, high = wilson(int(counts.trace()), len(labels))
     probabilities = softmax(logits.astype(np.float64), axis=1)
     return {
         "n": len(labels),
-        "accuracy": float(sklearn_metrics.accuracy_score(labels, predicted)),
+        "accuracy": of_counts.pop("accuracy"),
         "accuracy_low": low,
         "accuracy_high": high,
-        "macro_f1": float(macro_f1),
-        **(_distances(labels, predicted, classes) if ordered else {}),
-        "loss": float(sklearn_metrics.log_loss(labels, probabilities, labels=classes)),
+        **{name: None if math.isnan(score) else score for name, score in of_counts.items()},
+        "loss": float(losses(logits, labels).mean()),
         "calibration_error": float(abs(calibration_gaps(probabilities, labels)).sum()),
     }
 
 
+def score_counts(counts: np.ndarray, ordered: bool) -> dict[str, np.ndarray]:
+    """Score confusion counts (..., classes, classes), actual by predicted: arrays (...).
+
+    Classes that are `ordered` also have `mae` and `within_one`, which count the distance between
+    two adjacent classes as one star, and `quadratic_kappa` (Cohen 1968), NaN where it is undefined.
+    """
+    n = counts.sum(axis=(-2, -1))
+    scores = {
+        "accuracy": np.trace(counts, axis1=-2, axis2=-1) / n,
+        "macro_f1": f1(counts).mean(axis=-1),
+    }
+    if ordered:
+        classes = np.arange(counts.shape[-1])
+        distance = abs(classes[:, None] - classes)
+        actual, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+        by_chance = (actual @ distance**2 * predicted).sum(axis=-1) / n
+        observed = np.tensordot(counts, distance**2)
+        scores |= {
+            "mae": np.tensordot(counts, distance) / n,
+            "within_one": np.tensordot(counts, distance <= 1) / n,
+            "quadratic_kappa": 1 - observed / np.where(by_chance > 0, by_chance, np.nan),
+        }
+    return scores
+
+
+def f1(counts: np.ndarray) -> np.ndarray:
+    """Compute the F1 of each class, (..., classes), from confusion counts.
+
+    A class that no row has or is predicted as has an F1 of 0.
+    """
+    total = counts.sum(axis=-1) + counts.sum(axis=-2)
+    scores: np.ndarray = 2 * counts.diagonal(axis1=-2, axis2=-1) / np.maximum(total, 1)
+    return scores
+
+
+def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Return the negative log-probability of each row's label, (rows,)."""
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    values: np.ndarray = -log_probabilities[np.arange(len(labels)), labels]
+    return values
+
+
 def wilson(successes: int, n: int) -> tuple[float, float]:
-    """The 95 % interval of a proportion (Wilson 1927)."""
+    """Return the 95 % interval of a proportion (Wilson 1927)."""
     interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
 
 def calibration_bins(probabilities: np.ndarray) -> np.ndarray:
-    """The bin of each row by the probability of its prediction, 0 to `BINS` - 1."""
+    """Return the bin of each row by the probability of its prediction, 0 to `BINS` - 1."""
     bins: np.ndarray = np.ceil(probabilities.max(axis=1) * BINS).astype(np.int64) - 1
     return bins.clip(0, BINS - 1)
 
 
 def calibration_gaps(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Accuracy less probability of each bin, times its share of the rows, of shape (BINS,)."""
+    """Return accuracy less probability of each bin, times its share of the rows: (BINS,)."""
     correct = probabilities.argmax(axis=1) == labels
-    gaps: np.ndarray = np.bincount(
-        calibration_bins(probabilities), correct - probabilities.max(axis=1), BINS
-    )
-    return gaps / len(labels)
+    surplus = correct - probabilities.max(axis=1)
+    sums = bincounts(calibration_bins(probabilities)[None], BINS, surplus[None])
+    gaps: np.ndarray = sums[0] / len(labels)
+    return gaps
 
 
-def _distances(labels: np.ndarray, predicted: np.ndarray, classes: list[int]) -> dict[str, Any]:
-    """The scores that count how far a prediction is off."""
-    kappa = None
-    if len(np.union1d(labels, predicted)) > 1:
-        kappa = float(
-            sklearn_metrics.cohen_kappa_score(
-                labels, predicted, labels=classes, weights="quadratic"
-            )
-        )
-    return {
-        "mae": float(sklearn_metrics.mean_absolute_error(labels, predicted)),
-        "within_one": float((abs(labels - predicted) <= 1).mean()),
-        "quadratic_kappa": kappa,
-    }
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """Count each class predicted as each class: (..., n) twice to (..., classes, classes)."""
+    cells = labels * classes + predicted
+    counts = bincounts(cells.reshape(-1, cells.shape[-1]), classes**2)
+    matrices: np.ndarray = counts.reshape(*cells.shape[:-1], classes, classes)
+    return matrices
+
+
+def bincounts(values: np.ndarray, length: int, weights: np.ndarray | None = None) -> np.ndarray:
+    """Apply `np.bincount` to each row of `values` (draws, n) below `length`: (draws, length)."""
+    draws = len(values)
+    cells = values + length * np.arange(draws)[:, None]
+    flat = None if weights is None else weights.ravel()
+    counts: np.ndarray = np.bincount(cells.ravel(), flat, draws * length)
+    return counts.reshape(draws, length)
 
 
 def decimals(n: int) -> int:
-    """The decimals that a score of `n` rows supports: one row moves the last one. At most 4.
+    """Return the decimals, at most 4, that a score of `n` rows supports: one row moves the last.
 
     Further digits are noise that differs between CPUs, and would dirty git after every run.
     """
@@ -84,7 +125,7 @@ def decimals(n: int) -> int:
 
 
 def rounded(scores: dict[str, Any]) -> dict[str, Any]:
-    """`scores` with the decimals that their "n" supports."""
+    """Round `scores` to the decimals that their "n" supports."""
     digits = decimals(scores["n"])
     return {
         name: round(value, digits) if isinstance(value, float) else value
@@ -92,28 +133,20 @@ def rounded(scores: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Count each class (row) predicted as each class (column): (classes, classes)."""
-    counts: np.ndarray = sklearn_metrics.confusion_matrix(
-        labels, logits.argmax(axis=1), labels=list(range(logits.shape[1]))
-    )
-    return counts
-
-
-def per_class(logits: np.ndarray, labels: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """Precision, recall, F1 and number of rows of each class, rounded as for all rows."""
-    columns = sklearn_metrics.precision_recall_fscore_support(
-        labels, logits.argmax(axis=1), labels=list(range(len(names))), zero_division=0
-    )
-    digits = decimals(len(labels))
-    precision, recall, f1, n = (column.tolist() for column in columns)
+def per_class(counts: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
+    """Return precision, recall, F1 and rows of each class, rounded as for all rows."""
+    digits = decimals(int(counts.sum()))
+    right, actual, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    columns = {
+        "precision": right / np.maximum(predicted, 1),
+        "recall": right / np.maximum(actual, 1),
+        "f1": f1(counts),
+    }
     return [
         {
             "label": name,
-            "precision": round(precision[label], digits),
-            "recall": round(recall[label], digits),
-            "f1": round(f1[label], digits),
-            "n": n[label],
+            **{score: round(float(values[label]), digits) for score, values in columns.items()},
+            "n": int(actual[label]),
         }
         for label, name in enumerate(names)
     ]

@@ -47,8 +47,8 @@ def test_the_p_values_are_those_of_mcnemar_adjusted_for_all_pairs():
     labels = three[0].predictions.labels
     guesses = [run.predictions.logits.argmax(axis=1) for run in three]
     pairs = list(itertools.combinations(range(3), 2))
-    flips = [paired.find_flips(labels, guesses[a], guesses[b]) for a, b in pairs]
-    adjusted = intervals.holm([paired.mcnemar(part) for part in flips])
+    compared = [paired.compare_accuracy(labels, guesses[a], guesses[b]) for a, b in pairs]
+    adjusted = intervals.holm([comparison.p for comparison in compared])
     known = {frozenset((three[a].name, three[b].name)): p for (a, b), p in zip(pairs, adjusted)}
     rows = ranking.rank(three)["ranking"]
     best = rows[0]["name"]

@@ -1,5 +1,6 @@
 """Two runs, row by row: the same rows of both, what differs, and which is better."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,12 @@ def describe(
     of_first, of_second = one.log_probabilities, two.log_probabilities[matched]
     found = paired.compare(one.labels, of_first, of_second, ordered=one.ordered)
     read = _texts(first, second, matched, pull=texts > 0)
-    parts = paired.by_class(one.labels, one.names)
+    parts = slices.by_class(one.labels, one.names)
     if read is not None:
-        parts += [*paired.by_length(read), *_by_pattern(first, read)]
+        parts += [
+            *slices.by_length(np.array([len(text) for text in read]), "characters"),
+            *_by_pattern(first, read),
+        ]
     parts += slices.by_flag(revisions.read_flags(first))
     predicted = of_first.argmax(axis=1), of_second.argmax(axis=1)
     described = {
@@ -85,7 +89,10 @@ def describe(
         "verdict": paired.verdict(found, first.name, second.name, margin),
         "n": found.n,
         "p": found.p,
-        "scores": {name: difference._asdict() for name, difference in found.scores.items()},
+        "scores": {
+            name: {key: None if math.isnan(x) else x for key, x in score._asdict().items()}
+            for name, score in found.scores.items()
+        },
         "baselines": _baselines(first, second),
         "flips": {name: len(part) for name, part in found.flips._asdict().items()},
         "slices": paired.by_slice(one.labels, *predicted, parts),

@@ -113,9 +113,8 @@ def _gap(first: np.ndarray, second: np.ndarray) -> seeds.Gap:
     if len(first) > 1 or len(second) > 1:
         return seeds.compare(first, second)
     right = np.ones(first.shape[1], bool)
-    found = paired.accuracy_difference(right, first[0], second[0])
-    p = paired.mcnemar(paired.find_flips(right, first[0], second[0]))
-    return seeds.Gap(found.difference or 0.0, found.low or 0.0, found.high or 0.0, p)
+    compared = paired.compare_accuracy(right, first[0], second[0])
+    return seeds.Gap(*compared.scores["accuracy"][2:], compared.p)
 
 
 def _verdict(ranking: list[dict[str, Any]], best: np.ndarray, n: int) -> str:
@@ -128,7 +127,7 @@ def _verdict(ranking: list[dict[str, Any]], best: np.ndarray, n: int) -> str:
             f"{first['standard_deviation']:.3f}) on {n:,} rows: two of them differ by up to "
             f"{seeds.chance(best) * 100:.1f} points by chance, 95 times out of 100"
         )
-    close = [row["name"] for row in others if row["p"] >= paired.LEVEL]
+    close = [row["name"] for row in others if row["p"] >= intervals.LEVEL]
     if close:
         return (
             f"{first['name']} has the highest accuracy of {len(ranking)}, but {n:,} rows do not "

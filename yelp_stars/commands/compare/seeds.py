@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy.stats import t
 
-LEVEL = 0.05
-POWER = 0.8
+from yelp_stars.comparing.paired import POWER
+from yelp_stars.evaluation.intervals import LEVEL
 
 
 class Gap(NamedTuple):
