@@ -46,44 +46,44 @@ BASE = runs.predicted(1.0, rows=100)
         (
             runs.predicted(1.0, rows=100, seed=1),
             {"sample__test_seed": 7, "train__seed": 3},
-            "'a' and 'b' were tested on other rows (0 of 100 and 100 are the same: "
+            "'a' and 'b' were tested on different rows (0 of 100 and 100 are the same: "
             "sample.test_seed differ); compare runs with the same test rows",
         ),
         (
             subset(BASE, np.arange(60)),
             {"download__test_size": 60},
-            "'a' and 'b' were tested on other rows (60 of 100 and 60 are the same: "
+            "'a' and 'b' were tested on different rows (60 of 100 and 60 are the same: "
             "download.test_size differ); compare",
         ),
         (
             runs.predicted(1.0, rows=130),
             {},
-            "'a' and 'b' were tested on other rows (100 of 100 and 130 are the same); compare",
+            "'a' and 'b' were tested on different rows (100 of 100 and 130 are the same); compare",
         ),
         (
             BASE._replace(texts=["0" * 16, *BASE.texts[1:]]),
             {},
-            "'a' and 'b' were tested on other rows (99 of 100 and 100 are the same); compare",
+            "'a' and 'b' were tested on different rows (99 of 100 and 100 are the same); compare",
         ),
         (
             BASE._replace(rows=BASE.rows + 1),
             {},
-            "'a' and 'b' were tested on other rows (0 of 100 and 100 are the same); compare",
+            "'a' and 'b' were tested on different rows (0 of 100 and 100 are the same); compare",
         ),
         (
             BASE._replace(labels=(BASE.labels + 1) % 3),
             {},
-            "'a' and 'b' have other labels for the same texts; run both on the same data",
+            "'a' and 'b' have different labels for the same texts; run both on the same data",
         ),
         (
             BASE._replace(names=["good", "fair", "bad"]),
             {},
-            "'a' and 'b' have other classes: 'bad', 'fair', 'good'; 'good', 'fair', 'bad'; comp",
+            "'a' and 'b' have different classes: 'bad', 'fair', 'good'; 'good', 'fair', 'bad'",
         ),
         (
             BASE._replace(names=["x" * 1000, "\x1b[31m", "\u202e"]),
             {},
-            "'a' and 'b' have other classes: 'bad', 'fair', 'good'; 'xxxxxxxxxx",
+            "'a' and 'b' have different classes: 'bad', 'fair', 'good'; 'xxxxxxxxxx",
         ),
     ],
 )

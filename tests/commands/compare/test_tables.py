@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.commands.compare import tables
+from yelp_stars.commands.compare.tables import Table, pair, ranking, render
 from yelp_stars.pipeline.text import markdown_cell
 
 HOSTILE = [
-    "\x1b[31mred\x1b[0m", "[bold]x[/bold]", "\u202egnp.exe", "a|b", "<script>alert(1)</script>",
-    "![i](http://x)", "@somebody", "#12", "`code`", "&lt;b&gt;", "~~a~~", ":smile:", "x" * 50_000,
-    "a\nb\r\nc\x00\x85\u2028", "\\|", "www.example.org", "*_[", "\ud800",
+    "\x1b[31mred\x1b[0m", "\u202egnp.exe", "a|b", "<script>alert(1)</script>", "![i](http://x)",
+    "@somebody", "#12", "`code`", "&lt;b&gt;", "~~a~~", "x" * 50_000, "a\nb\r\nc\x00\x85\u2028",
+    "\\|", "www.example.org", "*_[", "\ud800",
 ]  # fmt: skip
 
 
-def pair(text: str = "x", texts: bool = True):
+def a_pair(text: str = "x"):
     score = {"first": 0.5, "second": 0.6, "difference": 0.1, "low": 0.05, "high": 0.15}
     none = {"first": None, "second": 0.6, "difference": None, "low": None, "high": None}
     part = {"kind": "class", "name": text, "n": 1234, "harmful": 1, "beneficial": 2, "p": 0.01}
@@ -32,11 +32,11 @@ def pair(text: str = "x", texts: bool = True):
         "slices": [{**part, **score}],
         "params": {text: [text, None]},
         "code": [text],
-        **({"texts": {"harmful": [row], "beneficial": [], "both_wrong": []}} if texts else {}),
+        "texts": {"harmful": [row], "beneficial": [], "both_wrong": []},
     }
 
 
-def ranked(text: str = "x"):
+def a_ranking(text: str = "x"):
     first = {"name": text, "runs": [text, "c"], "accuracy": 0.6, "standard_deviation": 0.01}
     first |= dict.fromkeys(("difference", "low", "high", "p"))
     second = {"name": "b", "runs": ["b"], "accuracy": 0.5, "standard_deviation": None}
@@ -50,42 +50,65 @@ def ranked(text: str = "x"):
     }
 
 
-PRINT = {"pair": (tables.print_pair, pair), "ranking": (tables.print_ranking, ranked)}
-MARKDOWN = {"pair": (tables.pair_markdown, pair), "ranking": (tables.ranking_markdown, ranked)}
+def test_a_pair_in_the_terminal():
+    assert render(pair(a_pair("好评 x")), markdown=False) == (
+        "好评 x is better than b\n\n"
+        "                    好评 x      b  difference     95 % interval\n"
+        "---------------  ---------  -----  ----------  ----------------\n"
+        "accuracy             0.500  0.600      +0.100  +0.050 to +0.150\n"
+        "quadratic kappa  undefined  0.600\n\n"
+        "Accuracy of the baseline of 好评 x: 0.400\n\n"
+        "Of 1,234 rows, 1 became wrong, 2 became right, 3 are wrong in another way\n\n"
+        "slice    rows  wrong  right  difference     95 % interval     p\n"
+        "------  -----  -----  -----  ----------  ----------------  ----\n"
+        "好评 x  1,234      1      2      +0.100  +0.050 to +0.150  0.01\n\n"
+        "wrong, right: rows that became so; p: adjusted for 1 slice\n\n"
+        "parameter    好评 x     b\n"
+        "---------  --------  ----\n"
+        "好评 x     '好评 x'  none\n\n"
+        "Code that differs: 好评 x\n\n"
+        "Became wrong\n\n"
+        "- row 7, 好评 x: 好评 x -> 好评 x (0.90)\n"
+        "  好评 x"
+    )
+
+
+def test_a_ranking_in_markdown():
+    assert render(ranking(a_ranking("a|b")), markdown=True) == (
+        "a\\|b is the best of 2\n\n"
+        "|      | runs | accuracy |    sd | to the best |    95 % interval |    p |\n"
+        "|:-----|-----:|---------:|------:|------------:|-----------------:|-----:|\n"
+        "| a\\|b |    2 |    0.600 | 0.010 |             |                  |      |\n"
+        "| b    |    1 |    0.500 |       |      -0.100 | -0.200 to -0.050 | 0.01 |\n\n"
+        "p: of the difference to the best, adjusted for the number of all pairs\n\n"
+        "| parameter  |   a\\|b |             b |\n"
+        "|:-----------|-------:|--------------:|\n"
+        "| train.seed | 'a\\|b' | \\[1, 'a\\|b'\\] |\n"
+        "| a\\|b       |      1 |          none |\n\n"
+        "Code that differs: a\\|b"
+    )
 
 
 def cells(line: str) -> list[str]:
     return re.split(r"(?<!\\)(?:\\\\)*\|", line.strip()[1:-1])
 
 
-@pytest.mark.parametrize("kind", PRINT)
+@pytest.mark.parametrize(("lay_out", "described"), [(pair, a_pair), (ranking, a_ranking)])
 @pytest.mark.parametrize("text", HOSTILE)
-def test_the_terminal_shows_text_as_text(capsys, kind, text):
-    show, described = PRINT[kind]
-    show(described(text))
-    lines = capsys.readouterr().out.splitlines()
+def test_a_text_means_nothing_to_a_terminal_or_to_markdown(lay_out, described, text):
+    blocks = lay_out(described(text))
+    lines = render(blocks, markdown=False).splitlines()
     assert all(line.isprintable() for line in lines)
     assert max(map(len, lines)) <= 700
-    assert len(lines) < 60
-    if text in ("[bold]x[/bold]", ":smile:"):
-        assert text in "".join(lines)
-
-
-@pytest.mark.parametrize("kind", MARKDOWN)
-@pytest.mark.parametrize("text", HOSTILE)
-def test_markdown_means_nothing_by_a_text(kind, text):
-    make, described = MARKDOWN[kind]
-    found = make(described(text))
-    assert "<" not in found.replace("<details><summary>Slices</summary>", "").replace(
-        "</details>", ""
-    )
+    assert len(lines) < 80
+    found = render(blocks, markdown=True)
     assert all(line.isprintable() for line in found.splitlines())
-    assert "@" not in found
-    assert "://" not in found
-    assert "www." not in found
+    folded = "<details><summary>Slices</summary>"
+    assert "<" not in found.replace(folded, "").replace("</details>", "")
+    for mark in ("@", "://", "www."):
+        assert mark not in found
     assert not re.search(r"(?<!\\)[`*_\[\]~]", found)
-    tables_of = re.findall(r"(?m)(?:^\|.*\n?)+", found)
-    for table in tables_of:
+    for table in re.findall(r"(?m)(?:^\|.*\n?)+", found):
         assert len({len(cells(line)) for line in table.splitlines()}) == 1
 
 
@@ -97,40 +120,24 @@ def test_a_cell_of_any_text_is_one_cell(text):
     assert found.isprintable()
 
 
-def test_what_is_undefined_says_so(capsys):
-    tables.print_pair(pair())
-    output = capsys.readouterr().out
-    assert re.search(r"quadratic kappa +undefined +0\.600 *\n", output)
-    assert "Of 1,234 rows, 1 became wrong, 2 became right, 3 are wrong in another way" in output
-    assert "x: 'x' -> none" in output
-    assert "Code that differs: x" in output
-    assert "Accuracy of the baseline of x: 0.400" in output
+def test_a_baseline_of_both_is_shown_once_and_that_no_parameter_differs():
+    found = {**a_pair(), "baselines": {"x": 0.48, "b": 0.48}, "params": {}}
+    for markdown in (True, False):
+        text = render(pair(found), markdown=markdown)
+        assert "Accuracy of the baseline of both: 0.480\n" in text
+        assert "No parameter differs." in text
 
 
-def test_a_baseline_of_both_is_shown_once(capsys):
-    tables.print_pair({**pair(), "baselines": {"x": 0.48, "b": 0.48}})
-    assert capsys.readouterr().out.count("0.480") == 1
+def test_a_long_table_is_cut_in_the_terminal_and_folded_in_markdown():
+    rows = [[f"label {i}", "1"] for i in range(100)]
+    table = Table(["slice", "rows"], rows, folded="Slices")
+    shown = render([table], markdown=False)
+    assert shown.endswith("label 23     1\n(76 more with --json)")
+    assert "| label 99 |" in render([table], markdown=True)
 
 
-def test_without_a_difference_of_parameters_it_says_so(capsys):
-    tables.print_pair({**pair(texts=False), "params": {}, "code": []})
-    assert "No parameter differs." in capsys.readouterr().out
-
-
-def test_many_slices_are_cut_and_the_line_says_where_the_others_are(capsys):
-    found = pair(texts=False)
-    found["slices"] = [{**found["slices"][0], "name": f"label {i}"} for i in range(100)]
-    tables.print_pair(found)
-    output = capsys.readouterr().out
-    assert "p: adjusted for 100 slices; 76 more with --json" in output
-    assert "label 23" in output
-    assert "label 24" not in output
-
-
-def test_the_tables_fit_a_terminal_of_80_columns(capsys):
-    tables.print_pair(pair("0123456789 01234"))
-    tables.print_ranking(ranked("0123456789 01234"))
-    lines = capsys.readouterr().out.splitlines()
-    header = next(line for line in lines if line.startswith("slice"))
-    assert header.endswith("p")
-    assert len(header) <= 80
+def test_slices_fit_a_terminal_of_80_columns_and_long_names_are_wrapped():
+    lines = render(pair(a_pair("0123456789 01234")), markdown=False).splitlines()
+    assert max(map(len, lines)) <= 80
+    lines = render([Table(["", "0123 " * 9], [["a", "0" * 50]])], markdown=False).splitlines()
+    assert max(map(len, lines)) == 1 + 2 + 20

@@ -1,4 +1,4 @@
-"""What `stars compare` does: read the runs, compare them, print, and check a condition."""
+"""`stars compare`: read the runs, compare them, print, and check a condition."""
 
 import json
 import re
@@ -6,35 +6,34 @@ from typing import Any
 
 from yelp_stars.commands.compare import pairing, ranking, tables
 from yelp_stars.commands.runs import revisions
+from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
 
+NAMES = [name for name in SCORES if name != "calibration_error"]
 # The difference of a score, second minus first: "accuracy < -0.01".
 NUMBER = r"[-+]?\d{1,6}(?:\.\d{1,6})?"
-CONDITION = re.compile(rf"\s*({'|'.join(tables.TITLES)})\s*(<|>)\s*({NUMBER})\s*", re.ASCII)
+CONDITION = re.compile(rf"\s*({'|'.join(NAMES)})\s*(<|>)\s*({NUMBER})\s*", re.ASCII)
 
 
 def parse_condition(condition: str) -> tuple[str, str, float]:
-    """Score, sign and number of `--fail-if`.
-
-    Raises:
-        UserError: if it is anything else.
-    """
+    """Parse `--fail-if`: score, sign and number."""
     match = CONDITION.fullmatch(condition)
     if match is None:
         raise UserError(
-            f"{quoted(condition)} is not a condition; write one of {', '.join(tables.TITLES)}, < "
-            f"or >, and a number, such as 'accuracy < -0.01'"
+            f"{quoted(condition)} is not a condition",
+            advice=f"write one of {', '.join(NAMES)}, then < or > and a number, such as "
+            "'accuracy < -0.01'",
         )
     return match[1], match[2], float(match[3])
 
 
 def is_met(condition: tuple[str, str, float], described: dict[str, Any]) -> bool:
-    """Whether the difference of a score, second minus first, is below or above a number."""
+    """Decide whether the difference of a score, second minus first, is below or above a number."""
     name, sign, number = condition
     difference = described["scores"].get(name, {}).get("difference")
     if difference is None:
-        raise UserError(f"there is not any {name} of these predictions; choose another score")
+        raise UserError(f"{name} is undefined here", advice="choose another score for --fail-if")
     return bool(difference < number if sign == "<" else difference > number)
 
 
@@ -47,29 +46,21 @@ def run(
     as_markdown: bool,
     fail_if: str | None,
 ) -> bool:
-    """Compare, print, and return whether `fail_if` holds.
-
-    Raises:
-        UserError: if the revisions cannot be compared.
-    """
+    """Compare, print, and return whether `fail_if` holds."""
     condition = parse_condition(fail_if) if fail_if is not None else None
     _check(names, margin, texts, as_json and as_markdown, condition is not None)
     read = [revisions.read_revision(name) for name in names]
     commits = [(run.commit, run.name.partition(":")[2]) for run in read if run.commit is not None]
     if len(set(commits)) < len(commits):
-        raise UserError(f"{listed(names)} are the same commit; name different ones")
+        raise UserError(f"{listed(names)} are the same commit", advice="name different ones")
     if len(read) > 2:
-        described = ranking.rank(read)
-        show = (tables.ranking_markdown, tables.print_ranking)
+        described, lay_out = ranking.rank(read), tables.ranking
     else:
-        described = pairing.describe(*read, margin=margin, texts=texts)
-        show = (tables.pair_markdown, tables.print_pair)
+        described, lay_out = pairing.describe(*read, margin=margin, texts=texts), tables.pair
     if as_json:
         print(json.dumps(described, indent=2, default=str))
-    elif as_markdown:
-        print(show[0](described))
     else:
-        show[1](described)
+        print(tables.render(lay_out(described), markdown=as_markdown))
     return condition is not None and is_met(condition, described)
 
 
@@ -78,10 +69,10 @@ def _check(names: list[str], margin: float, texts: int, both: bool, conditional:
         raise UserError("name two revisions, such as `stars compare main workspace`")
     doubled = [name for name in names if names.count(name) > 1]
     if doubled:
-        raise UserError(f"{quoted(doubled[0])} is there twice; name different revisions")
+        raise UserError(f"{quoted(doubled[0])} is there twice", advice="name different revisions")
     if not 0 < margin < 1:
         raise UserError(f"--margin {margin} is not a share between 0 and 1, such as 0.01")
     if both:
-        raise UserError("--json and --markdown exclude each other; choose one")
+        raise UserError("--json and --markdown exclude each other", advice="choose one")
     if len(names) > 2 and (texts or conditional):
-        raise UserError("--texts and --fail-if need exactly two revisions; name two")
+        raise UserError("--texts and --fail-if need exactly two revisions", advice="name two")
