@@ -63,7 +63,7 @@ def test_what_the_system_refuses_is_one_line(data_project):
 )
 def test_without_git_it_is_one_line(data_project, monkeypatch, arguments):
     monkeypatch.setenv("PATH", str(data_project))
-    assert stars(*arguments) == "error: the command `git` is not installed; install it"
+    assert stars(*arguments).endswith("the command `git` is not installed; install it")
 
 
 @pytest.mark.parametrize("arguments", [["shwo"], ["show", "x"], ["use", "--froce"]])

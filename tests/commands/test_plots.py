@@ -1,7 +1,7 @@
 """`stars plots`: a page that draws without a network, or says what it needs."""
 
+import importlib.util
 import re
-import sys
 
 import pytest
 from browser import needs_chromium, visit
@@ -46,17 +46,14 @@ def test_several_revisions_are_drawn_together(repo, monkeypatch):
     assert not re.search(r'<script[^>]+src="http', page)
 
 
-def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo):
-    # As if the package were not there.
-    script = (
-        "import importlib.util, sys\n"
-        "found = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda n, *a: None if n == 'vl_convert' else found(n, *a)\n"
-        "from yelp_stars import offline_plots\n"
-        "offline_plots.run([])\n"
+def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo, monkeypatch, capsys):
+    monkeypatch.chdir(repo)
+    found = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: name != "vl_convert" and found(name, *a)
     )
-    output = run(sys.executable, "-c", script, cwd=repo)
-    assert output.splitlines()[-1] == plots.HINT
+    assert stars("plots") == 0
+    assert capsys.readouterr().out.splitlines()[-1] == plots.HINT
     assert "cdn.jsdelivr.net" in (repo / "dvc_plots" / "index.html").read_text("utf-8")
 
 

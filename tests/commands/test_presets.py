@@ -9,7 +9,8 @@ import pytest
 from helpers import FILES, ROOT, edit, replace, run, stars
 
 from benchmarks.workspace import commit
-from yelp_stars.commands.presets import closest_preset, describe, find_presets
+from yelp_stars.commands.parameters import closest_preset, describe
+from yelp_stars.commands.presets import find_presets
 from yelp_stars.commands.runs.pipeline_file import affected, inputs
 from yelp_stars.pipeline.params import stage_models, variants
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml

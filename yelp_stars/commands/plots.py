@@ -9,6 +9,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
@@ -50,14 +53,21 @@ main > div { overflow-x: auto; max-width: 100%; }
 """
 
 
-def run(revisions: list[str]) -> None:
-    """Draw the plots of the workspace, or those of some revisions together.
+def plots(
+    revisions: Annotated[
+        list[str] | None, typer.Argument(help="Revisions or experiments to draw together")
+    ] = None,
+) -> None:
+    """Draw the plots of the last run, or of several, in a page that opens without a network.
 
-    Raises:
-        UserError: if DVC cannot draw them.
-    """
+    \b
+    Examples:
+      stars plots
+      stars plots main slow
+    """  # noqa: D301
     # Not `dvc`: the environment need not be active.
     command = [sys.executable, "-m", "dvc", "plots", *(["diff"] if revisions else ["show"])]
+    revisions = revisions or []
     for revision in revisions:
         if revision.startswith("-"):
             raise UserError(f"{quoted(revision)} is not a revision; see `stars plots --help`")
@@ -77,7 +87,7 @@ def run(revisions: list[str]) -> None:
 
 
 def page_template() -> str:
-    """The template of DVC's page, with the library in it and without its links."""
+    """Return the template of DVC's page, with the library in it and without its links."""
     import vl_convert  # only with the extra `plots`
 
     library = vl_convert.javascript_bundle(SNIPPET, vl_version=VEGA_LITE)

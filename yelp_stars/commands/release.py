@@ -3,17 +3,13 @@
 import json
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any
 
-import gto.api
-from dvc_data.hashfile.hash import file_md5
-from gto.exceptions import GTOException
-from scmrepo.exceptions import SCMError
+import typer
 
 from yelp_stars.commands.runs.git import git
-from yelp_stars.commands.runs.lock import Entry, Stages, read_lock
 from yelp_stars.evaluation.titles import SCORES
-from yelp_stars.pipeline.errors import Missing, UserError
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import one_line, quoted
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
@@ -23,16 +19,20 @@ EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
 
 
-def run(version: str) -> None:
-    """Tag the commit that is checked out, with the scores of its model in the tag's message.
+def release(
+    version: Annotated[str, typer.Argument(help="Such as v1.0.0")],
+) -> None:
+    """Register the model of this commit as a version, its scores in the tag's message.
 
-    In a subfolder of a git repository the artifact has the folder before its name, as DVC and GTO
-    expect it: packages/stars:yelp-stars.
+    \b
+    Examples:
+      stars release v1.0.0
+    """  # noqa: D301
+    # Late: help must be fast.
+    import gto.api
+    from gto.exceptions import GTOException
+    from scmrepo.exceptions import SCMError
 
-    Raises:
-        UserError: if the version is not one, something is not committed, dvc.lock has no model, or
-            git refuses the tag.
-    """
     if not VERSION.fullmatch(version):
         raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
@@ -42,7 +42,8 @@ def run(version: str) -> None:
             f"commit; run `git commit -a`"
         )
     message = describe(_scored_model(), _scores(EVALUATION))
-    folder = git("rev-parse", "--show-prefix").strip().rstrip("/")
+    # In a subfolder of a git repository, DVC and GTO expect the folder before the name.
+    folder = git("rev-parse", "--show-prefix").rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
     try:
         tag = gto.api.register(".", name, "HEAD", version=version, message=message).tag
@@ -53,7 +54,7 @@ def run(version: str) -> None:
 
 
 def describe(model: str, scores: dict[str, Any]) -> str:
-    """The message of the tag: scores with their intervals and rows, the hash of the model."""
+    """Write the message of the tag: scores with their intervals and rows, the hash of the model."""
     lines = [f"{SCORES[name]} {_interval(scores[name])}" for name in SHOWN if name in scores]
     return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
@@ -64,11 +65,15 @@ def _scored_model() -> str:
     Raises:
         UserError: if they are those of another one.
     """
+    from dvc_data.hashfile.hash import file_md5
+
+    from yelp_stars.commands.runs.lock import read_lock, recorded_hash
+
     lock = read_lock()
-    model = _recorded(lock, "train", "outs", MODEL)
-    if _recorded(lock, "evaluate", "deps", MODEL) != model:
+    model = recorded_hash(lock, "train", "outs", MODEL)
+    if recorded_hash(lock, "evaluate", "deps", MODEL) != model:
         raise UserError(f"the scores are those of another {MODEL}; run `dvc repro`, and commit")
-    recorded = _recorded(lock, "evaluate", "outs", str(EVALUATION))
+    recorded = recorded_hash(lock, "evaluate", "outs", str(EVALUATION))
     if not EVALUATION.is_file() or recorded != file_md5(str(EVALUATION)):
         raise UserError(
             f"{str(EVALUATION)!r} does not match dvc.lock; run `dvc repro evaluate`, and commit"
@@ -76,17 +81,8 @@ def _scored_model() -> str:
     return model
 
 
-def _recorded(lock: Stages, stage: str, kind: Literal["deps", "outs"], path: str) -> str:
-    """Return the hash that dvc.lock records of a dep or an out of a stage."""
-    entries: list[Entry] = getattr(lock[stage], kind) if stage in lock else []
-    for entry in entries:
-        if entry.path == path:
-            return entry.md5
-    raise Missing(f"dvc.lock has no run of the stage {stage!r}", advice="run `dvc repro`")
-
-
 def _scores(path: Path) -> dict[str, Any]:
-    """The test scores with their intervals."""
+    """Read the test scores with their intervals."""
     try:
         scores: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["scores"]
         _interval(scores["accuracy"])

@@ -101,7 +101,7 @@ def check(tree: Any, models: Mapping[str, type[BaseModel]], path: str) -> None:
         except ValidationError as error:
             problems.extend(_problems(name, model, tree[name], error))
     if len(problems) == 1:
-        raise UserError(f"{path}: {problems[0]}")
+        raise UserError(problems[0], location=f"{path}:")
     if problems:
         raise UserError(f"{path}: {len(problems):,} problems", *problems)
 

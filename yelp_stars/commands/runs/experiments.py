@@ -63,11 +63,7 @@ class Score(NamedTuple):
 
 
 def take_snapshot() -> Snapshot:
-    """Record what the experiments of a command start from; the workspace stays as it is.
-
-    Raises:
-        UserError: if params.yaml has problems, or git has no commit.
-    """
+    """Record what the experiments of a command start from; the workspace stays as it is."""
     params: dict[str, Any] = read_yaml(Path("params.yaml"))
     check(params, stage_models(), "params.yaml")
     git("rev-parse", "--git-dir")  # or git says why not
@@ -81,11 +77,7 @@ def take_snapshot() -> Snapshot:
 
 
 def parse_overrides(texts: Sequence[str]) -> Overrides:
-    """The parameters of `-S section.key=value`.
-
-    Raises:
-        UserError: if one has another form.
-    """
+    """Parse the parameters of `-S section.key=value`."""
     overrides = {}
     for text in texts:
         key, is_set, value = text.partition("=")
@@ -99,11 +91,7 @@ def parse_overrides(texts: Sequence[str]) -> Overrides:
 
 
 def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
-    """The parameters with other values of those that they have.
-
-    Raises:
-        UserError: if a parameter does not exist, or a value cannot be passed to DVC.
-    """
+    """Return the parameters with other values, each of which DVC can be given."""
     changed = copy.deepcopy(params)
     for key, value in overrides.items():
         section, _, name = key.partition(".")
@@ -118,20 +106,12 @@ def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
 
 
 def check_overrides(params: dict[str, Any], overrides: Overrides) -> None:
-    """Check the parameters of an experiment before the first one runs.
-
-    Raises:
-        UserError: with every problem.
-    """
+    """Check the parameters of an experiment before the first one runs."""
     check(change(params, overrides), stage_models(), "params.yaml")
 
 
 def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
-    """The number of training rows that the parameters ask for.
-
-    Raises:
-        UserError: if that is "all".
-    """
+    """Return the number of training rows that the parameters ask for; "all" is none."""
     rows = change(snapshot.params, overrides)["sample"]["train_size"]
     if not isinstance(rows, int):
         raise UserError(
@@ -142,7 +122,7 @@ def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
 
 
 def name_of(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
-    """PREFIX-HASH-SEED: the hash is that of the code and of all parameters but `train.seed`."""
+    """Return PREFIX-HASH-SEED, with the hash of the code and of all other parameters."""
     params = change(snapshot.params, overrides)
     seed = params["train"].pop("seed")
     content = json.dumps([params, snapshot.code], sort_keys=True, default=str)
@@ -150,13 +130,13 @@ def name_of(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
 
 
 def find(name: str, folder: Path = Path()) -> str | None:
-    """The reference of the experiment with a name."""
+    """Return the reference of the experiment with a name."""
     found = git("for-each-ref", "--format=%(refname)", f"refs/exps/??/*/{name}", folder=folder)
     return found.split("\n")[0] or None
 
 
 def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
-    """Run an experiment with DVC, unless it exists; returns its name.
+    """Run an experiment with DVC, unless it exists; return its name.
 
     Raises:
         Failed: if it does not succeed.
@@ -181,11 +161,7 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
 
 
 def read_score(name: str) -> Score:
-    """The validation score of an experiment, as git has it.
-
-    Raises:
-        UserError: if it has none.
-    """
+    """Read the validation score of an experiment from git."""
     try:
         found = json.loads(git("show", f"{find(name)}:./metrics/validation.json"))
         return Score(float(found["accuracy"]), int(found["n"]))
@@ -209,7 +185,7 @@ def _locked() -> Iterator[int]:
 
 @contextlib.contextmanager
 def _cloned(snapshot: Snapshot) -> Iterator[Path]:
-    """A clone of the project at a snapshot, which shares git's objects and DVC's cache."""
+    """Yield a clone of the project at a snapshot, which shares git's objects and DVC's cache."""
     shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
     try:
         git("init", "--quiet", str(CLONE))
@@ -242,6 +218,6 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
 
 
 def _environment() -> dict[str, str]:
-    """With the `python` of this environment first: the stages run it."""
+    """Return the environment with the `python` of this one first: the stages run it."""
     here = Path(sys.executable).parent
     return {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

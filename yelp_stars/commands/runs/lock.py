@@ -72,6 +72,19 @@ def _parse(content: bytes, name: str, advice: str) -> Stages:
     raise Damaged(problem, advice=advice)
 
 
+def recorded_hash(lock: Stages, stage: str, kind: Literal["deps", "outs"], path: str) -> str:
+    """Return the hash that dvc.lock records of a dep or an out of a stage.
+
+    Raises:
+        Missing: if it records none.
+    """
+    entries: list[Entry] = getattr(lock[stage], kind) if stage in lock else []
+    for entry in entries:
+        if entry.path == path:
+            return entry.md5
+    raise Missing(f"{LOCK} has no run of the stage {stage!r}", advice="run `dvc repro`")
+
+
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Return the values of nested mappings by their keys: "train.learning_rate": 0.0001."""
     if not isinstance(tree, dict) or (prefix and not tree):

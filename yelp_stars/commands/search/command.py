@@ -7,15 +7,20 @@ import typer
 
 Settings = Annotated[
     list[str] | None,
-    typer.Option("--set-param", "-S", metavar="SECTION.KEY=VALUE", help="As `dvc exp run` has it"),
+    typer.Option(
+        "--set-param",
+        "-S",
+        metavar="SECTION.KEY=VALUE",
+        help="As in `dvc exp run`",
+    ),
 ]
 
 
 def seeds(
-    number: Annotated[int, typer.Argument(min=2, max=100, metavar="N", help="How many seeds")],
+    number: Annotated[int, typer.Argument(min=2, max=100, metavar="N", help="Number of seeds")],
     set_param: Settings = None,
 ) -> None:
-    """Run the same parameters with N seeds: what does chance alone change?
+    """Run the same parameters with N seeds, to measure what chance alone changes.
 
     Each is an experiment; one that exists is not run again, so an interrupted command resumes.
 
@@ -30,21 +35,22 @@ def seeds(
 
 
 def search(
-    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="Which parameters to change")],
+    space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="Parameters to search over")],
     trials: Annotated[
-        int, typer.Option(min=1, max=1000, help="Besides the parameters as they are")
+        int, typer.Option(min=1, max=1000, help="Trials, besides the parameters as they are")
     ] = 12,
-    finalists: Annotated[int, typer.Option(min=1, max=20, help="Trials with all rows")] = 2,
+    finalists: Annotated[int, typer.Option(min=1, max=20, help="Trials run with all rows")] = 2,
     number: Annotated[
         int, typer.Option("--seeds", min=2, max=20, help="Runs of each finalist")
     ] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Draws the trials")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed that draws the trials")] = 0,
     set_param: Settings = None,
 ) -> None:
-    """Search for better parameters, by validation accuracy.
+    """Search for the parameters with the best validation accuracy.
 
-    All trials have few training rows, the best third three times as many, and so on; the finalists
-    have all, with several seeds. Each run is an experiment; one that exists is not run again.
+    All trials run with few training rows, the best third with three times as many, and so on; the
+    finalists run with all rows and several seeds. Each run is an experiment; one that exists is
+    not run again.
 
     \b
     Examples:
@@ -68,7 +74,7 @@ def curve(
     ] = 0.01,
     set_param: Settings = None,
 ) -> None:
-    """Measure accuracy against training rows: is more data worth it?
+    """Measure accuracy against training rows, to learn whether more data is worth it.
 
     Each run is an experiment; one that exists is not run again.
 

@@ -17,11 +17,7 @@ FEWEST = 4  # sizes: the curve has three parameters
 
 
 def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> None:
-    """Run the sizes that are missing, and print the curve and what it says.
-
-    Raises:
-        UserError: if a parameter or a size is wrong, or a run fails.
-    """
+    """Run the sizes that are missing, and print the curve and what it says."""
     snapshot = experiments.take_snapshot()
     overrides = experiments.parse_overrides(settings)
     experiments.check_overrides(snapshot.params, overrides)
@@ -37,7 +33,7 @@ def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> No
 
 
 def default_sizes(rows: int) -> list[int]:
-    """An eighth, a quarter, half and all of the training rows."""
+    """Return an eighth, a quarter, half and all of the training rows."""
     return sorted({rows // share for share in SHARES})
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-FACTOR = 3  # so many times more rows, for one in so many trials
+FACTOR = 3  # times the rows, for a third of the trials
 FEWEST = 50  # training rows, or all if there are fewer
 
 
@@ -15,7 +15,7 @@ class Rung(NamedTuple):
 
 
 def plan(trials: int, finalists: int, rows: int) -> list[Rung]:
-    """The rungs before the finalists have all rows: each has fewer trials, with more rows."""
+    """Plan the rungs before the finalists: each has fewer trials, with more rows."""
     keeps = []
     while trials > finalists:
         trials = max(finalists, -(-trials // FACTOR))
@@ -26,5 +26,5 @@ def plan(trials: int, finalists: int, rows: int) -> list[Rung]:
 
 
 def best(accuracies: dict[int, float], keep: int) -> list[int]:
-    """The trials of the highest accuracies, best first; of equal ones, the first drawn."""
+    """Return the trials of the highest accuracies, best first; of equal ones, the first drawn."""
     return sorted(accuracies, key=lambda trial: (-accuracies[trial], trial))[:keep]

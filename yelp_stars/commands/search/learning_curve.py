@@ -25,7 +25,7 @@ class Curve(NamedTuple):
     largest: int
 
     def accuracy(self, rows: np.ndarray) -> np.ndarray:
-        """The accuracy with so many training rows."""
+        """Return the accuracy at numbers of training rows."""
         return np.maximum(0, 1 - self.floor - self.gap * (rows / self.largest) ** -self.power)
 
 
@@ -93,7 +93,7 @@ def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0
 
 
 def verdict(gain: Point, margin: float) -> str:
-    """Whether more training rows are worth it, by the gain of some number of them."""
+    """Word whether more training rows are worth it, by the gain of some number of them."""
     by = (
         f"{gain.rows:,} training rows would gain {gain.accuracy * 100:.1f} points of accuracy "
         f"(95 % interval {gain.low * 100:.1f} to {gain.high * 100:.1f}, extrapolated)"
@@ -106,7 +106,7 @@ def verdict(gain: Point, margin: float) -> str:
 
 
 def _variance(groups: list[np.ndarray]) -> float:
-    """The variance between runs that differ only in their seeds; 0 if there are none."""
+    """Return the variance between runs that differ only in their seeds; 0 if there are none."""
     several = [group.mean(axis=1) for group in groups if len(group) > 1]
     freedom = sum(len(group) - 1 for group in several)
     return sum(float(group.var(ddof=1)) * (len(group) - 1) for group in several) / max(1, freedom)

@@ -26,11 +26,7 @@ class Repeats(NamedTuple):
 
 
 def run(number: int, settings: list[str]) -> None:
-    """Run the seeds that are missing, and print what they change.
-
-    Raises:
-        UserError: if a parameter is wrong, or a run fails.
-    """
+    """Run the seeds that are missing, and print what they change."""
     snapshot = experiments.take_snapshot()
     overrides = experiments.parse_overrides(settings)
     experiments.check_overrides(snapshot.params, overrides)
@@ -46,32 +42,24 @@ def run(number: int, settings: list[str]) -> None:
 
 
 def repeat(snapshot: Snapshot, prefix: str, overrides: Overrides, number: int) -> Repeats:
-    """Run the same parameters with so many seeds, from that of the parameters on.
-
-    Raises:
-        UserError: if a run fails.
-    """
+    """Run the same parameters with `number` seeds, counting from their own."""
     first = experiments.change(snapshot.params, overrides)["train"]["seed"]
     names = []
-    for more in range(number):
-        seed = (first + more) % SEEDS
+    for offset in range(number):
+        seed = (first + offset) % SEEDS
         names.append(experiments.run(snapshot, prefix, {**overrides, SEED: seed}))
     scores = [experiments.read_score(name) for name in names]
     return Repeats(names, np.array([score.accuracy for score in scores]), scores[0].n)
 
 
 def read_right(names: list[str]) -> np.ndarray:
-    """Which test rows each experiment predicts rightly, (experiments, rows).
-
-    Raises:
-        UserError: if DVC's cache and its remote lack the predictions of one.
-    """
-    found = [read_revision(name).predictions for name in names]
-    return np.stack([one.logits.argmax(axis=1) == one.labels for one in found])
+    """Return which test rows each experiment predicts correctly, (experiments, rows)."""
+    runs = [read_revision(name).predictions for name in names]
+    return np.stack([run.logits.argmax(axis=1) == run.labels for run in runs])
 
 
 def advice(right: np.ndarray) -> str:
-    """What runs that differ only in their seeds say about a comparison."""
+    """Word what runs that differ only in their seeds say about a comparison."""
     runs, rows = right.shape
     return (
         f"By chance alone, two such runs differ by up to {seeds.chance(right) * 100:.1f} points on "
@@ -82,5 +70,5 @@ def advice(right: np.ndarray) -> str:
 
 
 def _row(name: str, accuracies: np.ndarray, rows: int) -> list[Any]:
-    found = [accuracies.mean(), accuracies.std(ddof=1), accuracies.min(), accuracies.max()]
-    return [name, *(f"{number:.3f}" for number in found), f"{rows:,}"]
+    shown = [accuracies.mean(), accuracies.std(ddof=1), accuracies.min(), accuracies.max()]
+    return [name, *(f"{number:.3f}" for number in shown), f"{rows:,}"]

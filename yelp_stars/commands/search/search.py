@@ -40,11 +40,7 @@ class Found(NamedTuple):
 
 
 def run(path: Path, settings: Settings, set_param: list[str]) -> None:
-    """Run the trials that are missing, and print the winner.
-
-    Raises:
-        UserError: if the space or a parameter is wrong, or the parameters as they are fail.
-    """
+    """Run the trials that are missing, and print the winner."""
     snapshot = experiments.take_snapshot()
     overrides = experiments.parse_overrides(set_param)
     experiments.check_overrides(snapshot.params, overrides)
@@ -67,10 +63,8 @@ def search(
 ) -> Found:
     """Run the rungs, then the finalists and the parameters as they are with several seeds.
 
-    Only validation accuracies decide. A trial that fails is out, except for the first.
-
-    Raises:
-        UserError: if the parameters as they are fail: others would fail likewise.
+    Only validation accuracies decide. A trial that fails is out; if the parameters as they are
+    fail, the search ends, as other trials would fail too.
     """
     found = Found(trials, {}, {}, [])
     left = list(range(len(trials)))
@@ -86,9 +80,9 @@ def search(
                 found.failed.append(trial)
             else:
                 accuracies[trial] = experiments.read_score(name).accuracy
-        left = halving.best({one: accuracies[one] for one in accuracies if one != OWN}, keep)
+        left = halving.best({t: score for t, score in accuracies.items() if t != OWN}, keep)
     finals = {}
-    for trial in [OWN, *(one for one in left if one != OWN)]:
+    for trial in [OWN, *(trial for trial in left if trial != OWN)]:
         try:
             finals[trial] = repeat(snapshot, "search", trials[trial], settings.seeds)
         except experiments.Failed as error:
@@ -127,7 +121,7 @@ def show(
 
 
 def verdict(found: Found, drawn: list[Overrides]) -> str:
-    """The winner with its interval, the warning that it was chosen, and what to run next."""
+    """Word the winner with its interval, the warning that it was chosen, and what to run next."""
     winner, repeats = next(iter(found.finals.items()))
     low, high = seeds.mean_interval(repeats.validation, repeats.rows)
     shown = ", ".join(f"{key}={value}" for key, value in drawn[winner].items())

@@ -59,7 +59,7 @@ class Parameter(StageParams):
         return self
 
     def at(self, share: float) -> Any:
-        """The value at a share of the range, from 0 to 1."""
+        """Return the value at a share of the range, from 0 to 1."""
         if self.choices is not None:
             return self.choices[min(int(share * len(self.choices)), len(self.choices) - 1)]
         low, high = self.low, self.high
@@ -100,9 +100,7 @@ def read_space(path: Path, params: dict[str, Any]) -> dict[str, Parameter]:
         try:
             check({key: tree[key]}, {key: Parameter}, str(path))
         except UserError as error:
-            first, *others = str(error).splitlines()
-            lines = others or [first.removeprefix(f"{path}: ")]
-            problems += [line.removeprefix("  - ") for line in lines]
+            problems += error.problems or (error.problem,)
     if problems:
         raise UserError(f"{quoted(str(path))}: problems: {len(problems)}", *sorted(problems))
     return {key: Parameter.model_validate(values) for key, values in tree.items()}
@@ -111,7 +109,7 @@ def read_space(path: Path, params: dict[str, Any]) -> dict[str, Parameter]:
 def draw(
     space: dict[str, Parameter], params: dict[str, Any], number: int, seed: int
 ) -> list[Overrides]:
-    """`params` as they are, and so many different trials; fewer, if the space has fewer.
+    """Draw `number` trials beside `params` as they are; fewer, if the space has fewer.
 
     The points of a Halton sequence (1960), scrambled by a seed: they fill the space evenly, and a
     larger number begins with those of a smaller one.
@@ -122,7 +120,8 @@ def draw(
     for point in points:
         if len(trials) > number:
             break
-        trial = {key: one.at(share) for (key, one), share in zip(space.items(), point, strict=True)}
+        shares = zip(space.items(), point, strict=True)
+        trial = {key: parameter.at(share) for (key, parameter), share in shares}
         changed = repr(change(params, trial))
         if changed not in seen:
             seen.add(changed)
@@ -131,11 +130,7 @@ def draw(
 
 
 def check_trials(params: dict[str, Any], trials: list[Overrides]) -> None:
-    """Check the parameters of all trials before the first one runs.
-
-    Raises:
-        UserError: with every problem.
-    """
+    """Check the parameters of all trials before the first one runs; report every problem."""
     problems: list[str] = []
     for trial in trials:
         try:
