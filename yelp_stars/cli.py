@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from yelp_stars.commands.compare.arguments import compare
+from yelp_stars.commands.compare.command import compare
 from yelp_stars.commands.doctor.command import doctor
 from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict

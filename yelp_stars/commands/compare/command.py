@@ -2,10 +2,11 @@
 
 import json
 import re
-from typing import Any
+import sys
+from typing import Annotated, Any
 
-from yelp_stars.commands.compare import pairing, ranking, tables
-from yelp_stars.commands.runs import revisions
+import typer
+
 from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
@@ -37,22 +38,45 @@ def is_met(condition: tuple[str, str, float], described: dict[str, Any]) -> bool
     return bool(difference < number if sign == "<" else difference > number)
 
 
-def run(
-    names: list[str],
-    *,
-    margin: float,
-    texts: int,
-    as_json: bool,
-    as_markdown: bool,
-    fail_if: str | None,
-) -> bool:
-    """Compare, print, and return whether `fail_if` holds."""
+def compare(
+    revisions: Annotated[
+        list[str], typer.Argument(help="Revisions, experiments, or workspace; REV:baseline")
+    ],
+    margin: Annotated[
+        float, typer.Option(help="Accuracies closer than this are equivalent")
+    ] = 0.01,
+    texts: Annotated[int, typer.Option(min=0, help="Reviews to print of each kind of change")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
+    as_markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print Markdown, for a pull request")
+    ] = False,
+    fail_if: Annotated[
+        str | None,
+        typer.Option(help="Exit with 3 if this holds for the difference: 'accuracy < -0.01'"),
+    ] = None,
+) -> None:
+    """Compare the test predictions of two or more runs, row by row.
+
+    Is the second better than the first, how sure is that, and what changed? More than two are
+    ranked; those that differ only in their seeds are one group.
+
+    \b
+    Examples:
+      stars compare main workspace
+      stars compare main slow --texts 5
+      stars compare HEAD:baseline HEAD
+      stars compare main slow --fail-if 'accuracy < -0.01'
+    """  # noqa: D301
+    # Late: help must be fast.
+    from yelp_stars.commands.compare import pairing, ranking, tables
+    from yelp_stars.commands.runs.revisions import read_revision
+
     condition = parse_condition(fail_if) if fail_if is not None else None
-    _check(names, margin, texts, as_json and as_markdown, condition is not None)
-    read = [revisions.read_revision(name) for name in names]
+    _check(revisions, margin, texts, as_json and as_markdown, condition is not None)
+    read = [read_revision(name) for name in revisions]
     commits = [(run.commit, run.name.partition(":")[2]) for run in read if run.commit is not None]
     if len(set(commits)) < len(commits):
-        raise UserError(f"{listed(names)} are the same commit", advice="name different ones")
+        raise UserError(f"{listed(revisions)} are the same commit", advice="name different ones")
     if len(read) > 2:
         described, lay_out = ranking.rank(read), tables.ranking
     else:
@@ -61,7 +85,9 @@ def run(
         print(json.dumps(described, indent=2, default=str))
     else:
         print(tables.render(lay_out(described), markdown=as_markdown))
-    return condition is not None and is_met(condition, described)
+    if condition is not None and is_met(condition, described):
+        print(f"{fail_if} holds: exit code 3", file=sys.stderr)
+        raise typer.Exit(3)
 
 
 def _check(names: list[str], margin: float, texts: int, both: bool, conditional: bool) -> None:
