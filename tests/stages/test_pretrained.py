@@ -5,7 +5,9 @@ import json
 import os
 import resource
 import subprocess
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from helpers import (
@@ -16,15 +18,18 @@ from helpers import (
     fails,
     fails_here,
     follow,
+    make_trainer,
     replace,
     run,
 )
 from hub import REVISION, online, serving
 from safetensors.numpy import load_file, save_file
 
+from stages import external
 from stages.pretrained import main
 from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.pipeline.entrypoint import call
+from yelp_stars.pipeline.params import load_params
 
 PATHS = ("models/external", "pretrained")
 TINY = "models/external/tiny"
@@ -287,3 +292,38 @@ def test_a_missing_network_is_reported_with_what_to_use_instead(data_project, tm
     message = fails(*PRETRAINED, cwd=data_project, **offline)
     assert message.endswith("set pretrained.source to 'package'")
     assert not (data_project / "pretrained").exists()
+
+
+def bytes_read() -> int:
+    """The bytes that this process has read, by the kernel's count."""
+    return int(Path("/proc/self/io").read_text().split()[1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_the_weights_are_read_three_times_before_the_first_step(train_project, monkeypatch):
+    import safetensors.torch
+    from transformers import BertConfig, BertModel, modeling_utils
+
+    from stages.train import Params
+
+    def open_by_system_calls(*arguments, **values):
+        # The kernel does not count what is read from memory that a file is mapped to.
+        return safetensors.safe_open(*arguments, **{**values, "backend": "pread"})
+
+    def until_the_first_step() -> int:
+        before = bytes_read()
+        call(external.main, *map(Path, ("data/external", "models/external", "a.json", "b.json")))
+        call(main, Path("models/external"), Path("models/pretrained"))
+        make_trainer(load_params(Params, "train"))
+        return bytes_read() - before
+
+    for module in (safetensors.torch, modeling_utils):
+        monkeypatch.setattr(module, "safe_open", open_by_system_calls)
+    until_the_first_step()  # what is read to import modules
+    others = until_the_first_step()
+    config = BertConfig.from_pretrained(TINY, intermediate_size=150_000, trust_remote_code=False)
+    BertModel(config).save_pretrained(TINY)
+    size = (train_project / TINY / "model.safetensors").stat().st_size
+    assert size > 30_000_000
+    assert round((until_the_first_step() - others) / size, 1) == 3
