@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout
 
@@ -53,7 +53,7 @@ def test_values_of_json_and_parquet_keep_their_types(tmp_path):
 def test_a_line_of_a_text_file_is_a_row(tmp_path):
     path = tmp_path / "reviews.txt"
     path.write_bytes("first\r\n\n\ufeffé last".encode())
-    found = list(readers.text_rows(path, Layout("text", None)))
+    found = list(readers.rows(path, Layout("text", None)))
     assert [(row.location.split(" ", 1)[-1], row.text) for row in found] == [
         ("line 1", "first"),
         ("line 3", "\ufeffé last"),
@@ -61,7 +61,7 @@ def test_a_line_of_a_text_file_is_a_row(tmp_path):
     assert found[0].fields == {"text": "first"}
     path.write_bytes(b"\n\n")
     with pytest.raises(UserError, match="is empty"):
-        list(readers.text_rows(path, Layout("text", None)))
+        list(readers.rows(path, Layout("text", None)))
 
 
 BAD = {
@@ -76,23 +76,15 @@ BAD = {
 def test_rows_that_cannot_be_read_are_left_out_with_their_error(tmp_path, suffix):
     path = tmp_path / f"a.{suffix}"
     path.write_bytes(BAD[suffix])
-    read = readers.text_rows if suffix == "txt" else readers.rows
-    problems: list[UserError] = []
-    layout = Layout("text", None, all_columns=True, skip=problems.append)
-    assert [row.text for row in read(path, layout)] == ["fine", "good"]
+    problems: list[BadRow] = []
+    layout = Layout("text", None, all_columns=True)
+    found = readers.rows(path, layout, skip=problems.append)
+    assert [row.text for row in found] == ["fine", "good"]
     assert len(problems) == BAD[suffix].count(b"\n") - (3 if suffix == "csv" else 2)
     assert all(f"a.{suffix} line " in str(problem) for problem in problems)
-    with pytest.raises(UserError) as error:
-        list(read(path, layout._replace(skip=None)))
-    assert str(error.value).startswith(str(problems[0]))
-
-
-def test_two_columns_of_one_name_cannot_both_be_kept(tmp_path):
-    path = tmp_path / "a.csv"
-    path.write_text("id,text,id\n1,x,2\n")
-    assert [row.text for row in readers.rows(path, Layout("text", None))] == ["x"]
-    with pytest.raises(UserError, match="has several columns 'id'; rename all but one"):
-        list(readers.rows(path, Layout("text", None, all_columns=True)))
+    with pytest.raises(BadRow) as error:
+        list(readers.rows(path, layout))
+    assert str(error.value) == str(problems[0])
 
 
 def test_columns_without_a_header_have_their_numbers(tmp_path):

@@ -81,19 +81,17 @@ def test_a_text_may_have_line_breaks(tmp_path, suffix):
     assert len(read(write(tmp_path / "a.tsv", as_csv(lines, delimiter="\t")), quoted=True)) == 2
 
 
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet", "csv.gz"])
-@pytest.mark.parametrize("archive", ["a.tgz", "a.tar.gz"])
-def test_a_file_in_an_archive_is_read_as_in_a_folder(tmp_path, archive, suffix):
-    content = content_of(suffix.removesuffix(".gz"), tmp_path)
-    member = write(
-        tmp_path / "folder" / f"train.{suffix}",
-        gzip.compress(content) if suffix.endswith(".gz") else content,
-    )
-    with tarfile.open(tmp_path / archive, "w:gz") as tar:
-        tar.add(member.parent, "some/folder")
-    for inside in (f"some/folder/train.{suffix}", f"folder/train.{suffix}", f"train.{suffix}"):
-        assert read(tmp_path / archive / inside) == ROWS
-    assert "no file 'other.csv' in" in error(tmp_path / archive / "other.csv")
+def test_a_file_in_an_archive_is_read_as_in_a_folder(tmp_path):
+    names = {}
+    for suffix in ("csv", "tsv", "jsonl", "parquet", "csv.gz"):
+        content = content_of(suffix.removesuffix(".gz"), tmp_path)
+        content = gzip.compress(content) if suffix.endswith(".gz") else content
+        names[suffix] = write(tmp_path / "folder" / f"train.{suffix}", content).name
+    with tarfile.open(tmp_path / "a.tgz", "w:gz") as tar:
+        tar.add(tmp_path / "folder", "some/folder")
+    for name in names.values():
+        for inside in (f"some/folder/{name}", f"folder/{name}", name):
+            assert read(tmp_path / "a.tgz" / inside) == ROWS
 
 
 def test_columns_are_chosen_by_index_where_there_is_no_header(tmp_path):
@@ -112,18 +110,6 @@ def test_a_location_is_the_last_line_of_a_row(tmp_path):
     path = write(tmp_path / "a.parquet", parquet(tmp_path, [(0, "x")] * 2500))
     locations = [row.location for row in rows(path)]
     assert locations == [f"{path} row {number}" for number in range(1, 2501)]
-
-
-@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
-def test_a_byte_order_mark_is_not_part_of_the_first_column(tmp_path, suffix):
-    content = b"\xef\xbb\xbf" + content_of(suffix, tmp_path)
-    assert read(write(tmp_path / f"a.{suffix}", content)) == ROWS
-
-
-def test_a_review_of_five_megabytes_is_only_a_long_review(tmp_path):
-    long = "word " * 1_000_000
-    path = write(tmp_path / "a.csv", as_csv([("0", long), ("1", "short")]))
-    assert [len(text) for _, text in read(path)] == [5_000_000, 5]
 
 
 def test_columns_may_be_in_any_order_among_others(tmp_path):
@@ -175,31 +161,22 @@ def test_an_invalid_file_is_reported_with_its_location(tmp_path, name):
     assert message in error(path)
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_two_columns_of_one_name_are_reported(tmp_path, suffix):
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("name", ["text", "other"])
+def test_two_columns_of_one_name_are_reported_if_they_are_read(tmp_path, suffix, name):
     path = tmp_path / f"a.{suffix}"
     if suffix == "parquet":
-        table = pa.table([[0], ["x"], ["y"]], names=["label", "text", "text"])
-        pq.write_table(table, path)
-    elif suffix in ("csv", "tsv"):
-        write(path, "label,text,text\n0,x,y\n".replace(",", "," if suffix == "csv" else "\t"))
+        names = ["label", "text", "other", name]
+        pq.write_table(pa.table([[0], ["x"], ["y"], ["z"]], names=names), path)
+    elif suffix == "csv":
+        write(path, f"label,text,other,{name}\n0,x,y,z\n")
     else:
-        write(path, '{"label": 0, "text": "x", "text": "y"}\n')
-    assert error(path).endswith("has several columns 'text'; rename all but one")
-
-
-@pytest.mark.parametrize("suffix", FORMATS)
-def test_two_columns_of_another_name_do_not_matter(tmp_path, suffix):
-    path = tmp_path / f"a.{suffix}"
-    if suffix == "parquet":
-        table = pa.table([[0], ["x"], ["y"], ["z"]], names=["label", "text", "other", "other"])
-        pq.write_table(table, path)
-    elif suffix in ("csv", "tsv"):
-        lines = "label,text,other,other\n0,x,y,z\n"
-        write(path, lines.replace(",", "," if suffix == "csv" else "\t"))
+        write(path, f'{{"label": 0, "text": "x", "other": {{"a": 1, "a": 2}}, "{name}": "z"}}\n')
+    if name == "other":
+        assert read(path) == [(0, "x")]
+        assert "has several columns 'other'" in error(path, all_columns=True)
     else:
-        write(path, '{"label": 0, "text": "x", "other": {"a": 1, "a": 2}, "other": 3}\n')
-    assert read(path) == [(0, "x")]
+        assert error(path).endswith("has several columns 'text'; rename all but one")
 
 
 LOOSE_QUOTES = [
@@ -227,41 +204,32 @@ def test_quoting_can_be_set_for_a_tsv_and_unset_for_a_csv(tmp_path):
     assert read(path, quoted=True) == ROWS
     plain = [(0, '"Best" tacos'), (1, 'a 20" pizza')]
     path = write(tmp_path / "a.csv", tsv(plain).replace("\t", ","))
-    assert "set download.quoted to false" in error(path)
+    assert error(path).endswith("read it without them (download.quoted)")
     assert read(path, quoted=False) == plain
 
 
-@pytest.mark.parametrize("delimiter", [";", "|", "\t", ":"])
-@pytest.mark.parametrize("quoted", [True, False])
-def test_a_delimiter_can_be_set(tmp_path, delimiter, quoted):
+@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
+def test_another_delimiter_is_named_and_can_be_set(tmp_path, delimiter):
     rows = [(0, "one, two"), (1, "three")]
     path = write(tmp_path / "a.csv", as_csv(rows, delimiter=delimiter))
-    assert read(path, delimiter=delimiter, quoted=quoted) == rows
-
-
-@pytest.mark.parametrize("delimiter", [";", "|", "\t"])
-def test_another_delimiter_is_named(tmp_path, delimiter):
-    path = write(tmp_path / "a.csv", as_csv([(0, "x")], delimiter=delimiter))
-    found = error(path)
-    assert f"set download.delimiter to {delimiter!r}" in found
-    assert read(path, delimiter=delimiter) == [(0, "x")]  # the advice helps
+    assert read(path, delimiter=delimiter) == read(path, delimiter=delimiter, quoted=False) == rows
+    path = write(tmp_path / "b.csv", as_csv([(0, "x")], delimiter=delimiter))
+    assert f"set download.delimiter to {delimiter!r}" in error(path)
 
 
 @pytest.mark.parametrize("suffix", TEXT_FORMATS)
 def test_a_longer_line_than_allowed_is_reported(tmp_path, suffix):
     rows = [(0, "short"), (1, "x" * 5000)]
     path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path, rows))
-    assert read(path, longest_line=6000) == rows
-    assert f" line {2 if suffix == 'jsonl' else 3} is longer than " in error(
-        path, longest_line=1000
-    )
+    assert read(path, max_line=6000) == rows
+    assert f" line {2 if suffix == 'jsonl' else 3} is longer than " in error(path, max_line=1000)
 
 
 def test_a_quoted_field_of_many_lines_has_the_same_limit(tmp_path):
     path = write(tmp_path / "a.csv", 'label,text\n0,"' + "x\n" * 5000 + '"\n')
-    assert "line 2 is not valid CSV: a field is longer than download.longest_line_mb" in error(
-        path, longest_line=1000
-    )
+    found = error(path, max_line=1000)
+    assert "line 2 is not valid CSV: a field is longer than a line may be; " in found
+    assert "raise download.longest_line_mb" in found
 
 
 def test_a_missing_column_index_is_reported(tmp_path):
@@ -280,19 +248,18 @@ def test_a_damaged_parquet_file_is_reported(tmp_path):
 def test_a_column_index_in_a_format_with_names_is_reported(tmp_path, suffix):
     path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path))
     assert error(path, 1, 0).endswith(
-        "has columns with names, not numbers: set download.text_column and "
-        "download.label_column to two of 'label', 'text'"
+        "has columns with names, not numbers; set download.text_column to one of 'label', 'text'"
     )
 
 
-@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
 def test_a_thousand_columns_are_not_listed(tmp_path, suffix):
     names = [f"column {number}" for number in range(1000)]
     path = tmp_path / f"a.{suffix}"
     if suffix == "parquet":
         pq.write_table(pa.table({name: [0] for name in names}), path)
-    elif suffix in ("csv", "tsv"):
-        write(path, ("," if suffix == "csv" else "\t").join(names) + "\n")
+    elif suffix == "csv":
+        write(path, ",".join(names) + "\n")
     else:
         write(path, json.dumps(dict.fromkeys(names, 0)))
     assert "'column 4' and 995 more" in error(path)

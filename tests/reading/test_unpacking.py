@@ -3,18 +3,17 @@
 import gzip
 import io
 import resource
-import subprocess
-import sys
 import tarfile
-import textwrap
 from pathlib import Path
 
 import pytest
-from helpers import FUZZ_EXAMPLES, ROOT, result_or_line
+from helpers import FUZZ_EXAMPLES, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.readers import rows
 from yelp_stars.reading.unpacking import on_disk, open_bytes
 
 CONTENT = b"".join(b"%d,review number %d\n" % (number % 5, number) for number in range(2000))
@@ -67,7 +66,7 @@ def test_a_damaged_byte_anywhere_in_an_archive_is_reported(tmp_path):
     packed = pack({"a.csv": CONTENT, "b.csv": CONTENT[::-1] * 3})
     whole = read(put(tmp_path / "a.tgz", packed) / "a.csv")
     silent = []
-    for place in range(12, len(packed), 29):
+    for place in range(12, len(packed), 97):
         damaged = bytearray(packed)
         damaged[place] ^= 0x10
         archive = put(tmp_path / "a.tgz", bytes(damaged))
@@ -87,7 +86,7 @@ def test_a_wrong_checksum_and_a_cut_archive_are_reported(tmp_path, name):
         packed[: len(packed) // 2],
     ):
         put(tmp_path / name, damaged)
-        assert "is damaged, or not what its name says; get it again" in error(wanted)
+        assert "is damaged; get it again" in error(wanted)
 
 
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.tgz"])
@@ -101,7 +100,7 @@ def test_a_missing_file_is_reported_with_what_is_there(tmp_path):
     archive = put(tmp_path / "a.tgz", pack({f"{number}.csv": b"x" for number in range(20)}))
     assert error(archive / "other.csv") == (
         f"no file 'other.csv' in {str(archive)!r}: it has '0.csv', '1.csv', '2.csv', '3.csv', "
-        f"'4.csv' and 3 more"
+        f"'4.csv' and 15 more"
     )
     put(tmp_path / ".hidden", b"")
     assert (
@@ -120,12 +119,6 @@ def test_the_complete_name_of_a_member_counts_more_than_an_ending(tmp_path):
         f"2 files in {str(archive)!r} end in 'train.csv': 'backup/data/train.csv', "
         f"'data/train.csv'; give the complete name of one"
     )
-
-
-def test_the_complete_name_is_found_after_a_thousand_endings(tmp_path):
-    files = {f"{number}/train.csv": b"other" for number in range(1001)}
-    archive = put(tmp_path / "a.tgz", pack({**files, "train.csv": b"own"}))
-    assert read(archive / "train.csv") == b"own"
 
 
 def test_of_two_members_with_one_name_the_last_counts_as_for_tar(tmp_path):
@@ -184,36 +177,12 @@ def test_a_sparse_member_of_a_gigabyte_is_refused_at_once(tmp_path):
 def test_a_header_that_makes_no_sense_is_reported(tmp_path):
     pax = {"GNU.sparse.map": "1,2,x", "GNU.sparse.name": "a.csv", "GNU.sparse.size": "x"}
     archive = put(tmp_path / "a.tgz", pack({"b.csv": b"x"}, pax_headers=pax))
-    assert "is damaged, or not what its name says" in error(archive / "a.csv")
+    assert "is damaged; get it again" in error(archive / "a.csv")
 
 
 # --- What unpacks to much more than its size ------------------------------------------------------
 
 PEAK = 500_000_000  # bytes
-
-CHILD = textwrap.dedent(r"""
-    import re, sys
-    from pathlib import Path
-    from yelp_stars.data.readers import Layout, rows
-    from yelp_stars.pipeline.errors import UserError
-    try:
-        sum(1 for _ in rows(Path(sys.argv[1]), Layout("text", "label")))
-    except UserError as error:
-        print(error)
-    # Of this program: getrusage counts the test runner that it was forked from.
-    print(int(re.search(r"VmHWM:\s*(\d+)", Path("/proc/self/status").read_text())[1]) * 1024)
-""")
-
-
-def read_in_a_process(path: Path) -> str:
-    done = subprocess.run(
-        [sys.executable, "-c", CHILD, path], cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
-    message, peak = done.stdout.strip().rsplit("\n", 1)
-    assert int(peak) < PEAK
-    assert "\n" not in message
-    return message
 
 
 def repeated(start: bytes, part: bytes, megabytes: int) -> bytes:
@@ -227,38 +196,33 @@ def repeated(start: bytes, part: bytes, megabytes: int) -> bytes:
 
 BOMBS = {
     "a.csv.gz": (b"label,text\n0,", b"x"),
-    "b.csv.gz": (b'label,text\n0,"', b"x\n"),
+    "b.csv.gz": (b'label,text\n0,"', b"x" * 999 + b"\n"),
     "c.tsv.gz": (b"label\ttext\n0\t", b"x"),
     "a.jsonl.gz": (b'{"label": 0, "text": "', b"x"),
-    "b.jsonl.gz": (b"", b"\n"),
+    "b.jsonl.gz": (b"", b" " * 999 + b"\n"),
     "a.parquet.gz": (b"PAR1", b"\0"),
 }
 
 
-@pytest.mark.slow
+def bomb(path: Path, wanted: Path) -> str:
+    assert path.stat().st_size < 200_000
+    with pytest.raises(UserError) as caught:
+        list(rows(wanted, Layout("text", "label")))
+    return str(caught.value)
+
+
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_small_file_that_unpacks_to_gigabytes_is_refused(tmp_path, name):
-    path = put(tmp_path / name, repeated(*BOMBS[name], megabytes=300))
-    assert path.stat().st_size < 1_000_000
-    message = read_in_a_process(path)
-    assert any(reason in message for reason in ("longer than", "unpacks to more than "))
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, name):
+    path = put(tmp_path / name, repeated(*BOMBS[name], megabytes=40))
+    assert "unpacks to more than 16 MB, 100 times its size" in bomb(path, path)
 
 
-@pytest.mark.slow
-def test_an_archive_that_unpacks_to_gigabytes_is_refused(tmp_path):
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_small_archive_that_unpacks_to_much_is_refused(tmp_path, kind):
     member = tarfile.TarInfo("b.csv")
-    member.size = 8**11 - 1
-    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"\0", megabytes=300))
-    assert "unpacks to more than " in read_in_a_process(archive / "a.csv")
-
-
-@pytest.mark.slow
-def test_a_header_of_gigabytes_is_refused(tmp_path):
-    member = tarfile.TarInfo("x")
-    member.type, member.size = tarfile.GNUTYPE_LONGNAME, 8**11 - 1
-    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"x", megabytes=300))
-    message = read_in_a_process(archive / "a.csv")
-    assert "is damaged, or not what its name says" in message
+    member.type, member.size = kind, 8**11 - 1
+    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"\0", megabytes=40))
+    assert "unpacks to more than 16 MB" in bomb(archive, archive / "a.csv")
 
 
 @settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])

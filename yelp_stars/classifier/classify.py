@@ -67,12 +67,11 @@ class Classifier:
         """
         if isinstance(texts, str):
             raise TypeError("give a list of texts, not one text")
-        return self.predictions(self.scores(texts))
+        return self.predictions(self.scores(validated(texts)))
 
     def scores(self, texts: Sequence[str], bar: tqdm | None = None) -> Scores:
-        """Score each text; one that is not valid is a `UserError` with its index."""
-        valid = [valid_text(text, f"text {n}") for n, text in enumerate(texts)]
-        logits, truncated = self.model.logits(valid, tqdm(disable=True) if bar is None else bar)
+        """Score each text; they must be valid."""
+        logits, truncated = self.model.logits(texts, tqdm(disable=True) if bar is None else bar)
         plain = softmax(logits, axis=1)
         if self.fitted is None:
             return Scores(plain, None, truncated)
@@ -99,4 +98,9 @@ class Classifier:
         return predictions
 
     def __repr__(self) -> str:
-        return f"Classifier({len(self.label_names)} labels, {self.model.precision})"
+        return f"Classifier({len(self.label_names)} labels, {self.model.resolved.precision})"
+
+
+def validated(texts: Sequence[str]) -> list[str]:
+    """Check each text; one that is not valid is a `BadRow` with its index."""
+    return [valid_text(text, f"text {number}") for number, text in enumerate(texts)]

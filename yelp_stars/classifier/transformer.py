@@ -7,6 +7,7 @@ longest first, each core with batches of its own.
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Self, get_args
 
@@ -27,6 +28,7 @@ from yelp_stars.evaluation import inference
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
 
@@ -34,28 +36,31 @@ ROWS_IN_A_BATCH = {"cpu": 8, "accelerator": 64}
 ENCODE_ROWS = 1000  # texts tokenized at a time
 
 
-class Tokens(NamedTuple):
+@dataclass(frozen=True)
+class Tokens:
     """Token ids of several texts, as `inference.predict_logits` reads them."""
 
     ids: list[list[int]]
     lengths: np.ndarray
+    """(texts,), int64."""
     truncated: np.ndarray
+    """(texts,), bool."""
 
-    def __getitem__(self, index: Any) -> Any:
-        return {"input_ids": self.ids[index], "labels": 0}
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"input_ids": self.ids[row], "labels": 0}
 
 
 class Cut(NamedTuple):
-    """How texts are cut."""
+    """The part of a text that the model reads."""
 
     max_length: int
     truncation: Truncation
     known: bool
-    """Whether the folder says so; else the first tokens are kept."""
+    """Whether the folder says so; otherwise the first tokens are kept."""
 
 
 class Transformer:
-    """A model and its tokenizer."""
+    """A fine-tuned model and its tokenizer."""
 
     def __init__(
         self, model: PreTrainedModel, tokenizer: Any, cut: Cut, resolved: Compute, batch_size: int
@@ -78,11 +83,11 @@ class Transformer:
         if threads is not None:
             torch.set_num_threads(threads)
         resolved = compute.resolve(precision, "")
-        tokenizer, most = load_tokenizer(folder)
+        tokenizer, max_length = load_tokenizer(folder)
         model = inference.load_finetuned(folder, resolved, advice)
         kind = "cpu" if compute.device().type == "cpu" else "accelerator"
         rows = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size
-        return cls(model, tokenizer, read_cut(folder, most), resolved, rows)
+        return cls(model, tokenizer, read_cut(folder, max_length), resolved, rows)
 
     def logits(self, texts: Sequence[str], bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
         """Compute the logits (texts, labels), float64, and which texts were cut (texts,), bool."""
@@ -110,11 +115,6 @@ class Transformer:
         return Tokens(ids, lengths, np.array(truncated, bool))
 
     @property
-    def precision(self) -> str:
-        """The number format of the computation: fp32, bf16 or fp16."""
-        return self.resolved.precision
-
-    @property
     def reads(self) -> str:
         """The part of a text that the model reads, as a phrase."""
         ends = {"head": "first", "tail": "last", "head_tail": "first and last"}
@@ -122,11 +122,6 @@ class Transformer:
         if not self.cut.known:
             how += " (its folder does not say how texts were cut in training)"
         return how
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """The limits that a client of the server asks for."""
-        return {"max_input_length": self.cut.max_length, "truncation": self.cut.truncation}
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -139,19 +134,16 @@ class Transformer:
         }
 
 
-def read_cut(folder: Path, most: int) -> Cut:
+def read_cut(folder: Path, max_length: int) -> Cut:
     """Read how the texts of a model were cut; the first tokens where the folder does not say."""
     path = folder / TRUNCATION
     if not path.is_file():
-        return Cut(most, "head", known=False)
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        length, kept = found["max_length"], found["truncation"]
-        valid = type(length) is int and 0 < length <= most and kept in get_args(Truncation)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        valid = False
-    if not valid:
-        raise UserError(
-            f"{str(path)!r} is damaged, or allows more than {most} tokens; copy it again"
-        )
-    return Cut(length, kept, known=True)
+        return Cut(max_length, "head", known=False)
+    with damaged_as(path, advice="copy it again"):
+        cut = json.loads(path.read_text(encoding="utf-8"))
+        length, truncation = cut["max_length"], cut["truncation"]
+        if type(length) is not int or length < 1 or truncation not in get_args(Truncation):
+            raise ValueError
+    if length > max_length:
+        raise UserError(f"{str(path)!r} allows more than {max_length} tokens; copy it again")
+    return Cut(length, truncation, known=True)

@@ -4,7 +4,6 @@ An archive is untrusted: it may be damaged, and a few kilobytes may unpack to gi
 """
 
 import contextlib
-import functools
 import gzip
 import io
 import itertools
@@ -12,30 +11,23 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Missing, UserError
+from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.text import listed, quoted
 
 ARCHIVES = (".tgz", ".tar.gz")
 # Text shrinks to a third or a tenth; gzip can reach a thousandth, with nothing worth reading.
-LARGEST_RATIO = 100
+MAX_RATIO = 100
 ALWAYS_ALLOWED = 16_000_000  # bytes that any file may unpack to
-LARGEST_READ = 16_000_000  # tarfile reads a header at once, whatever size it declares
 BUFFER = 2**20
-MOST_FOUND = 1000  # files of one name in different folders: millions would fill the memory
 
-DAMAGED = (EOFError, OSError, zlib.error, tarfile.TarError)
-# What tarfile raises for headers that make no sense.
-BAD_HEADER = (*DAMAGED, ValueError, KeyError, IndexError, OverflowError, AttributeError)
+DAMAGED = (EOFError, zlib.error, tarfile.TarError, IndexError, OverflowError, AttributeError)
 
 
 def on_disk(path: Path) -> Path:
-    """The file that holds `path`: itself, or the archive it is in.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """Find the file that holds `path`: itself, or the archive it is in."""
     archives = [p for p in path.parents if p.name.lower().endswith(ARCHIVES) and p.is_file()]
     if archives:
         return archives[0]
@@ -46,9 +38,9 @@ def on_disk(path: Path) -> Path:
             raise UserError(
                 f"{quoted(str(parent), 160)} is a zip archive; unpack it and name the file"
             )
-    found = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
+    names = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
     folder = quoted(str(path.parent), 160)
-    raise UserError(f"no file {quoted(str(path), 160)}; {folder} holds {listed(found)}")
+    raise Missing(f"no file {quoted(str(path), 160)}; {folder} holds {listed(names)}")
 
 
 @contextlib.contextmanager
@@ -56,18 +48,18 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
     """Open `path` for reading. A file in an archive is named as in a folder: `a.tgz/train.csv`.
 
     An archive is read to its end, where gzip's checksum is, after a block that has not failed.
-
-    Raises:
-        UserError: if the file is missing, damaged, or unpacks to too much.
     """
     archive = on_disk(path)
-    with contextlib.ExitStack() as stack, damage_reported(archive):
-        plain = stack.enter_context(archive.open("rb", BUFFER))
+    advice = "get it again, or check that it has the format of its name"
+    with contextlib.ExitStack() as stack, damaged_as(archive, *DAMAGED, advice=advice):
+        stream: Any = stack.enter_context(archive.open("rb", BUFFER))
         packed = None
-        stream: Any = plain
         if archive != path:
-            stream = packed = stack.enter_context(_Gzip(plain, archive))
-            stream = stack.enter_context(_member(packed, archive, path.relative_to(archive)))
+            packed = stack.enter_context(_Gzip(stream, archive))
+            member = path.relative_to(archive).as_posix()
+            number = _member_number(packed, archive, member)
+            packed.seek(0)
+            stream = stack.enter_context(_extract(packed, archive, member, number))
         if path.suffix.lower() == ".gz":
             stream = stack.enter_context(_Gzip(stream, archive))
         if not isinstance(stream, io.BufferedReader):
@@ -77,103 +69,77 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
             pass
 
 
-@contextlib.contextmanager
-def damage_reported(path: Path) -> Iterator[None]:
-    """Turn what a damaged archive raises into one line.
-
-    Raises:
-        UserError: if the block raises one of those errors.
-    """
-    try:
-        yield
-    except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise UserError(
-            f"{quoted(str(path), 160)} is damaged, or not what its name says; get it again"
-        ) from None
-
-
 class _Gzip(gzip.GzipFile):
     """A gzip stream that unpacks to a limited number of bytes."""
 
-    def __init__(self, packed: Any, archive: Path) -> None:
+    def __init__(self, packed: IO[bytes], archive: Path) -> None:
         super().__init__(fileobj=packed)
         self._archive = archive
-        self._limit = max(ALWAYS_ALLOWED, LARGEST_RATIO * archive.stat().st_size)
+        self._limit = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
 
     def read(self, size: int | None = -1) -> bytes:
-        if size is None or size < 0:
-            return b"".join(iter(functools.partial(self.read, BUFFER), b""))
-        if size > LARGEST_READ:
-            raise tarfile.ReadError(f"a block of {size} bytes")
-        read = super().read(size)
+        content = super().read(size)
         if self.tell() > self._limit:
             raise UserError(
                 f"{quoted(str(self._archive), 160)} unpacks to more than "
-                f"{self._limit // 1_000_000} MB, {LARGEST_RATIO} times its size; if that is right, "
-                f"unpack it yourself and name the file"
+                f"{self._limit // 1_000_000} MB, {MAX_RATIO} times its size",
+                advice="if that is right, unpack it yourself and name the file",
             )
-        return read
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        # Skips a member of an archive: in steps, so that the limit counts here, too.
-        if whence != io.SEEK_SET or offset < self.tell():
-            return super().seek(offset, whence)
-        while (left := offset - self.tell()) > 0:
-            if not self.read(min(left, BUFFER)):
-                break
-        return self.tell()
+        return content
 
 
-def _member(packed: _Gzip, archive: Path, wanted: Path) -> Any:
-    """The file of a tar archive that `wanted` names, or whose name ends in it.
+def _open_tar(packed: _Gzip) -> tarfile.TarFile:
+    # As a stream, it skips and reads in blocks: the limit counts there, too.
+    return tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER)
 
-    Yelp's archive has its files in a folder.
 
-    Raises:
-        UserError: if there is none, if several names end in it, or if it is not a plain file.
+def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
+    """Find the member that `wanted` names, or whose name ends in it.
+
+    Yelp's archive has its files in a folder. Of two members with one name the last counts, as tar
+    extracts it.
     """
-    found: dict[str, int] = {}  # by the complete name, the last of its members, as tar extracts it
-    plain, names = True, []
-    try:
-        for number, (_, member) in enumerate(_opened(packed)):
-            name = PurePosixPath(member.name).as_posix()  # without a leading ./
-            ends = f"/{name}".endswith(f"/{wanted}")
-            if ends and (len(found) < MOST_FOUND or name in found or name == str(wanted)):
-                found[name] = number
-            names.append(member.name)
-            del names[8:]
-        if len(found) > 1 and str(wanted) not in found:
-            raise UserError(
-                f"{len(found)} files in {quoted(str(archive), 160)} end in {quoted(str(wanted))}: "
-                f"{listed(list(found))}; give the complete name of one"
-            )
-        if found:
-            chosen = found.get(str(wanted), next(iter(found.values())))
-            packed.seek(0)
-            tar, member = next(itertools.islice(_opened(packed), chosen, None))
-            plain = member.isreg() and not member.issparse()
-            if plain:
-                return tar.extractfile(member)
-    except BAD_HEADER as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise tarfile.ReadError from None
-    if not plain:
+    with _open_tar(packed) as tar:
+        # PurePosixPath removes a leading ./
+        numbers = {PurePosixPath(member.name).as_posix(): n for n, member in enumerate(tar)}
+    if wanted in numbers:
+        return numbers[wanted]
+    endings = [name for name in numbers if name.endswith(f"/{wanted}")]
+    if len(endings) > 1:
         raise UserError(
-            f"{quoted(str(wanted))} in {quoted(str(archive), 160)} is not a plain file but a "
-            f"folder, a link, or sparse; pack the file itself"
+            f"{len(endings)} files in {quoted(str(archive), 160)} end in {quoted(wanted)}: "
+            f"{listed(endings)}; give the complete name of one"
         )
-    raise UserError(
-        f"no file {quoted(str(wanted), 160)} in {quoted(str(archive), 160)}: it has {listed(names)}"
-    )
+    if not endings:
+        raise Missing(
+            f"no file {quoted(wanted, 160)} in {quoted(str(archive), 160)}: "
+            f"it has {listed(list(numbers))}"
+        )
+    return numbers[endings[0]]
 
 
-def _opened(packed: _Gzip) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """Each member of a tar archive, with the archive that can extract it."""
-    tar = tarfile.open(fileobj=packed, mode="r:")  # noqa: SIM115  # owns nothing to close
-    for member in tar:
-        yield tar, member
-        # Millions of tiny members would fill the memory.
-        tar.members = []  # type: ignore[attr-defined]
+def _extract(packed: _Gzip, archive: Path, name: str, number: int) -> io.RawIOBase:
+    tar = _open_tar(packed)
+    member = next(itertools.islice(tar, number, None))
+    content = None if member.issparse() or not member.isreg() else tar.extractfile(member)
+    if content is None:
+        raise UserError(
+            f"{quoted(name)} in {quoted(str(archive), 160)} is not a plain file but a folder, a "
+            f"link, or sparse; pack the file itself"
+        )
+    return _Forward(content)
+
+
+class _Forward(io.RawIOBase):
+    """A member of a tar stream; it cannot tell by itself that it does not seek."""
+
+    def __init__(self, member: IO[bytes]) -> None:
+        self._member = member
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        content = self._member.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)

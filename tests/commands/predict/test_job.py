@@ -1,17 +1,27 @@
-"""What can be known without the model is reported at once; the system's errors are one line."""
+"""What can be known without the model is reported at once, and nothing is overwritten."""
 
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, stars
+
+from yelp_stars.commands.predict.inputs import Input, option
+from yelp_stars.commands.predict.job import Request
+from yelp_stars.pipeline.errors import UserError
+from yelp_stars.reading.layout import Layout
+
+LAYOUT = Layout("text", None)
 
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.csv").write_text("text\ngood\n")
+    for name in ("a.csv", "old.csv"):
+        (tmp_path / name).write_text("text\ngood\n")
+    (tmp_path / "folder.csv").mkdir()
 
 
 @pytest.mark.parametrize(
@@ -55,3 +65,62 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path):
     found = stars("predict", "a.csv", "--skip-bad", "a.csv/b/bad.txt")
     assert found.startswith("error: ")
     assert "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("content", "advice"),
+    [
+        (b"a;text\n1;2\n", "set --delimiter to ';'"),
+        (b'text\n"a"b\n', "read it without them (--no-quoted)"),
+        (b"text\ncaf\xe9\n", "set --encoding to the file's encoding, such as 'cp1252' (Western"),
+        (b"text\n \n", "remove the row, or add --skip-bad FILE"),
+        (b"text\na,b\n", "has 2 columns, not 1; add --skip-bad FILE"),
+        (b"t\0e\0x\0t\0\n\0", "set --encoding to 'utf-16-le'"),
+    ],
+)
+def test_advice_is_about_options_of_the_command(content, advice):
+    Path("a.csv").write_bytes(content)
+    assert advice in stars("predict", "a.csv")
+
+
+def test_a_label_that_the_model_lacks_is_mapped_by_an_option():
+    assert option("download.labels") == "--label VALUE=NAME"
+    assert option("train.precision") == "train.precision"
+
+
+def check(output, skip_bad=None, force=False, source="a.csv"):
+    paths = [None if name is None else Path(name) for name in (output, skip_bad)]
+    request = Request([source], paths[0], skip_bad=paths[1], force=force)
+    request.check_paths(Input(source, [], Path(source), LAYOUT, False))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("./a.csv", None, True), "'a.csv' is the input; choose another file to write"),
+        (("b.csv", "a.csv"), "'a.csv' is the input; choose another file to write"),
+        (("b.csv", "./b.csv"), "-o and --skip-bad are one file; choose two"),
+        (("folder.csv",), "'folder.csv' is a folder; name a file in it"),
+        (("b.xlsx",), "-o 'b.xlsx' must end in .jsonl, .csv, .parquet"),
+        (("old.csv",), "'old.csv' exists; choose another -o, or add --force"),
+        (("b.csv", "old.csv"), "'old.csv' exists; choose another --skip-bad, or add --force"),
+        ((None, "a.tgz", True, "a.tgz/b.csv"), "'a.tgz/b.csv' is the input; choose another file"),
+    ],
+)
+def test_what_would_be_overwritten_is_one_line(arguments, message):
+    Path("a.tgz").touch()
+    with pytest.raises(UserError) as caught:
+        check(*arguments)
+    assert str(caught.value).startswith(message)
+
+
+def test_an_interrupted_command_may_write_its_errors_again():
+    Path("b.csv.part").mkdir()
+    check("b.csv", "old.csv")
+
+
+def test_new_files_may_be_written_and_old_ones_on_request():
+    check("new/b.csv", "bad.txt")
+    check("old.csv", force=True)
+    check(None, "old.csv", force=True)
+    check(None)

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars import load_classifier
+from yelp_stars.commands.serve.server import describe
 
 pytestmark = pytest.mark.slow
 LIMITS = ("--max-texts", "8", "--max-body", "20000")
@@ -175,6 +177,23 @@ def test_health_and_info(port, folder):
     assert len(info["commit"]) == 40
     assert len(info["data_sha256"]) == len(info["model_sha256"]) == 64
     assert str(folder.parent) not in content
+
+
+@pytest.mark.parametrize(
+    ("provenance", "hashes"),
+    [
+        ({"source": "synthetic", "sha256": "0" * 64}, "0" * 64),
+        ({"source": "files", "files": {"a.csv": "1" * 64}}, {"a.csv": "1" * 64}),
+        ({"source": "hub", "repo": "a/b", "revision": "2" * 40}, None),
+    ],
+)
+def test_info_names_the_data_of_every_source(folder, tmp_path, provenance, hashes):
+    own = shutil.copytree(folder, tmp_path / "models" / "finetuned")
+    (tmp_path / "metrics").mkdir()
+    (tmp_path / "metrics" / "data.json").write_text(json.dumps({**provenance, "splits": {}}))
+    info = describe(own, load_classifier(own, precision="fp32"))
+    assert info["data"] == provenance
+    assert info["data_sha256"] == hashes
 
 
 def test_64_clients_at_once_lose_nothing(port):

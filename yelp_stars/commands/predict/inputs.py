@@ -10,39 +10,30 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 from tqdm import tqdm
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
-from yelp_stars.reading.labels import canonical_label
+from yelp_stars.reading.labels import canonical_label, label_number
 from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
 
-TEXT = ".txt"
-SUFFIXES = (TEXT, *readers.READERS)
+SUFFIXES = tuple(readers.READERS)
 # Not read, but nobody's review: a file that is missing or must be unpacked.
 OTHER_FILES = (".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".xlsx", ".xls", ".arrow")
 STDIN = "-"
-MOST_COLUMNS = 10_000
-Skip = Callable[[UserError], None]
-
-# What the readers advise, in the words of a stage -> in those of the command line.
-ADVICE = {
-    "must end in .csv": f"must end in {TEXT}, .csv",
-    "set download.quoted to false": "add --no-quoted",
-    "set download.text_column and download.label_column to two of": "set --text-column to one of",
-}
-
-
-OR_SKIP = ", or add --skip-bad FILE"
+MAX_COLUMNS = 10_000
+Skip = Callable[[BadRow], None]
+# Settings of the stage `download` that have another name on the command line.
+OPTIONS = {"download.quoted": "--no-quoted", "download.labels": "--label VALUE=NAME"}
 
 
 class Input(NamedTuple):
@@ -56,51 +47,30 @@ class Input(NamedTuple):
     unescape: bool
 
     def rows(self, skip: Skip | None) -> Iterator[Row]:
-        """Yield each row that has a text, with all of its columns.
+        """Yield each row that has a text; call `skip` with the errors of others, or raise them."""
+        for row in self._read(skip):
+            try:
+                text = valid_text(row.text, row.location)
+                if not text.strip():
+                    raise BadRow(
+                        "has an empty text", location=row.location, advice="remove the row"
+                    )
+            except BadRow as error:
+                if skip is None:
+                    raise
+                skip(error)
+                continue
+            yield row._replace(text=unescape(text) if self.unescape else text)
 
-        Raises:
-            UserError: for a file that cannot be read; for a row that cannot, unless it can `skip`.
-        """
-        layout = self.layout._replace(skip=skip and (lambda error: skip(self.explained(error))))
-        try:
-            for row in self._read(layout):
-                try:
-                    text = valid_text(row.text, row.location)
-                    if not text.strip():
-                        raise UserError(f"{row.location} has an empty text; remove the row")
-                except UserError as error:
-                    if skip is None:
-                        raise UserError(f"{error}{OR_SKIP}") from None
-                    skip(self.explained(error))
-                    continue
-                yield row._replace(text=unescape(text) if self.unescape else text)
-        except UserError as error:
-            raise self.explained(error) from None
-
-    def _read(self, layout: Layout) -> Iterator[Row]:
-        if self.path is None:
-            for number, text in enumerate(self.texts, 1):
-                yield Row(f"text {number}", None, text, {"text": text})
-        elif suffix(self.path) == TEXT:
-            yield from readers.text_rows(self.path, layout)
-        else:
-            yield from readers.rows(self.path, layout)
-
-    def explained(self, error: UserError) -> UserError:
-        """A reader's error in the words of the command line."""
-        message = str(error)
-        for theirs, ours in ADVICE.items():
-            message = message.replace(theirs, ours)
-        message = re.sub(
-            r"\bdownload\.(\w+)", lambda match: f"--{match[1].replace('_', '-')}", message
-        )
-        if self.path is not None and self.name == STDIN:
-            message = message.replace(repr(str(self.path)), "stdin")
-            message = message.replace(str(self.path), "stdin")
-        return UserError(message)
+    def _read(self, skip: Skip | None) -> Iterator[Row]:
+        if self.path is not None:
+            name = "stdin" if self.name == STDIN else ""
+            yield from readers.rows(self.path, self.layout, name, skip)
+        for number, text in enumerate(self.texts, 1):
+            yield Row(f"text {number}", None, text, {"text": text})
 
     def sha256(self) -> str:
-        """A hash of the content."""
+        """Hash the content."""
         if self.path is not None:
             return sha256_of(on_disk(self.path))
         return hashlib.sha256("\0".join(self.texts).encode(errors="replace")).hexdigest()
@@ -114,18 +84,17 @@ class Checked(NamedTuple):
     """Of its own columns."""
 
 
-def suffix(path: Path) -> str:
-    """The ending that says how a file is written; that of `reviews.csv.gz` is .csv."""
-    return Path(path.name.lower().removesuffix(".gz")).suffix
+def option(setting: str) -> str:
+    """Name the option of the command for a setting of the stage `download`."""
+    section, _, name = setting.rpartition(".")
+    if section != "download":
+        return setting
+    return OPTIONS.get(setting) or f"--{name.replace('_', '-')}"
 
 
 @contextlib.contextmanager
 def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator[Input]:
-    """Find out what the arguments are: texts, one file, or nothing, which is standard input.
-
-    Raises:
-        UserError: for a file beside others or beside texts, or if there is nothing at all.
-    """
+    """Open what the arguments are: texts, one file, or nothing, which is standard input."""
     if arguments in ([], [STDIN]):
         if not arguments and sys.stdin.isatty():
             raise UserError(
@@ -134,9 +103,9 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
             )
         # Read twice, so kept meanwhile.
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"stdin{TEXT}")
-            with path.open("wb") as kept:
-                shutil.copyfileobj(sys.stdin.buffer, kept)
+            path = Path(folder, f"stdin{readers.TEXT}")
+            with path.open("wb") as file:
+                shutil.copyfileobj(sys.stdin.buffer, file)
             yield Input(STDIN, [], path, layout, unescape)
         return
     files = [argument for argument in arguments if is_file(argument)]
@@ -151,8 +120,8 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
 
 
 def is_file(argument: str) -> bool:
-    """Whether an argument is the path of a file, and not a text."""
-    ending = suffix(Path(argument)) if "\n" not in argument and len(argument) < 1000 else ""
+    """Tell the path of a file from a text."""
+    ending = readers.suffix(Path(argument)) if "\n" not in argument and len(argument) < 1000 else ""
     if ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument):
         return True
     with contextlib.suppress(OSError):  # a name that is too long
@@ -167,29 +136,22 @@ def is_folder(argument: str) -> bool:
 
 
 def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -> Checked:
-    """Read everything once: count the rows, check texts and labels, find the columns.
-
-    Raises:
-        UserError: for the first row that cannot be predicted, unless it can `skip`; if none can.
-    """
+    """Read everything once: count the rows, check texts and labels, find the columns."""
     rows = 0
     kinds: dict[str, set[type]] = {}
     for row in tqdm(source.rows(skip), "check", unit=" rows", delay=1):
         rows += 1
         if numbers is not None:
-            label_of(row, numbers)
+            label_number(row, numbers)
         for name, value in (row.fields or {}).items():
-            found = kinds.get(name)
-            if found is None:
-                found = kinds[name] = set()
-                if len(kinds) > MOST_COLUMNS:
-                    raise UserError(f"{row.location} makes more than {MOST_COLUMNS:,} columns")
-            found.add(_kind(value))
+            kinds.setdefault(name, set()).add(_kind(value))
+        if len(kinds) > MAX_COLUMNS:
+            raise UserError(f"{row.location} makes more than {MAX_COLUMNS:,} columns")
     if not rows:
         raise UserError(f"{quoted(source.name)} has no row that can be predicted")
-    if source.path is not None and suffix(source.path) == ".parquet":
+    if source.path is not None and readers.suffix(source.path) == ".parquet":
         return Checked(rows, readers.parquet_schema(source.path))
-    return Checked(rows, pa.schema([(name, column_type(found)) for name, found in kinds.items()]))
+    return Checked(rows, pa.schema([(name, column_type(types)) for name, types in kinds.items()]))
 
 
 class Large(int):
@@ -203,7 +165,7 @@ def _kind(value: Any) -> type:
 
 
 def column_type(kinds: set[type]) -> pa.DataType:
-    """The type of a column that has values of these kinds; what is mixed becomes text."""
+    """Choose the type of a column that has values of these kinds; mixed ones become text."""
     kinds = kinds - {type(None)}
     if kinds == {bool}:
         return pa.bool_()
@@ -212,12 +174,8 @@ def column_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 
 
-def label_numbers(names: list[str], given: list[str]) -> dict[str, int]:
-    """Which label each value of a label column is: its name, the number in it, or as `given`.
-
-    Raises:
-        UserError: for a `given` one that is not VALUE=NAME.
-    """
+def label_numbers(names: list[str], given: Sequence[str]) -> dict[str, int]:
+    """Map the values of a label column to labels: by name, by the number in it, or as `given`."""
     numbers = {str(canonical_label(name)): number for number, name in enumerate(names)}
     if given:
         for pair in given:
@@ -230,39 +188,19 @@ def label_numbers(names: list[str], given: list[str]) -> dict[str, int]:
             numbers[key] = numbers[known]
         return numbers
     # "5 stars" is also 5, if the number in each name is another one.
-    found = [re.findall(r"\d+", name) for name in names]
-    values = [str(canonical_label(each[0])) for each in found if len(each) == 1]
+    digits = [re.findall(r"\d+", name) for name in names]
+    values = [str(canonical_label(number[0])) for number in digits if len(number) == 1]
     if len(set(values)) == len(names):
         numbers.update(zip(values, range(len(names))))
     return numbers
 
 
-def label_of(row: Row, numbers: Mapping[str, int]) -> int | None:
-    """The number of a row's label; None if it has none.
-
-    Raises:
-        UserError: for a value that is not a label of the model.
-    """
-    try:
-        key = canonical_label(row.label)
-    except TypeError:
-        raise UserError(
-            f"{row.location} has {quoted(row.label)} where a label is expected"
-        ) from None
-    if key is not None and key not in numbers:
-        raise UserError(
-            f"{row.location} has the label {quoted(key)}; the model's values are "
-            f"{listed(list(numbers), 10)}: add --label {key[:20]}=NAME for each value"
-        )
-    return None if key is None else numbers[key]
-
-
 def member(source: Input) -> str:
-    """Which file of an archive it is; empty for a file of its own."""
+    """Name the file in an archive that it is; empty for a file of its own."""
     if source.path is None or on_disk(source.path) == source.path:
         return ""
     return str(source.path.relative_to(on_disk(source.path)))
 
 
-def ignore(error: UserError) -> None:
+def ignore(error: BadRow) -> None:
     """Leave out a row whose error is noted elsewhere."""

@@ -1,42 +1,97 @@
-"""`stars predict`: what can be checked without the model first, then the model."""
+"""`stars predict`: check what needs no model, then load the model and predict."""
 
 import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from yelp_stars.commands.predict import inputs
-from yelp_stars.commands.predict.request import Request, check_paths
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.commands.predict.formats import FORMATS
+from yelp_stars.commands.predict.inputs import Input
+from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
+from yelp_stars.reading.layout import Layout
+
+
+class Request(NamedTuple):
+    """The arguments of the command."""
+
+    inputs: list[str]
+    """Texts, one file, or nothing for standard input."""
+    output: Path | None = None
+    """None prints to the terminal."""
+    layout: Layout = Layout("text", None, all_columns=True)
+    labels: tuple[str, ...] = ()
+    """VALUE=NAME, of a label column."""
+    unescape: bool = False
+    below: float | None = None
+    """Predictions below this probability are marked for a person."""
+    prefix: str = ""
+    """Prefix of the names of the predicted columns."""
+    skip_bad: Path | None = None
+    """File for the errors of bad rows, which are left out; None raises the first."""
+    force: bool = False
+    """Whether to replace an output that exists."""
+    model: Path = Path("models/finetuned")
+    rev: str | None = None
+    """Revision or experiment to take the model from, instead of `model`."""
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+
+    def check_paths(self, source: Input) -> None:
+        """Check that the outputs overwrite neither the input nor each other, nor other files."""
+        written = [path for path in (self.output, self.skip_bad) if path is not None]
+        resolved = [path.resolve() for path in written]
+        # The file itself, or the archive that it is in.
+        read = [] if source.path is None else [source.path, *source.path.parents]
+        if any(path.resolve() in resolved for path in read if not path.is_dir()):
+            raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
+        if len(set(resolved)) < len(resolved):
+            raise UserError("-o and --skip-bad are one file; choose two")
+        if self.output is not None and self.output.suffix not in FORMATS:
+            raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
+        part = self.output and self.output.with_name(f"{self.output.name}.part")
+        resumed = part is not None and part.is_dir()
+        for path, option in ((self.skip_bad, "--skip-bad"), (self.output, "-o")):
+            if path is not None and path.is_dir():
+                raise UserError(f"{quoted(str(path))} is a folder; name a file in it")
+            may_replace = self.force or (resumed and path == self.skip_bad)
+            if path is not None and path.exists() and not may_replace:
+                raise UserError(
+                    f"{quoted(str(path))} exists; choose another {option}, or add --force"
+                )
 
 
 def run(request: Request) -> None:
-    """Predict what the request names.
-
-    Raises:
-        UserError: if the input, the model or the output cannot be used.
-    """
+    """Predict what the request names."""
     try:
         with inputs.open_input(request.inputs, request.layout, request.unescape) as source:
-            check_paths(request, source)
+            request.check_paths(source)
             # What the first row shows, such as a missing column, is reported at once.
             next(source.rows(inputs.ignore if request.skip_bad else None), None)
             from yelp_stars.commands.predict import results  # torch takes seconds
 
-            with open_model(request) as folder:
+            with _open_model(request) as folder:
                 results.produce(request, source, folder)
+    except UserError as error:
+        error.setting = inputs.option(error.setting)
+        if isinstance(error, BadRow):  # with --skip-bad, none gets here
+            error.advice = ", or ".join(filter(None, [error.advice, "add --skip-bad FILE"]))
+        raise
     except OSError as error:
         if error.errno is None:
             raise
         name = f" {quoted(str(error.filename))}" if error.filename else ""
-        kept = "; what is finished is kept: run the same command again" if request.output else ""
-        raise UserError(f"{os.strerror(error.errno)}{name}{kept}") from None
+        resume = "; what is finished is kept: run the same command again" if request.output else ""
+        raise UserError(f"{os.strerror(error.errno)}{name}{resume}") from None
 
 
 @contextlib.contextmanager
-def open_model(request: Request) -> Iterator[Path]:
-    """The folder of the model, as long as the block runs."""
+def _open_model(request: Request) -> Iterator[Path]:
+    """Yield the folder of the model, which may be temporary."""
     if request.rev is None:
         yield request.model
         return

@@ -19,10 +19,10 @@ from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.predict import inputs, shown
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Checked, Input
+from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
-from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
@@ -32,23 +32,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def produce(request: Request, source: Input, folder: Path) -> None:
-    """Load the model, check all rows, predict them, print or write them.
-
-    Raises:
-        UserError: for a model or a row that cannot be used; nothing has been written then.
-    """
+    """Load the model, check all rows, predict them, print or write them."""
     classify: Classifier = load_classifier(
         folder,
         precision=request.precision,
         batch_size=request.batch_size,
         threads=request.threads,
     )
-    say(described(classify, request.model_name))
+    model, fitted = classify.model, classify.fitted
+    name = request.rev or str(request.model)
+    say(f"{name}: {len(classify.label_names)} labels, {model.resolved.precision}, {model.reads}")
     numbers = None
     if request.layout.label_column is not None:
         numbers = inputs.label_numbers(classify.label_names, request.labels)
-    calibrated = classify.fitted is not None
-    columns = Columns(classify.label_names, calibrated, request.below, request.prefix)
+    columns = Columns(classify.label_names, fitted is not None, request.below, request.prefix)
     predictor = Predictor(classify, columns, numbers)
     rows = source.rows(inputs.ignore if request.skip_bad else None)
     started, before = time.monotonic(), 0
@@ -68,50 +65,38 @@ def produce(request: Request, source: Input, folder: Path) -> None:
             "columns": [str(schema), columns.below],
             "labels": numbers,
             "format": request.output.suffix,
-            **classify.model.identity,
+            **model.identity,
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
             before = rows_of(parts)
             tally = to_file(predictor, rows, checked.rows, parts, schema, request.output)
-    ordered = classify.fitted is not None and classify.fitted.ordered
-    most = classify.model.info["max_input_length"]
-    for line in shown.summary(tally, ordered, request.below, most):
+    ordered = fitted is not None and fitted.ordered
+    for line in shown.summary(tally, ordered, request.below, model.cut.max_length):
         say(line)
     if request.output is not None:
         seconds = time.monotonic() - started
         say(f"{request.output}: {shown.rate(tally.rows - before, seconds)}")
 
 
-def described(classify: Classifier, name: str) -> str:
-    """The model, and what it reads of a text, in a line."""
-    labels, model = len(classify.label_names), classify.model
-    return f"{name}: {labels} labels, {model.precision}, {model.reads}"
-
-
 def check(request: Request, source: Input, numbers: Mapping[str, int] | None) -> Checked:
     """Check all rows; collect the errors of bad ones in a file, if the request names one."""
-    if request.skip_bad is None:
-        return inputs.check(source, numbers, None)
-    bad = 0
     path = request.skip_bad
+    if path is None:
+        return inputs.check(source, numbers, None)
+    bad = itertools.count()
     with stoppable(), replacing(path) as partial, partial.open("w", encoding="utf-8") as file:
 
-        def note(error: UserError) -> None:
-            nonlocal bad
-            bad += 1
-            file.write(f"{error}\n")
+        def note(error: BadRow) -> None:
+            next(bad)
+            file.write(f"{error.worded(inputs.option)}\n")
 
         checked = inputs.check(source, numbers, note)
-    say(f"{path}: the errors of {bad:,} rows that are left out")
+    say(f"{path}: the errors of {next(bad):,} rows that are left out")
     return checked
 
 
 def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
-    """The columns of the input, then the predicted ones.
-
-    Raises:
-        UserError: if one is in both.
-    """
+    """Join the columns of the input and the predicted ones; none may be in both."""
     added = columns.schema()
     both = [column for column in added.names if column in own.names]
     if both:
@@ -124,20 +109,20 @@ def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
 
 def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None) -> Tally:
     """Print the first rows; predict all `total` rows, or those that are printed if it is None."""
-    more = total is not None and total > shown.MOST_ROWS
+    more = total is not None and total > shown.MAX_ROWS
     if total is None:
-        kept = [*itertools.islice(rows, shown.MOST_ROWS)]
+        few = [*itertools.islice(rows, shown.MAX_ROWS)]
         more = next(rows, None) is not None
-        rows, total = iter(kept), len(kept)
+        rows, total = iter(few), len(few)
     tally = Tally.none(len(predictor.columns.label_names))
     texts: list[str] = []
     first: Rows = []
     with progress(total) as bar:
         for window in windows(rows):
-            found, counted = predictor(window, bar)
+            predicted, counted = predictor(window, bar)
             tally = tally.plus(counted)
-            texts += [row.text for row in window[: shown.MOST_ROWS - len(first)]]
-            first += found[: shown.MOST_ROWS - len(first)]
+            texts += [row.text for row in window[: shown.MAX_ROWS - len(first)]]
+            first += predicted[: shown.MAX_ROWS - len(first)]
     shown.print_rows(texts, first, predictor.columns.prefix)
     if more:
         say(f"the first {len(first)} rows; add -o FILE for all")
@@ -159,8 +144,8 @@ def to_file(
         say(f"resuming: {finished:,} of {total:,} rows are finished")
     with progress(total, finished) as bar:
         for window in itertools.islice(windows(rows), len(parts.records), None):
-            found, counted = predictor(window, bar)
-            parts.add(encode(found, schema), {"tally": counted})
+            predicted, counted = predictor(window, bar)
+            parts.add(encode(predicted, schema), {"tally": counted})
     if rows_of(parts) != total:
         raise UserError(f"the input has changed meanwhile; delete {quoted(str(parts.folder))}")
     join(parts.paths, schema, parts.folder / JOINED)
@@ -173,12 +158,12 @@ def to_file(
 
 
 def rows_of(parts: Parts) -> int:
-    """The number of finished rows."""
+    """Count the finished rows."""
     return sum(Tally(*record["tally"]).rows for record in parts.records)
 
 
 def progress(total: int, finished: int = 0) -> tqdm:
-    """A bar with rows a second and the time that is left."""
+    """Make a bar with rows per second and the time left."""
     return tqdm(total=total, initial=finished, desc="predict", unit=" rows", delay=1, mininterval=1)
 
 
@@ -205,5 +190,5 @@ def stoppable(parts: Parts | None = None) -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """Print a line beside the result."""
+    """Print a line to stderr."""
     print(line, file=sys.stderr)

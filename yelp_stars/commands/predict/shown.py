@@ -1,7 +1,6 @@
 """What `stars predict` prints: a few predictions as a table, and a summary."""
 
 import math
-from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -13,12 +12,12 @@ from yelp_stars.commands.predict.windows import Tally
 from yelp_stars.evaluation.intervals import proportion
 from yelp_stars.pipeline.text import printable
 
-MOST_ROWS = 20
-MOST_TEXT = 200  # characters
+MAX_ROWS = 20
+MAX_TEXT = 200  # characters
 
 
 def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
-    """Print predictions with the beginnings of their texts, which are anybody's."""
+    """Print predictions with the beginnings of their texts, which are untrusted."""
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=None, pad_edge=False, expand=True)
     table.add_column("stars", no_wrap=True)
@@ -26,20 +25,16 @@ def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
     table.add_column("range", no_wrap=True)
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     for text, row in zip(texts, rows):
-        found = {name.removeprefix(prefix): value for name, value in row.items()}
-        cells = [found["stars"], f"{found['probability']:.3f}", _range(found), text]
-        table.add_row(*(Text(printable(cell, MOST_TEXT)) for cell in cells))
+        names = row.get(f"{prefix}range") or []
+        ends = names if len(names) < 2 else [names[0], names[-1]]
+        probability = f"{row[f'{prefix}probability']:.3f}"
+        cells = [row[f"{prefix}stars"], probability, " to ".join(ends), text]
+        table.add_row(*(Text(printable(cell, MAX_TEXT)) for cell in cells))
     console.print(table)
 
 
-def _range(found: dict[str, Any]) -> str:
-    """The ends of the range."""
-    names = found.get("range") or []
-    return names[0] if len(names) == 1 else " to ".join([*names[:1], *names[-1:]])
-
-
 def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -> list[str]:
-    """Lines about all rows: how many were cut, how many are for a person, scores by the labels."""
+    """Write lines about all rows: texts that were cut, rows for a person, scores by the labels."""
     lines = []
     if tally.truncated:
         lines.append(
@@ -51,9 +46,9 @@ def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -
     confusion = np.array(tally.confusion)
     n = int(confusion.sum())
     if n:
-        found = proportion(int(confusion.trace()), n)
+        accuracy = proportion(int(confusion.trace()), n)
         scores = [
-            f"accuracy {found['value']} [{found['low']}, {found['high']}]",
+            f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}]",
             f"log loss {tally.loss / n:.3f}",
         ]
         if ordered:
@@ -64,6 +59,6 @@ def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -
 
 
 def rate(rows: int, seconds: float) -> str:
-    """Rows, time and rows a second, for people."""
-    shown = f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
-    return f"{rows:,} rows in {shown} s, {rows / max(seconds, math.ulp(1)):,.0f} rows/s"
+    """Write rows, time and rows per second."""
+    time = f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
+    return f"{rows:,} rows in {time} s, {rows / max(seconds, math.ulp(1)):,.0f} rows/s"

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.commands.predict.formats import Rows, valid
-from yelp_stars.commands.predict.inputs import label_of
+from yelp_stars.reading.labels import label_number
 from yelp_stars.reading.layout import Row
 
 WINDOW_ROWS = 2000  # what a kill loses at most: 40 seconds of a small transformer on two cores
@@ -22,23 +22,23 @@ DIGITS = 6  # of a probability; the next ones differ between machines
 
 
 class Tally(NamedTuple):
-    """What is counted over all rows."""
+    """Counts over rows."""
 
     rows: int
     truncated: int
     to_a_person: int
     loss: float
-    """The sum over the rows with a label."""
+    """The sum of the log losses of the rows with a label."""
     confusion: list[list[int]]
-    """Rows by label, then by prediction."""
+    """Rows with a label: by label, then by prediction."""
 
     @classmethod
     def none(cls, classes: int) -> Self:
-        """That of no rows."""
+        """Return an empty tally."""
         return cls(0, 0, 0, 0.0, [[0] * classes for _ in range(classes)])
 
     def plus(self, other: Self) -> Self:
-        """That of both."""
+        """Return the sum of two tallies."""
         return type(self)(
             self.rows + other.rows,
             self.truncated + other.truncated,
@@ -49,18 +49,18 @@ class Tally(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """What is predicted of each row, and the names of the columns it goes to."""
+    """The predicted columns."""
 
     label_names: list[str]
     ranges: bool
-    """Whether the model has been calibrated to give them."""
+    """Whether the model is calibrated to give them."""
     below: float | None
-    """Rows whose prediction has a smaller probability are for a person."""
+    """Predictions below this probability are marked for a person."""
     prefix: str
-    """Of the names, where the input has some of them."""
+    """Prefix of the names, where the input has some of them."""
 
     def schema(self) -> pa.Schema:
-        """The names and types, in order."""
+        """Name and type the columns, in order."""
         fields = [("stars", pa.string()), ("probability", pa.float64())]
         fields += [(f"p_{valid(name)}", pa.float64()) for name in self.label_names]
         fields += [("range", pa.list_(pa.string()))] if self.ranges else []
@@ -84,7 +84,7 @@ def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class Predictor(NamedTuple):
-    """A model, and what to make of its scores."""
+    """A model and the columns that its scores become."""
 
     classify: Classifier
     columns: Columns
@@ -92,37 +92,38 @@ class Predictor(NamedTuple):
     """The label of each value of the label column, if there is one."""
 
     def __call__(self, window: list[Row], bar: tqdm) -> tuple[Rows, Tally]:
-        """The rows of a window with their own columns and the predicted ones, and their tally."""
+        """Add the predicted columns to the rows of a window, and count."""
         columns = self.columns
         scores = self.classify.scores([row.text for row in window], bar)
         names = columns.schema().names
         labels = [valid(name) for name in columns.label_names]
         best = scores.probabilities.argmax(axis=1).tolist()
         probabilities = scores.probabilities.round(DIGITS).tolist()
-        found: Rows = []
+        joined: Rows = []
         below = 0
         for number, row in enumerate(window):
             values = probabilities[number]
             probability = values[best[number]]
             predicted = [labels[best[number]], probability, *values]
             if scores.ranges is not None:
-                predicted.append([labels[each] for each in np.flatnonzero(scores.ranges[number])])
+                predicted.append([labels[label] for label in np.flatnonzero(scores.ranges[number])])
             predicted.append(bool(scores.truncated[number]))
             if columns.below is not None:
                 predicted.append(probability < columns.below)
                 below += probability < columns.below
-            found.append({**(row.fields or {}), **dict(zip(names, predicted, strict=True))})
+            joined.append({**(row.fields or {}), **dict(zip(names, predicted, strict=True))})
         confusion, loss = _score(window, scores.probabilities, self.numbers)
-        return found, Tally(len(window), int(scores.truncated.sum()), below, loss, confusion)
+        truncated = int(scores.truncated.sum())
+        return joined, Tally(len(window), truncated, below, loss, confusion)
 
 
 def _score(
     window: list[Row], probabilities: np.ndarray, numbers: Mapping[str, int] | None
 ) -> tuple[list[list[int]], float]:
-    """Rows by label and prediction, and the sum of their log loss."""
+    """Count rows by label and prediction, (labels, labels); add up their log losses."""
     classes = probabilities.shape[1]
     counts = np.zeros((classes, classes), np.int64)
-    known = [None if numbers is None else label_of(row, numbers) for row in window]
+    known = [None if numbers is None else label_number(row, numbers) for row in window]
     rows = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
     labels = np.array([label for label in known if label is not None], np.int64)
     np.add.at(counts, (labels, probabilities[rows].argmax(axis=1)), 1)

@@ -8,7 +8,6 @@ import base64
 import hashlib
 import importlib.metadata
 import json
-import re
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,23 +21,23 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yelp_stars.classifier.classify import Classifier, Prediction
+from yelp_stars.classifier.classify import Classifier, Prediction, validated
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.runs.git import ask_git
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.text import quoted
-from yelp_stars.reading.texts import valid_text
 
 PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
+PROVENANCE = ("source", "sha256", "files", "repo", "revision")  # of metrics/data.json
 VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
 
 
 class Limits(NamedTuple):
-    """What a client may ask for."""
+    """Limits of a request and of the server."""
 
     texts: int
-    """In one request."""
+    """Texts in one request."""
     body: int
     """Bytes of one request."""
     concurrency: int
@@ -53,11 +52,11 @@ class Texts(BaseModel):
     inputs: str | Annotated[list[str], Field(min_length=1)]
     """The text, or the texts."""
     truncate: bool = True
-    """Whether to cut texts that are longer than the model reads; false refuses them."""
+    """Whether to cut texts that are longer than the model reads, or to refuse them."""
 
     @property
     def texts(self) -> list[str]:
-        """Always several."""
+        """The texts, also of a request for one."""
         return [self.inputs] if isinstance(self.inputs, str) else self.inputs
 
 
@@ -68,19 +67,8 @@ class LabelScore(BaseModel):
     score: float
 
 
-class Classified(BaseModel):
-    """Everything about one text."""
-
-    stars: str
-    probability: float
-    probabilities: dict[str, float]
-    range: list[str]
-    """Labels that hold the right one in 90 % of the texts; none if that was not calibrated."""
-    truncated: bool
-
-
 def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) -> FastAPI:
-    """The application; `described` is what /info says about the model."""
+    """Make the application; `described` is the answer of /info."""
     # One request after the other, each on all cores. To compute those of 8 clients together gave
     # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
     worker = ThreadPoolExecutor(1, "model")
@@ -91,7 +79,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         version=importlib.metadata.version("yelp-stars"),
         description="The stars of a review.",
     )
-    app.add_middleware(BodyLimit, most=limits.body)
+    app.add_middleware(BodyLimit, limit=limits.body)
     page, policy = read_page()
 
     @app.exception_handler(RequestValidationError)
@@ -108,37 +96,30 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         if len(texts) > limits.texts:
             raise HTTPException(413, f"{len(texts)} texts; at most {limits.texts} in a request")
         try:
-            texts = [valid_text(text, f"text {number}") for number, text in enumerate(texts)]
-        except UserError as error:
+            texts = validated(texts)
+        except BadRow as error:
             raise HTTPException(422, str(error)) from None
+        loop = asyncio.get_running_loop()
         if not request.truncate:
-            loop = asyncio.get_running_loop()
             too_long = await loop.run_in_executor(worker, classify.model.too_long, texts)
             if too_long.any():
-                most = classify.model.info["max_input_length"]
-                raise HTTPException(413, f"text {too_long.argmax()} has more than {most} tokens")
-        return await asyncio.get_running_loop().run_in_executor(worker, classify, texts)
+                limit = classify.model.cut.max_length
+                raise HTTPException(413, f"text {too_long.argmax()} has more than {limit} tokens")
+        return await loop.run_in_executor(
+            worker, lambda: classify.predictions(classify.scores(texts))
+        )
 
     @app.post("/predict", summary="Probability of each label, the most likely first")
     async def predict(request: Texts) -> list[list[LabelScore]]:
-        found = []
-        for prediction in await answers(request):
-            ranked = sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-            found.append([LabelScore(label=label, score=score) for label, score in ranked])
-        return found
+        ranked = [
+            sorted(prediction.probabilities.items(), key=lambda item: -item[1])
+            for prediction in await answers(request)
+        ]
+        return [[LabelScore(label=label, score=score) for label, score in row] for row in ranked]
 
     @app.post("/classify", summary="Stars, probabilities, range, and whether a text was cut")
-    async def classified(request: Texts) -> list[Classified]:
-        return [
-            Classified(
-                stars=found.stars,
-                probability=found.probability,
-                probabilities=found.probabilities,
-                range=list(found.range),
-                truncated=found.truncated,
-            )
-            for found in await answers(request)
-        ]
+    async def classified(request: Texts) -> list[Prediction]:
+        return await answers(request)
 
     @app.get("/health", summary="Whether the model is loaded")
     async def health() -> dict[str, str]:
@@ -156,19 +137,19 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
 
 
 class BodyLimit:
-    """Refuse a request of more than `most` bytes with 413, before it is read."""
+    """Refuse a request of more than `limit` bytes with 413, before it is read."""
 
-    def __init__(self, app: ASGIApp, most: int) -> None:
-        self._app, self._most = app, most
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app, self._limit = app, limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        too_large = JSONResponse({"detail": f"more than {self._most:,} bytes"}, 413)
+        too_large = JSONResponse({"detail": f"more than {self._limit:,} bytes"}, 413)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:20]) > self._most:
+        if not declared.isdigit() or int(declared[:20]) > self._limit:
             await too_large(scope, receive, send)
             return
         # A body may come in chunks of no declared length: read it here, up to the limit.
@@ -178,7 +159,7 @@ class BodyLimit:
             if message["type"] == "http.disconnect":
                 return
             body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > self._most:
+            if len(body) > self._limit:
                 await too_large(scope, receive, send)
                 return
         read = False
@@ -194,13 +175,12 @@ class BodyLimit:
 
 
 def read_page() -> tuple[str, str]:
-    """The page, and its Content-Security-Policy: its own script and style, this server."""
+    """Read the page, and allow it its own script and style and this server: its policy."""
     page = PAGE.read_text(encoding="utf-8")
     allowed = {}
     for tag in ("script", "style"):
-        found = re.search(rf"<{tag}>(.*)</{tag}>", page, re.DOTALL)
-        assert found
-        digest = base64.b64encode(hashlib.sha256(found[1].encode()).digest()).decode()
+        content = page.partition(f"<{tag}>")[2].partition(f"</{tag}>")[0]
+        digest = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
         allowed[tag] = f"'sha256-{digest}'"
     return page, (
         f"default-src 'none'; script-src {allowed['script']}; style-src {allowed['style']}; "
@@ -210,38 +190,38 @@ def read_page() -> tuple[str, str]:
 
 
 def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
-    """What /info says: labels, cut, precision, commit, hashes, test scores, versions."""
+    """Describe the model for /info: labels, cut, precision, commit, data, scores, versions."""
+    manifest = _read(folder, "metrics/data.json")
     return {
         "model_id": folder.name,
         "model_sha256": fingerprint(folder),
         "labels": classify.label_names,
-        **classify.model.info,
-        "precision": classify.model.precision,
+        "max_input_length": classify.model.cut.max_length,
+        "truncation": classify.model.cut.truncation,
+        "precision": classify.model.resolved.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
         "commit": ask_git("rev-parse", "HEAD", folder=folder) or None,
-        "data_sha256": _read(folder, "metrics/data.json").get("sha256"),
+        "data": {name: manifest[name] for name in PROVENANCE if name in manifest},
+        # A hash of each file, where there are several.
+        "data_sha256": manifest.get("sha256") or manifest.get("files"),
         "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
-    """A file of metrics/ of the project whose model this is; empty for any other folder."""
+    """Read a metrics file of the project whose model this is; any other folder has none."""
     if folder.resolve().parts[-2:] != ("models", "finetuned"):  # others have other scores
         return {}
     try:
-        found = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError, IndexError):
+        content = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
 def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits) -> None:
-    """Serve until SIGTERM or Ctrl-C, then answer what has been asked.
-
-    Raises:
-        UserError: if the port is taken or the host is not an address of this machine.
-    """
+    """Serve until SIGTERM or Ctrl-C, then answer the requests that have come."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
