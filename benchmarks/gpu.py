@@ -41,7 +41,7 @@ CONTENDERS: dict[str, tuple[str, dict[str, Any] | None]] = {
     "auto": ("grouped by length, precision auto", FAST),
     "fused": ("and no attention dropout", {**FAST, "attention_dropout": 0.0}),
     "large": ("and batches of 64", {
-        **FAST, "attention_dropout": 0.0, "per_device_train_batch_size": 64,
+        **FAST, "attention_dropout": 0.0, "batch_size": 64,
         "per_device_eval_batch_size": 64,
     }),
 }  # fmt: skip
@@ -136,7 +136,7 @@ def turn(folder: Path, name: str) -> Turn:
     if process.returncode:
         raise SystemExit((folder / "output.txt").read_text()[-2000:])
     found = json.loads((folder / "dvclive" / "runtime.json").read_text())
-    rows = (changed or {}).get("per_device_train_batch_size", BATCH)
+    rows = (changed or {}).get("batch_size", BATCH)
     return {"rate": rows * found["steps_per_second"], "seconds": found["seconds"], "peak": peak}
 
 

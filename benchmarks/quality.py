@@ -61,7 +61,7 @@ def main() -> None:
         line = {
             "rows": rows,
             "seed": seed,
-            "precision": compute.resolve("auto", "train").precision,
+            "precision": compute.resolve("auto", "train.precision").precision,
             "minutes": sum(seconds.values()) / 60,
             "minutes_train": seconds["train"] / 60,
             **scores,

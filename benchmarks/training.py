@@ -28,7 +28,8 @@ from yelp_stars.modeling import batching, compute
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.training.arguments import training_arguments
-from yelp_stars.training.classifier import load_classifier, make_optimizer
+from yelp_stars.training.classifier import load_pretrained
+from yelp_stars.training.optimizer import make_optimizer
 from yelp_stars.training.trainer import ResumableTrainer
 
 TURNS = 5
@@ -58,29 +59,29 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
     table = arrow.read(folder / "train.arrow")
     rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
     train = batching.ReviewDataset.read(part(table, rows, folder / f"ours-{precision}.arrow"))
-    params, resolved = PRESET["train"], compute.resolve(precision, "train")
+    params, resolved = PRESET["train"], compute.resolve(precision, "train.precision")
     # The preset's recipe, but for its frozen layers: the peers train every layer.
     ours_only = {
-        "launcher", "intermediate_size", "freeze_embeddings", "frozen_layers",
+        "batch_size", "intermediate_size", "freeze_embeddings", "frozen_layers",
         "head_learning_rate", "attention_dropout", "padding", "precision",
     }  # fmt: skip
     fields = {name: value for name, value in params.items() if name not in ours_only}
-    fields.update(num_train_epochs=1.0, per_device_train_batch_size=BATCH)
-    model = load_classifier(
+    fields.update(num_train_epochs=1.0)
+    model = load_pretrained(
         checkpoint,
         train.label_names,
         seed=params["seed"],
         attention_dropout=params["attention_dropout"],
         attention=resolved.attention,
     )
-    rates = (params["learning_rate"], params["head_learning_rate"], params["weight_decay"])
+    rates = ("learning_rate", "head_learning_rate", "weight_decay")
     return timed(
         ResumableTrainer(
             model,
-            training_arguments(fields, folder / "scratch", resolved),
+            training_arguments(fields, BATCH, folder / "scratch", resolved),
             train,
             train,
-            optimizer=make_optimizer(model, *rates),
+            optimizer=make_optimizer(model, **{name: params[name] for name in rates}),
         )
     )
 
@@ -151,7 +152,7 @@ def our_evaluation(
     some = batching.ReviewDataset.read(
         part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
     )
-    resolved = compute.resolve(precision, "evaluate")
+    resolved = compute.resolve(precision, "evaluate.precision")
     make_model(folder / f"our-evaluation-{cut}-{precision}", checkpoint)
     model = load_finetuned(folder / f"our-evaluation-{cut}-{precision}", resolved)
 
@@ -236,7 +237,7 @@ def markdown() -> list[str]:
             full, short = folder / "train.arrow", folder / "short.arrow"
             tokenize_file(few, full, tokenizer, workers, MAX_LENGTH, "head")
             tokenize_file(few, short, tokenizer, workers, SHORT["max_length"], SHORT["truncation"])
-        auto, reason, _ = compute.resolve("auto", "train")
+        auto, reason, _ = compute.resolve("auto", "train.precision")
         names = [  # where auto is fp32, once is enough
             name for name in CONTENDERS if auto != "fp32" or not name.endswith("-auto")
         ]

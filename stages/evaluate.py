@@ -55,7 +55,7 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.modeling import batching, compute
     from yelp_stars.scoring import calibration, hf_metric, metrics
 
-    resolved = compute.resolve(params.precision, "evaluate")
+    resolved = compute.resolve(params.precision, "evaluate.precision")
     if compute.device().type == "cpu":
         reuse_freed_memory()
     table = arrow.read(given.sampled / "test.arrow")

@@ -9,10 +9,9 @@ import sys
 import time
 from contextlib import closing, nullcontext
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import (
-    AfterValidator,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -25,7 +24,7 @@ from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import Live, run
 from yelp_stars.pipeline.files import remove_on_error, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
-from yelp_stars.training.launcher import check_launcher, launch
+from yelp_stars.training.launcher import VARIABLE, launch
 
 
 class TrainerParams(StageParams):
@@ -41,12 +40,10 @@ class TrainerParams(StageParams):
     """Steps in which the learning rate rises; below 1, a share of all steps."""
     weight_decay: NonNegativeFloat
     """AdamW's decay of matrices; biases and norms do not decay."""
-    per_device_train_batch_size: PositiveInt
-    """Rows in a batch, on each device."""
     per_device_eval_batch_size: PositiveInt
     """Rows in a validation batch, on each device."""
     gradient_accumulation_steps: PositiveInt
-    """Batches that make up one optimizer step."""
+    """Parts in which each device computes its rows of a step; more parts need less memory."""
     activation_checkpointing: bool
     """Recompute activations in the backward pass: less memory, a third more time."""
     torch_compile: bool
@@ -68,8 +65,13 @@ class TrainerParams(StageParams):
 class Params(TrainerParams):
     """How the checkpoint is fine-tuned."""
 
-    launcher: Annotated[str, AfterValidator(check_launcher)]
-    """Command that starts the stage: python, or for several GPUs torchrun --nproc-per-node 8."""
+    REPLACED: ClassVar = {
+        "launcher": f"set the environment variable {VARIABLE} instead, see docs/gpus.md",
+        "per_device_train_batch_size": "write batch_size, the rows of a step over all devices",
+    }
+
+    batch_size: PositiveInt
+    """Rows of one optimizer step, over all devices."""
     intermediate_size: NonNegativeInt
     """Short synthetic reviews to train on first (STILTs, Phang et al. 2018); 0 skips it."""
     freeze_embeddings: bool
@@ -89,6 +91,8 @@ class Params(TrainerParams):
     def _consistent(self) -> Self:
         if self.frozen_layers and not self.freeze_embeddings:
             raise ValueError("frozen_layers above 0 requires freeze_embeddings: true")
+        if self.batch_size % self.gradient_accumulation_steps:
+            raise ValueError("batch_size should be a multiple of gradient_accumulation_steps")
         return self
 
 
@@ -107,7 +111,7 @@ class Outputs(NamedTuple):
 
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "train")
-    launch(params.launcher, sys.argv[1:], os.environ)
+    launch(sys.argv[1:], os.environ)
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import (
@@ -115,49 +119,53 @@ def main(given: Inputs, made: Outputs) -> None:
         card,
         checkpoints,
         classifier,
+        curves,
         intermediate,
         progress,
-        record,
+        saving,
     )
     from yelp_stars.training import trainer as trainers
+    from yelp_stars.training.optimizer import make_optimizer
 
-    resolved = compute.resolve(params.precision, "train")
+    resolved = compute.resolve(params.precision, "train.precision")
     if compute.device().type == "cpu":
         reuse_freed_memory()
     compute.set_up_cuda(repeatable=True)
     train = batching.ReviewDataset.read(given.sampled / "train.arrow")
     # Sorted by length to minimise padding; the metrics do not depend on the order.
     validation = batching.ReviewDataset.read_sorted(given.sampled / "validation.arrow")
-    model = classifier.load_classifier(
+    model = classifier.load_pretrained(
         given.pretrained,
         train.label_names,
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
     )
-    run_dir = checkpoints.run_directory(
-        params.model_dump(exclude={"launcher"}), resolved, checkpoints.weights_digest(model)
-    )
+    digest = checkpoints.weights_digest(model)
+    run_dir = checkpoints.run_directory(params.model_dump(), resolved, digest)
     resume_from, damaged = checkpoints.latest_complete(run_dir)
-    args = arguments.training_arguments(
-        params.model_dump(include=set(TrainerParams.model_fields)), run_dir, resolved
-    )
+    fields = params.model_dump(include=set(TrainerParams.model_fields))
+    args = arguments.training_arguments(fields, params.batch_size, run_dir, resolved)
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
-    optimizer_args = (params.learning_rate, params.head_learning_rate, params.weight_decay)
+    rates = {
+        "learning_rate": params.learning_rate,
+        "head_learning_rate": params.head_learning_rate,
+        "weight_decay": params.weight_decay,
+    }
     saver = checkpoints.SaveOnSignal(params.save_steps)
     is_main_process = args.process_index == 0
     with (
-        compute.enough_memory("lower train.per_device_train_batch_size, see docs/gpus.md"),
+        compute.enough_memory("raise train.gradient_accumulation_steps, see docs/gpus.md"),
         remove_on_error(made.dvclive) if is_main_process else nullcontext(),
         closing(progress.ConsoleProgress()) as bar,
-        closing(record.DVCLiveCurves(made.dvclive)) as live,
+        closing(curves.DVCLiveCurves(made.dvclive)) as live,
     ):
         trainer = trainers.ResumableTrainer(
             model,
             args,
             train,
             validation,
-            optimizer=classifier.make_optimizer(model, *optimizer_args),
+            optimizer=make_optimizer(model, **rates),
             width=train.max_length if params.padding == "max_length" else None,
             callbacks=[bar, live, saver],
         )
@@ -176,7 +184,7 @@ def main(given: Inputs, made: Outputs) -> None:
                 params.seed,
                 train.max_length,
             )
-            intermediate.train(trainer, examples, classifier.make_optimizer(model, *optimizer_args))
+            intermediate.train(trainer, examples, make_optimizer(model, **rates))
         with saver.stop_on_signal(), checkpoints.refusing_code(resume_from):
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         seconds = time.monotonic() - started
@@ -184,21 +192,18 @@ def main(given: Inputs, made: Outputs) -> None:
         trainer.accelerator.wait_for_everyone()
         validated = trainer.predict(validation)
         if is_main_process:
-            scores = record.validation_scores(trainer.state, params.load_best_model_at_end)
-            record.save_model(
-                trainer.model, given.pretrained, made.finetuned, train.max_length, train.truncation
-            )
-            fitted = record.save_calibration(validated, train.ordered, made.finetuned)
+            result = saving.result_of(trainer, validated)
+            saving.save(result, given.pretrained, made.finetuned)
             shown = params.model_dump(include=card.PARAMS)
-            card.write(trainer.model, train, scores, fitted, shown, given.sentences, made.finetuned)
-            record.write_plots(trainer.state, args, made.plots)
-            write_json(made.metrics, scores)
+            card.write(result, shown, given.sentences, made.finetuned)
+            curves.write_plots(trainer.state, args, made.plots)
+            write_json(made.metrics, result.scores)
             # Not committed: durations differ on every run.
             write_json(
                 made.dvclive / "runtime.json",
                 {"seconds": seconds, **bar.rates(), "device": compute.device_name()},
             )
-            print(record.describe(seconds, bar.rates(), scores, fitted))
+            print(saving.describe(result, seconds, bar.rates()))
             checkpoints.remove_run(run_dir)
         # An early exit would abort the other processes.
         trainer.accelerator.wait_for_everyone()

@@ -19,11 +19,11 @@ gpus = int(sys.argv[1])
 torch.distributed.init_process_group("fake", store=FakeStore(), rank=0, world_size=gpus)
 for preset in ("full", "notebook"):
     section = read_yaml(Path("presets", f"{preset}.yaml"))["train"]
-    params = Params.model_validate({**section, "per_device_train_batch_size": 2})
+    params = Params.model_validate({**section, "batch_size": 2 * gpus})
     trainer = make_trainer(params)
     rows = len(next(iter(trainer.get_train_dataloader()))["labels"])
     trainer.create_optimizer_and_scheduler(num_training_steps=10)
     sampler = type(trainer._get_train_sampler()).__name__
     groups = len(trainer.optimizer.param_groups)
-    described = describe(trainer, compute.resolve(params.precision, "train"))
+    described = describe(trainer, compute.resolve(params.precision, "train.precision"))
     print(f"{preset} on {gpus}: {rows} rows here, {sampler}, {groups} groups; {described}")

@@ -13,11 +13,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from dvc import cli as dvc_cli
 
@@ -294,6 +295,21 @@ def max_difference(first: dict[str, Any], second: dict[str, Any]) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
+def review_dataset(
+    names: Sequence[str], source: str = "synthetic", ordered: bool = True, truncation: str = "head"
+) -> Any:
+    """Two rows of each label in a dataset of at most 8 tokens, of which the last row has all."""
+    from yelp_stars.modeling.batching import ReviewDataset
+
+    columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
+    schema = arrow.make_schema(
+        columns, [*names], ordered=ordered, max_length=8, truncation=truncation, source=source
+    )
+    labels = pa.array(np.arange(2 * len(names)) % len(names))
+    ids = pa.array([[1, 2]] * (2 * len(names) - 1) + [[1] * 8], columns["input_ids"])
+    return ReviewDataset(pa.table([ids, labels, labels], schema=schema))
+
+
 def make_trainer(params: Any) -> Any:
     """The trainer of the stage `train` for a section of params.yaml, in the working folder."""
     import dataclasses
@@ -302,30 +318,32 @@ def make_trainer(params: Any) -> Any:
 
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import arguments, checkpoints, classifier
+    from yelp_stars.training.optimizer import make_optimizer
     from yelp_stars.training.trainer import ResumableTrainer
 
-    resolved = compute.resolve(params.precision, "train")
+    resolved = compute.resolve(params.precision, "train.precision")
     sample = Path("data", "sample")
     rows = batching.ReviewDataset.read(sample / "train.arrow")
     fields = {field.name for field in dataclasses.fields(TrainingArguments)}
-    model = classifier.load_classifier(
+    model = classifier.load_pretrained(
         Path("models", "pretrained"),
         rows.label_names,
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
     )
-    run_dir = checkpoints.run_directory(
-        params.model_dump(exclude={"launcher"}), resolved, checkpoints.weights_digest(model)
-    )
+    digest = checkpoints.weights_digest(model)
+    run_dir = checkpoints.run_directory(params.model_dump(), resolved, digest)
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
-    rates = (params.learning_rate, params.head_learning_rate, params.weight_decay)
+    rates = params.model_dump(include={"learning_rate", "head_learning_rate", "weight_decay"})
     return ResumableTrainer(
         model,
-        arguments.training_arguments(params.model_dump(include=fields), run_dir, resolved),
+        arguments.training_arguments(
+            params.model_dump(include=fields), params.batch_size, run_dir, resolved
+        ),
         rows,
         batching.ReviewDataset.read_sorted(sample / "validation.arrow"),
-        optimizer=classifier.make_optimizer(model, *rates),
+        optimizer=make_optimizer(model, **rates),
         width=rows.max_length if params.padding == "max_length" else None,
     )
 

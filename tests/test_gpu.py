@@ -143,4 +143,4 @@ def test_a_gpu_predicts_what_the_cpu_predicts(repo, monkeypatch):
 def test_too_little_memory_for_a_training_is_one_line(train_project, monkeypatch):
     monkeypatch.setenv("PYTORCH_CUDA_ALLOC_CONF", "per_process_memory_fraction:0.00001")
     message = fails(*TRAIN, *TRAIN_OUTS, cwd=train_project)
-    assert "has too little memory; lower train.per_device_train_batch_size" in message
+    assert "has too little memory; raise train.gradient_accumulation_steps" in message

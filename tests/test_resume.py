@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -139,11 +140,11 @@ def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
             stage.wait(DEADLINE)
         done = max(complete_steps(resumable_project), default=0)
         if done > STEPS // 2:  # begin another run: there must be something left to kill
-            complete(resumable_project)
+            complete_here(resumable_project)
             assert result(resumable_project) == expected, killed
             done = 0
-    output = complete(resumable_project)
-    assert result(resumable_project) == expected, (killed, output)
+    complete_here(resumable_project)
+    assert result(resumable_project) == expected, killed
     assert not (resumable_project / "models" / "checkpoints").exists()
 
 
@@ -151,7 +152,7 @@ def test_sigterm_saves_at_once_and_a_truncated_checkpoint_is_skipped(
     interrupted_project, expected, capsys
 ):
     output = Path("output.txt").read_text()
-    assert "error: stopped by SIGTERM after step" in output
+    assert re.search(r"^error: stopped by SIGTERM after step", output, re.M)  # below the bar
     assert "run `dvc repro` to resume" in output
     assert not [out for out in TRAIN_OUTS if Path(out).exists()]
     assert not list(interrupted_project.rglob("*.partial"))
@@ -168,7 +169,7 @@ def test_sigterm_saves_at_once_and_a_truncated_checkpoint_is_skipped(
 
 
 def test_another_run_never_resumes_from_it_but_another_launcher_does(
-    interrupted_project, expected, capsys
+    interrupted_project, expected, capsys, monkeypatch
 ):
     (kept,) = Path("models", "checkpoints").iterdir()
     params = Path("params.yaml").read_text("utf-8")
@@ -177,7 +178,7 @@ def test_another_run_never_resumes_from_it_but_another_launcher_does(
     # The other run has deleted its own.
     assert [*Path("models", "checkpoints").iterdir()] == [kept]
     Path("params.yaml").write_text(params, "utf-8")
-    edit(interrupted_project, "train", launcher="torchrun --nproc-per-node 1")
+    monkeypatch.setenv("STARS_LAUNCHER", "torchrun --nproc-per-node 1")
     assert f"resuming from {kept}" in complete(interrupted_project)
     assert result(interrupted_project) == expected
 
@@ -235,24 +236,9 @@ def test_a_disk_that_takes_no_file_at_all_is_reported_and_the_next_run_resumes(
     assert result(resumable_project) == expected
 
 
-def test_another_number_of_threads_does_not_resume(interrupted_project, monkeypatch, capsys):
-    (kept,) = Path("models", "checkpoints").iterdir()
-    (kept / "checkpoint-7.bak").mkdir()
-    monkeypatch.delenv("MKL_NUM_THREADS", raising=False)  # Dask's workers leave it at 1
-    monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    with start_training(interrupted_project) as stage:
-        wait_for_step(interrupted_project, stage, 1)
-        stage.send_signal(signal.SIGINT)
-        output = finish(stage)
-    assert "resuming" not in output
-    assert "stopped by SIGINT" in output
-    complete_here(interrupted_project)
-    assert f"resuming from {kept}" in capsys.readouterr().out
-
-
 @soak
 def test_two_processes_stop_together_and_resume_as_two(resumable_project):
-    edit(resumable_project, "train", per_device_train_batch_size=8, logging_steps=3)
+    edit(resumable_project, "train", logging_steps=3)
     expected = uninterrupted(resumable_project, *TORCHRUN)
     with start_training(resumable_project, *TORCHRUN) as stage:
         # An epoch has 4 steps: this is in the middle of one.

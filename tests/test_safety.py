@@ -54,6 +54,20 @@ def test_no_code_loads_pickles_code_or_archives_unseen_and_none_calls_a_shell(pa
             assert not given & FORBIDDEN_ARGUMENTS
 
 
+def test_no_value_of_params_yaml_starts_a_process():
+    # test_structure.py holds that none is in a command of dvc.yaml, either.
+    starting = re.compile(r"\b(subprocess|os\.(exec|spawn|posix_spawn)\w+)\b")
+    stages = [path for path in CODE if "commands" not in path.parts]
+    found = [path for path in stages if starting.search(path.read_text("utf-8"))]
+    assert [path.name for path in found] == ["launcher.py"]
+    calls = [
+        ast.unparse(node)
+        for node in ast.walk(ast.parse((ROOT / "stages" / "train.py").read_text("utf-8")))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "launch"
+    ]
+    assert calls == ["launch(sys.argv[1:], os.environ)"]  # nothing of params.yaml
+
+
 class Payload:
     def __init__(self, target: Path) -> None:
         self.target = target

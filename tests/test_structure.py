@@ -184,7 +184,7 @@ def test_the_notebook_preset_is_the_notebook():
         "exclude": [],
     }
     train = notebook["train"]
-    assert (train["per_device_train_batch_size"], train["per_device_eval_batch_size"]) == (16, 8)
+    assert (train["batch_size"], train["per_device_eval_batch_size"]) == (16, 8)
     assert (train["num_train_epochs"], train["learning_rate"]) == (3, 5e-5)
     assert (train["padding"], train["precision"]) == ("max_length", "fp32")
     assert (train["train_sampling_strategy"], train["seed"]) == ("random", 42)

@@ -35,7 +35,7 @@ from yelp_stars.checkpoint.copying import copy_text_files, weight_files
 from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.checkpoint.weights import add_weights
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.training.classifier import load_classifier
+from yelp_stars.training.classifier import load_pretrained
 
 WEIGHTS = "model.safetensors"
 SIZES = {
@@ -79,7 +79,7 @@ def refused(checkpoint: Path) -> UserError:
 
 
 def classifier(checkpoint: Path) -> PreTrainedModel:
-    return load_classifier(
+    return load_pretrained(
         checkpoint, ["a", "b", "c"], seed=0, attention_dropout=0.1, attention=None
     )
 

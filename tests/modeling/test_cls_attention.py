@@ -7,7 +7,7 @@ from transformers import AutoModelForSequenceClassification, BertConfig, DistilB
 from yelp_stars.evaluation.inference import load_finetuned
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.cls_attention import ClsOnlyBertLayer, use_cls_only_last_layer
-from yelp_stars.training.classifier import load_classifier
+from yelp_stars.training.classifier import load_pretrained
 
 SMALL = {
     "vocab_size": 600,
@@ -88,8 +88,8 @@ def test_training_and_inference_compute_only_cls_in_their_last_layer(
     tiny_checkpoint, precision, monkeypatch, tmp_path
 ):
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
-    resolved = compute.resolve(precision, "train")
-    trained = load_classifier(
+    resolved = compute.resolve(precision, "train.precision")
+    trained = load_pretrained(
         tiny_checkpoint, ["a", "b"], seed=0, attention_dropout=0.0, attention=resolved.attention
     )
     trained.save_pretrained(tmp_path)

@@ -4,22 +4,21 @@ import json
 import re
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 import torch
 from helpers import TRAIN, TRAIN_OUTS, edit, fails_here, max_difference, run, train, train_losses
-from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import pipeline
 
 from stages import sample
-from stages.train import Params, main
+from stages.train import main
 from yelp_stars.data import arrow
 from yelp_stars.modeling import compute
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.yaml_file import read_yaml
-from yelp_stars.training.classifier import load_classifier
+from yelp_stars.training.classifier import load_pretrained
 
 
 def without_dropout(project) -> None:
@@ -35,16 +34,42 @@ def draw_48_rows(project) -> None:
     call(sample.main, data / "tokenized", data / "audit.parquet", data / "sample")
 
 
-def test_frozen_layers_require_frozen_embeddings(project):
-    section = read_yaml(project / "params.yaml")["train"]
-    frozen = {**section, "frozen_layers": 1}
-    with pytest.raises(ValidationError, match="frozen_layers above 0 requires freeze_embeddings"):
-        Params.model_validate({**frozen, "freeze_embeddings": False})
-    assert Params.model_validate({**frozen, "freeze_embeddings": True})
+def write_toy(project, shuffled: bool) -> None:
+    """Write a sample whose texts repeat one word of their label; or labels that are shuffled."""
+    for name, n_rows in (("train", 400), ("validation", 100)):
+        path = project / "data" / "sample" / f"{name}.arrow"
+        schema = arrow.read(path).schema
+        labels = np.arange(n_rows) % 5
+        ids = [[2, *[10 + label] * 5, 3] for label in labels]
+        if shuffled:
+            labels = np.random.default_rng(0).permutation(labels)
+        columns = {"input_ids": ids, "label": labels, "row": np.arange(n_rows)}
+        arrays = [pa.array(columns[field.name], field.type) for field in schema]
+        path.unlink()
+        arrow.write(path, schema, pa.table(arrays, schema=schema).to_batches())
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("precision", sorted({"fp32", compute.resolve("auto", "train").precision}))
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_an_epoch_learns_what_texts_say_about_their_labels_and_nothing_else(
+    train_project, shuffled
+):
+    write_toy(train_project, shuffled)
+    train(train_project, batch_size=8, learning_rate=1e-2, head_learning_rate=1e-2)
+    accuracy = json.loads((train_project / "validation.json").read_text())["accuracy"]
+    last_losses = train_losses(train_project)[-5:, 1]
+    if shuffled:  # chance is 0.2
+        assert accuracy < 0.4
+        assert last_losses.min() > 1.4
+    else:
+        assert accuracy > 0.9
+        assert last_losses.max() < 0.8
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "precision", sorted({"fp32", compute.resolve("auto", "train.precision").precision})
+)
 def test_two_runs_give_the_same_weights_to_the_byte(train_project, precision):
     edit(train_project, "train", precision=precision, intermediate_size=20)
     train(train_project, "first")
@@ -64,21 +89,15 @@ def test_another_seed_gives_another_head_and_other_weights(train_project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [2, 4])
-def test_accumulated_batches_give_the_loss_and_weights_of_one_batch(train_project, steps):
+def test_accumulated_parts_give_the_loss_and_weights_of_one_batch(train_project):
     # transformers#47688: without the fix, 4 steps make the loss four times too large.
     edit(train_project, "train", train_sampling_strategy="random", padding="max_length")
     edit(train_project, "train", logging_steps=1, intermediate_size=48)
     without_dropout(train_project)
     draw_48_rows(train_project)
-    one = train(train_project, "one", per_device_train_batch_size=16)
+    one = train(train_project, "one", batch_size=16)
     expected = train_losses(train_project)
-    parts = train(
-        train_project,
-        "parts",
-        per_device_train_batch_size=16 // steps,
-        gradient_accumulation_steps=steps,
-    )
+    parts = train(train_project, "parts", gradient_accumulation_steps=4)
     assert np.allclose(train_losses(train_project), expected, atol=1e-4)
     assert max_difference(one, parts) < 1e-4
 
@@ -89,13 +108,10 @@ def test_two_processes_have_the_losses_and_weights_of_one(train_project):
     edit(train_project, "train", padding="max_length", logging_steps=1, intermediate_size=48)
     edit(train_project, "train", freeze_embeddings=True)
     draw_48_rows(train_project)
-    one = train(train_project, "one", per_device_train_batch_size=16)
+    one = train(train_project, "one", batch_size=16)
     expected = train_losses(train_project)
-    # Started by hand under a launcher, the stage ignores that of the params.
-    launcher = "accelerate launch --num-processes 4 --cpu"
-    edit(train_project, "train", per_device_train_batch_size=8, launcher=launcher)
-    torchrun = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
-    output = run(*torchrun, *TRAIN[2:], *TRAIN_OUTS, cwd=train_project)
+    launcher = "torchrun --standalone --nproc-per-node 2"
+    output = run(*TRAIN, *TRAIN_OUTS, cwd=train_project, STARS_LAUNCHER=launcher)
     assert "3 steps of 16 rows" in output
     assert np.allclose(train_losses(train_project), expected, atol=1e-4)
     assert max_difference(one, load_file(train_project / "ft" / "model.safetensors")) < 1e-4
@@ -166,14 +182,16 @@ def test_the_best_epoch_on_validation_is_kept_on_request(train_project):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("frozen_layers", "frozen"),
-    [(0, ("bert.embeddings.",)), (1, ("bert.embeddings.", "bert.encoder.layer.0."))],
+    ("frozen_layers", "frozen", "head_learning_rate"),
+    [
+        (0, ("bert.embeddings.",), 1e-2),  # a rate of its own
+        (1, ("bert.embeddings.", "bert.encoder.layer.0."), 1e-3),  # the same
+    ],
 )
-@pytest.mark.parametrize("head_learning_rate", [1e-2, 1e-3])  # a rate of its own, and the same
 def test_frozen_layers_stay_the_same_to_the_byte(
     train_project, capsys, frozen_layers, frozen, head_learning_rate
 ):
-    before = load_classifier(
+    before = load_pretrained(
         train_project / "models" / "pretrained",
         list("abcde"),
         seed=0,
@@ -192,14 +210,6 @@ def test_frozen_layers_stay_the_same_to_the_byte(
     same = {name for name in after if torch.equal(before[name], after[name])}
     assert same == {name for name in after if name.startswith(frozen)}
     assert re.search(r"M parameters \(\d+\.\dM trained\) in", capsys.readouterr().out)
-
-
-@pytest.mark.slow
-def test_more_frozen_layers_than_the_checkpoint_has_are_reported(train_project):
-    expected = "train.frozen_layers is 2, but this checkpoint has only 1; set it to 1 or less"
-    with pytest.raises(UserError, match=expected):
-        train(train_project, freeze_embeddings=True, frozen_layers=2)
-    assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
 
 
 @pytest.mark.slow
@@ -233,14 +243,6 @@ def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_proje
 
 
 @pytest.mark.slow
-def test_an_unsupported_checkpoint_is_reported(train_project):
-    (train_project / "models" / "pretrained" / "config.json").write_text('{"model_type": "t5"}')
-    with pytest.raises(UserError, match="the config of this t5 has none of"):
-        train(train_project)
-    assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
-
-
-@pytest.mark.slow
 def test_a_loss_that_is_not_finite_is_reported_with_what_to_lower(train_project):
     edit(train_project, "train", learning_rate=1e30, logging_steps=1)
     assert "lower train.learning_rate" in fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
@@ -248,17 +250,8 @@ def test_a_loss_that_is_not_finite_is_reported_with_what_to_lower(train_project)
 
 
 @pytest.mark.slow
-def test_what_the_hardware_lacks_is_reported_before_training(train_project, monkeypatch):
-    fastest = compute.resolve("auto", "train").precision
-    for precision in {"bf16", "fp16"} - {fastest}:
-        expected = f"train.precision is {precision!r}, but .* set it to 'fp32' or 'auto'"
-        with pytest.raises(UserError, match=expected):
-            train(train_project, precision=precision)
-    edit(train_project, "train", precision="auto", tf32=True)
+def test_what_the_hardware_lacks_is_reported_before_training(train_project):
+    edit(train_project, "train", tf32=True)
     message = fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
     assert "no GPU here supports it (Ampere does); set it to false" in message
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    expected = r"set train\.launcher to 'torchrun --nproc-per-node 8'"
-    with pytest.raises(UserError, match=expected):
-        train(train_project, tf32=False)
     assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]

@@ -1,13 +1,13 @@
 """TrainingArguments: the parameters under their own names, what is fixed, what a machine lacks."""
 
-import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from helpers import ROOT
+from transformers import TrainingArguments
 
-from stages.train import Params
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -16,57 +16,69 @@ from yelp_stars.training.arguments import training_arguments
 FP32 = Compute("fp32", "as requested", None)
 # Parameters that Trainer does not know.
 OWN = {
-    "launcher", "intermediate_size", "freeze_embeddings", "frozen_layers", "head_learning_rate",
+    "batch_size", "intermediate_size", "freeze_embeddings", "frozen_layers", "head_learning_rate",
     "attention_dropout", "padding", "precision",
 }  # fmt: skip
 PRESETS = sorted(path.stem for path in ROOT.joinpath("presets").glob("*.yaml"))
 
 
-def fields_of(preset: str, **values) -> dict:
+def fields_of(preset: str, **values: Any) -> dict[str, Any]:
     section = read_yaml(ROOT / "presets" / f"{preset}.yaml")["train"]
     return {**{name: value for name, value in section.items() if name not in OWN}, **values}
 
 
+def arguments(
+    batch_size: int = 16, resolved: Compute = FP32, preset: str = "cpu", **values: Any
+) -> TrainingArguments:
+    return training_arguments(fields_of(preset, **values), batch_size, Path("out"), resolved)
+
+
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_parameters_are_passed_on_under_their_own_names(tmp_path, preset):
-    fields = fields_of(preset)
-    args = training_arguments(fields, tmp_path, FP32)
+def test_the_parameters_are_passed_on_under_their_own_names(preset):
+    fields, args = fields_of(preset), arguments(preset=preset)
     assert {name: getattr(args, name) for name in fields} == fields
-    assert args.output_dir == str(tmp_path)
+    assert args.output_dir == "out"
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_trainer_computes_in_the_resolved_precision(tmp_path, precision):
-    args = training_arguments(fields_of("cpu"), tmp_path, Compute(precision, "", None))
+def test_trainer_computes_in_the_resolved_precision(precision):
+    args = arguments(resolved=Compute(precision, "", None))
     assert (args.bf16, args.fp16) == (precision == "bf16", False)
     assert args.device == torch.device("cpu")
 
 
-def test_every_epoch_is_evaluated_and_saved_and_trainer_deletes_no_checkpoint(tmp_path):
-    last, best = (
-        training_arguments(fields_of("cpu", load_best_model_at_end=best), tmp_path, FP32)
-        for best in (False, True)
-    )
+def test_every_epoch_is_evaluated_and_saved_and_trainer_deletes_no_checkpoint():
+    last, best = (arguments(load_best_model_at_end=best) for best in (False, True))
     assert last.eval_strategy == last.save_strategy == "epoch"
     assert last.save_total_limit is best.save_total_limit is None  # test_checkpoints
     assert best.metric_for_best_model == "accuracy"
 
 
-def test_tf32_without_such_a_gpu_is_reported_and_the_advice_works(tmp_path):
+def test_processes_and_accumulated_parts_divide_the_rows_of_a_step(monkeypatch):
+    assert arguments(24).per_device_train_batch_size == 24
+    assert arguments(24, gradient_accumulation_steps=3).per_device_train_batch_size == 8
+    monkeypatch.setenv("WORLD_SIZE", "4")  # test_train.py trains by two processes
+    with pytest.raises(UserError) as raised:
+        arguments(24, gradient_accumulation_steps=5)
+    assert raised.value.setting == "train.batch_size"
+    assert "set train.batch_size to a multiple of 20, or use fewer processes" in str(raised.value)
+
+
+def test_tf32_without_such_a_gpu_is_reported_and_the_advice_works():
     expected = "train.tf32 is true, but no GPU here supports it .*; set it to false"
     with pytest.raises(UserError, match=expected):
-        training_arguments(fields_of("cpu", tf32=True), tmp_path, FP32)
-    training_arguments(fields_of("cpu", tf32=False), tmp_path, FP32)
+        arguments(tf32=True)
+    assert arguments(tf32=False)
 
 
-def test_several_gpus_for_one_process_are_reported_with_a_valid_launcher(tmp_path, monkeypatch):
+def test_several_gpus_for_one_process_are_reported_with_a_launcher(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
-    with pytest.raises(UserError, match="this machine has 8 GPUs") as raised:
-        training_arguments(fields_of("cpu"), tmp_path, FP32)
-    message = str(raised.value)
-    launcher = re.search(r"set train\.launcher to '(torchrun --nproc-per-node 8)'", message)[1]
-    section = read_yaml(ROOT / "presets" / "cpu.yaml")["train"]
-    assert Params.model_validate({**section, "launcher": launcher})
-    assert "or CUDA_VISIBLE_DEVICES=0 to use one" in message
+    with pytest.raises(UserError) as raised:
+        arguments()
+    assert raised.value.problem == "this machine has 8 GPUs"
+    assert raised.value.advice == (
+        "set STARS_LAUNCHER='torchrun --nproc-per-node 8' to use all, or CUDA_VISIBLE_DEVICES=0 "
+        "to use one"
+    )
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    assert training_arguments(fields_of("cpu"), Path("out"), FP32)
+    assert arguments()

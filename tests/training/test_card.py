@@ -3,31 +3,19 @@
 import json
 import re
 
-import numpy as np
-import pyarrow as pa
 import pytest
-from helpers import SENTENCES
+from helpers import SENTENCES, review_dataset
 from huggingface_hub import ModelCard
 from transformers import BertConfig, BertForSequenceClassification
 
-from yelp_stars.data import arrow, synthetic
-from yelp_stars.modeling.batching import ReviewDataset
+from yelp_stars.data import synthetic
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.training import card
+from yelp_stars.training.saving import Result
 
 FITTED = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, True)
 SCORES = {"n": 500, "accuracy": 0.76, "accuracy_low": 0.721, "accuracy_high": 0.795}
 HOSTILE = "<script>|x|</script>\n---\n[a](http://b) `c` \u202e {{ 7 }}"
-
-
-def dataset(names, source="synthetic", ordered=True, truncation="head") -> ReviewDataset:
-    columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
-    schema = arrow.make_schema(
-        columns, names, ordered=ordered, max_length=8, truncation=truncation, source=source
-    )
-    labels = pa.array(np.arange(2 * len(names)) % len(names))
-    ids = pa.array([[1, 2]] * (2 * len(names) - 1) + [[1] * 8], columns["input_ids"])
-    return ReviewDataset(pa.table([ids, labels, labels], schema=schema))
 
 
 def written(folder, train) -> str:
@@ -37,7 +25,7 @@ def written(folder, train) -> str:
     )  # fmt: skip
     model = BertForSequenceClassification(config)
     params = {"learning_rate": 1e-4, "seed": 42}
-    card.write(model, train, SCORES, FITTED, params, SENTENCES, folder)
+    card.write(Result(model, train, SCORES, FITTED), params, SENTENCES, folder)
     return (folder / "README.md").read_text("utf-8")
 
 
@@ -48,7 +36,7 @@ def written(folder, train) -> str:
      ("<b>/evil", "unknown", None)],
 )  # fmt: skip
 def test_the_hub_reads_the_accuracy_with_its_interval(tmp_path, source, name, repos):
-    text = written(tmp_path, dataset(list("abc"), source))
+    text = written(tmp_path, review_dataset(list("abc"), source))
     loaded = ModelCard.load(tmp_path / "README.md")
     (result,) = loaded.data.eval_results
     assert (result.metric_type, result.metric_value) == ("accuracy", 0.76)
@@ -64,27 +52,27 @@ def test_two_cards_of_one_model_have_the_same_bytes(tmp_path):
     texts = []
     for name in "ab":
         (tmp_path / name).mkdir()
-        texts.append(written(tmp_path / name, dataset(synthetic.LABEL_NAMES)))
+        texts.append(written(tmp_path / name, review_dataset(synthetic.LABEL_NAMES)))
     assert texts[0] == texts[1]
     assert "\n\n\n" not in texts[0]
 
 
 def test_every_label_has_its_rows_and_stars_have_a_synthetic_review(tmp_path):
-    text = written(tmp_path, dataset(synthetic.LABEL_NAMES))
+    text = written(tmp_path, review_dataset(synthetic.LABEL_NAMES))
     rows = re.findall(r"^\| (\d stars?) \| (\d+) \| (.{10,}) \|$", text, re.M)
     assert [row[:2] for row in rows] == [(name, "2") for name in synthetic.LABEL_NAMES]
     for names, ordered in ((list("abcde"), False), (list("ab"), True)):
-        text = written(tmp_path, dataset(names, "files", ordered))
+        text = written(tmp_path, review_dataset(names, "files", ordered))
         assert "| a | 2 | \\- |" in text or "| a | 2 | - |" in text
 
 
 def test_names_of_labels_cannot_break_the_card(tmp_path):
-    text = written(tmp_path, dataset([HOSTILE, "x" * 1000, *map(str, range(98))]))
+    text = written(tmp_path, review_dataset([HOSTILE, "x" * 1000, *map(str, range(98))]))
     table = [line for line in text.splitlines() if line.startswith("| ")]
     assert "<script>" not in text
     assert "\u202e" not in text
     assert "{{" not in text.replace("\\{\\{", "")
-    assert "\\<script\\>\\|x\\|" in text
+    assert "&#60;script&#62;\\|x\\|" in text
     assert max(map(len, table)) < 400
     assert "80 more labels are in config.json." in text
     assert ModelCard.load(tmp_path / "README.md").data.library_name == "transformers"
@@ -92,9 +80,9 @@ def test_names_of_labels_cannot_break_the_card(tmp_path):
 
 def test_it_says_how_texts_were_cut(tmp_path):
     assert "cut to 8 tokens, the first ones, as in training" in written(
-        tmp_path, dataset(["a", "b"])
+        tmp_path, review_dataset(["a", "b"])
     )
-    text = written(tmp_path, dataset(["a", "b"], truncation="head_tail"))
+    text = written(tmp_path, review_dataset(["a", "b"], truncation="head_tail"))
     assert 'cut to 8 tokens by "head_tail"; the pipeline above keeps the first ones' in text
 
 

@@ -1,4 +1,4 @@
-"""The classifier: a checkpoint in fp32 with a new head, frozen layers, groups of the optimizer."""
+"""The classifier: a checkpoint in fp32 with a new head, frozen layers."""
 
 import json
 import shutil
@@ -6,44 +6,25 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import run
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModel,
-    AutoModelForSequenceClassification,
-    BertConfig,
     PreTrainedModel,
-    Trainer,
-    TrainingArguments,
 )
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.training.classifier import freeze, load_classifier, make_optimizer
+from yelp_stars.training.classifier import freeze, load_pretrained
 
 
 def load(pretrained: Path, names: list[str], seed: int = 0, **values) -> PreTrainedModel:
     values = {"attention_dropout": 0.0, "attention": None, **values}
-    return load_classifier(pretrained, names, seed=seed, **values)
+    return load_pretrained(pretrained, names, seed=seed, **values)
 
 
 @pytest.fixture
 def pretrained(tiny_checkpoint: Path, tmp_path: Path) -> Path:
     """A copy of the checkpoint, to change at will."""
     return shutil.copytree(tiny_checkpoint, tmp_path / "pretrained")
-
-
-@pytest.fixture
-def deep_model() -> PreTrainedModel:
-    """A classifier with three encoder layers."""
-    config = BertConfig(
-        vocab_size=50,
-        hidden_size=8,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=8,
-        num_labels=5,
-    )
-    return AutoModelForSequenceClassification.from_config(config)
 
 
 def test_a_checkpoint_in_half_precision_is_loaded_in_fp32(pretrained):
@@ -142,19 +123,6 @@ def test_a_damaged_tokenizer_is_reported_before_the_training(pretrained, name):
         load(pretrained, ["a", "b"])
 
 
-@pytest.mark.slow
-def test_what_the_message_names_restores_the_weights(repo):
-    path = repo / "models" / "pretrained" / "model.safetensors"
-    intact = path.read_bytes()
-    path.chmod(0o644)  # a link into DVC's cache
-    path.write_bytes(intact[: len(intact) // 2])
-    with pytest.raises(UserError) as caught:
-        load(path.parent, ["a", "b"])
-    run(*str(caught.value).split("`")[1].split(), cwd=repo)
-    assert path.read_bytes() == intact
-    load(path.parent, ["a", "b"])
-
-
 @pytest.mark.parametrize(
     ("embeddings", "layers", "prefixes"),
     [
@@ -177,40 +145,3 @@ def test_more_frozen_layers_than_the_checkpoint_has_are_reported(deep_model):
     with pytest.raises(UserError, match=expected):
         freeze(deep_model, embeddings=True, layers=4)
     freeze(deep_model, embeddings=True, layers=3)
-
-
-def settings(model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> dict[str, tuple]:
-    """The learning rate and the weight decay of each parameter, by name."""
-    names = {parameter: name for name, parameter in model.named_parameters()}
-    return {
-        names[parameter]: (group["lr"], group["weight_decay"])
-        for group in optimizer.param_groups
-        for parameter in group["params"]
-    }
-
-
-def test_the_head_learns_at_its_own_rate(deep_model):
-    found = settings(deep_model, make_optimizer(deep_model, 1e-3, 5e-3, 0.01))
-    assert len(found) == len(list(deep_model.parameters()))
-    for name, parameter in deep_model.named_parameters():
-        rate = 5e-3 if name.startswith("classifier.") else 1e-3
-        assert found[name] == (rate, 0.01 if parameter.ndim > 1 else 0.0), name
-
-
-def test_frozen_parameters_are_not_optimized(deep_model):
-    freeze(deep_model, embeddings=True, layers=2)
-    found = settings(deep_model, make_optimizer(deep_model, 1e-3, 5e-3, 0.01))
-    trained = {name for name, weights in deep_model.named_parameters() if weights.requires_grad}
-    assert set(found) == trained
-
-
-def test_at_one_rate_the_optimizer_is_trainers_own(deep_model, tmp_path):
-    args = TrainingArguments(
-        output_dir=str(tmp_path), learning_rate=1e-3, weight_decay=0.01, use_cpu=True
-    )
-    theirs = Trainer(model=deep_model, args=args).create_optimizer()
-    ours = make_optimizer(deep_model, 1e-3, 1e-3, 0.01)
-    assert settings(deep_model, ours) == settings(deep_model, theirs)
-    assert type(ours) is type(theirs)
-    for name in ("betas", "eps", "amsgrad", "fused"):
-        assert ours.defaults[name] == theirs.defaults[name]

@@ -10,7 +10,9 @@ from stages.train import Params
 from yelp_stars.data import synthetic
 from yelp_stars.pipeline.params import load_params
 from yelp_stars.training import intermediate
-from yelp_stars.training.classifier import make_optimizer
+from yelp_stars.training.optimizer import make_optimizer
+
+RATES = {"learning_rate": 1e-3, "head_learning_rate": 1e-3, "weight_decay": 0.01}
 
 
 @pytest.mark.parametrize("max_length", [32, 64])
@@ -53,7 +55,7 @@ def test_afterwards_nothing_is_left_but_the_weights(train_project, capsys):
     pretrained = train_project / "models" / "pretrained"
     examples = intermediate.compose_examples(SENTENCES, pretrained, 40, 0, 32)
     before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
-    optimizer = make_optimizer(trainer.model, 1e-3, 1e-3, 0.01)
+    optimizer = make_optimizer(trainer.model, **RATES)
     intermediate.train(trainer, examples, optimizer)
     assert max_difference(before, trainer.model.state_dict()) > 0
     state = torch.get_rng_state()
@@ -67,17 +69,15 @@ def test_afterwards_nothing_is_left_but_the_weights(train_project, capsys):
 
 @pytest.mark.slow
 def test_accumulated_batches_give_the_weights_of_one_batch(train_project):
-    edit(train_project, "train", per_device_train_batch_size=16)
     pretrained = train_project / "models" / "pretrained"
     examples = intermediate.compose_examples(SENTENCES, pretrained, 48, 0, 32)
     weights = []
     for steps in (1, 4):
-        edit(train_project, "train", per_device_train_batch_size=16 // steps)
-        edit(train_project, "train", gradient_accumulation_steps=steps)
+        edit(train_project, "train", batch_size=16, gradient_accumulation_steps=steps)
         trainer = make_trainer(load_params(Params, "train"))
         for module in trainer.model.modules():
             if isinstance(module, torch.nn.Dropout):
                 module.p = 0.0
-        intermediate.train(trainer, examples, make_optimizer(trainer.model, 1e-3, 1e-3, 0.01))
+        intermediate.train(trainer, examples, make_optimizer(trainer.model, **RATES))
         weights.append(trainer.model.state_dict())
     assert max_difference(*weights) < 1e-4

@@ -67,9 +67,8 @@ def test_the_rows_come_in_the_order_of_the_strategy(train_project, strategy, sam
 
 
 def test_batches_are_grouped_by_the_rows_of_an_optimizer_step(train_project):
-    trainer = build(
-        train_project, per_device_train_batch_size=4, gradient_accumulation_steps=3, seed=7
-    )
+    trainer = build(train_project, batch_size=12, gradient_accumulation_steps=3, seed=7)
+    assert trainer.args.train_batch_size == 4
     assert trainer.rows_per_step == 12
     expected = LengthGroupedSampler(trainer.train_dataset.lengths, 12, 7)
     assert trainer.sampler.order().tolist() == expected.order().tolist()
@@ -77,7 +76,7 @@ def test_batches_are_grouped_by_the_rows_of_an_optimizer_step(train_project):
 
 @pytest.mark.parametrize("padding", ["longest", "max_length"])
 def test_every_batch_has_the_width_of_the_params(train_project, padding):
-    trainer = build(train_project, padding=padding, per_device_train_batch_size=4)
+    trainer = build(train_project, padding=padding, batch_size=4)
     batches = list(trainer.get_train_dataloader())
     assert len(batches) == 15
     for batch in batches:

@@ -82,7 +82,7 @@ class Transformer:
             raise UserError(f"{quoted(str(folder))} has no {missing[0]!r}; {advice}")
         if threads is not None:
             torch.set_num_threads(threads)
-        resolved = compute.resolve(precision, "")
+        resolved = compute.resolve(precision, "precision")
         tokenizer, max_length = load_tokenizer(folder)
         model = inference.load_finetuned(folder, resolved, advice)
         kind = "cpu" if compute.device().type == "cpu" else "accelerator"

@@ -14,27 +14,23 @@ from yelp_stars.pipeline.params import Precision
 
 
 class Compute(NamedTuple):
-    """What a stage computes with, resolved once."""
+    """The precision and attention to compute with."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     reason: str
-    """Why: "auto: this CPU has AMX", or "as requested"."""
+    """For people: "auto: this CPU has AMX", or "as requested"."""
     attention: str | None
     """The fastest `attn_implementation` there; None leaves the choice to transformers."""
 
     @property
     def dtype(self) -> torch.dtype:
-        """The dtype of matrix products."""
+        """Return the dtype of matrix products."""
         dtypes = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
         return dtypes[self.precision]
 
 
-def resolve(precision: Precision, section: str) -> Compute:
-    """Resolve the parameter `precision` of a section of params.yaml on this machine.
-
-    Raises:
-        UserError: if the hardware does not support it.
-    """
+def resolve(precision: Precision, name: str) -> Compute:
+    """Resolve the parameter or option called `name` on this machine."""
     cuda = torch.cuda.is_available()
     fastest: Literal["fp32", "bf16", "fp16"]
     if cuda:
@@ -50,20 +46,20 @@ def resolve(precision: Precision, section: str) -> Compute:
         return Compute(fastest, f"auto: {reason}", _attention(fastest))
     if (precision == "bf16" and fastest != "bf16") or (precision == "fp16" and not cuda):
         raise UserError(
-            f"{section}.precision".removeprefix(".")
-            + f" is {precision!r}, but this machine has no hardware for it; "
-            f"set it to 'fp32' or 'auto'"
+            f"{name} is {precision!r}, but this machine has no hardware for it",
+            setting=name,
+            advice="set it to 'fp32' or 'auto'",
         )
     return Compute(precision, "as requested", _attention(precision))
 
 
 def device() -> torch.device:
-    """The accelerator of this machine, or its CPU."""
+    """Return the accelerator of this machine, or its CPU."""
     return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def device_name() -> str:
-    """The accelerator, or the processor and its cores, for people."""
+    """Name the accelerator, or the processor and its cores."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     with contextlib.suppress(OSError):
@@ -90,19 +86,15 @@ def set_up_cuda(*, repeatable: bool) -> None:
 
 @contextlib.contextmanager
 def enough_memory(advice: str) -> Iterator[None]:
-    """Report an accelerator whose memory the block exhausts.
-
-    Raises:
-        UserError: with `advice`, which names the parameter to lower.
-    """
+    """Report an accelerator whose memory the block exhausts; `advice` names a parameter."""
     try:
         yield
     except torch.OutOfMemoryError:
-        raise UserError(f"{device_name()} has too little memory; {advice}") from None
+        raise UserError(f"{device_name()} has too little memory", advice=advice) from None
 
 
 def _attention(precision: str) -> str | None:
-    """Eager attention for bf16 on a CPU.
+    """Choose eager attention for bf16 on a CPU.
 
     There the fused kernel of torch 2.13 (SDPA) is as slow as in fp32, and its backward pass
     is slower; plain matrix products make training a third faster, at the cost of a matrix of all

@@ -5,7 +5,7 @@ import pkgutil
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
@@ -48,6 +48,8 @@ class StageParams(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+    REPLACED: ClassVar[Mapping[str, str]] = {}
+    """What to do with a parameter of an older version."""
 
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -145,6 +147,7 @@ def _problems(
             problem, message = "is missing", "add it"
         elif kind in ("extra_forbidden", "invalid_key"):
             problem, message = "is not a parameter", "remove it or check its spelling"
+            message = getattr(model, "REPLACED", {}).get(location[-1], message)
         elif kind == "union_tag_invalid":
             problem = f"is {_written(context['tag'])}"
         elif kind == "value_error" and isinstance(given, dict):

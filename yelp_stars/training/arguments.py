@@ -11,15 +11,15 @@ from transformers.utils import is_torch_tf32_available
 
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.training.launcher import VARIABLE
 
 
 def training_arguments(
-    fields: Mapping[str, Any], output_dir: Path, resolved: Compute
+    fields: Mapping[str, Any], batch_size: int, output_dir: Path, resolved: Compute
 ) -> TrainingArguments:
     """Complete `fields`, which have the names of TrainingArguments, with what is fixed here.
 
-    Raises:
-        UserError: if this machine cannot do what they ask for.
+    `batch_size` counts the rows of an optimizer step, over all processes and accumulated parts.
     """
     if fields["tf32"] and not is_torch_tf32_available():
         raise UserError(
@@ -30,12 +30,23 @@ def training_arguments(
         # One process on several GPUs means DataParallel: slow, always fp32, and with random
         # numbers that checkpoints do not keep.
         raise UserError(
-            f"this machine has {n_gpus} GPUs; set train.launcher to 'torchrun "
-            f"--nproc-per-node {n_gpus}', or CUDA_VISIBLE_DEVICES=0 to use one"
+            f"this machine has {n_gpus} GPUs",
+            advice=f"set {VARIABLE}='torchrun --nproc-per-node {n_gpus}' to use all, or "
+            f"CUDA_VISIBLE_DEVICES=0 to use one",
+        )
+    n_processes = int(os.environ.get("WORLD_SIZE", "1"))
+    n_parts = n_processes * fields["gradient_accumulation_steps"]
+    if batch_size % n_parts:
+        raise UserError(
+            f"train.batch_size is {batch_size}, which {n_processes} processes with "
+            f"{fields['gradient_accumulation_steps']} gradient_accumulation_steps do not divide",
+            setting="train.batch_size",
+            advice=f"set {{setting}} to a multiple of {n_parts}, or use fewer processes",
         )
     return TrainingArguments(
         output_dir=str(output_dir),
         **fields,
+        per_device_train_batch_size=batch_size // n_parts,
         bf16=resolved.precision == "bf16",
         fp16=resolved.precision == "fp16",
         use_cpu=not torch.accelerator.is_available(),

@@ -1,6 +1,6 @@
 """The model card: README.md beside the weights, in the format of the Hugging Face Hub.
 
-It holds what the training knows, and no text of a user: the examples are synthetic reviews.
+It holds no text of a user: the examples are synthetic reviews.
 """
 
 import re
@@ -8,23 +8,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from transformers import PreTrainedModel
 
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.pipeline.text import markdown_cell
-from yelp_stars.scoring.calibration import Calibration
+from yelp_stars.training.saving import Result
 
 FILE = "README.md"
 TEMPLATE = Path(__file__).with_name("card.md")
 HUB = re.compile(r"[\w.-]+/[\w.-]+")
-# Of the section `train`: what a reader of the card asks for.
-PARAMS = {"num_train_epochs", "learning_rate", "per_device_train_batch_size", "precision", "seed"}
+# The parameters of `train` that it shows.
+PARAMS = {"num_train_epochs", "learning_rate", "batch_size", "precision", "seed"}
 SHOWN = 20  # labels
 
 
 class Source(NamedTuple):
-    """Where the reviews are from, for people and for the Hub."""
+    """The origin of the reviews, for people and for the Hub."""
 
     name: str
     repo: str | None
@@ -38,16 +37,9 @@ def source_of(source: str) -> Source:
     return Source(names.get(source, "unknown"), None)
 
 
-def write(
-    model: PreTrainedModel,
-    train: ReviewDataset,
-    scores: dict[str, Any],
-    fitted: Calibration,
-    params: dict[str, Any],
-    sentences: Path,
-    target: Path,
-) -> None:
-    """Write the card of a model: what it was trained on, validation scores, how to load it."""
+def write(result: Result, params: dict[str, Any], sentences: Path, target: Path) -> None:
+    """Write the card of a model: its training data, validation scores, how to load it."""
+    train, scores = result.train, result.scores
     source = source_of(train.source)
     interval = [scores["accuracy_low"], scores["accuracy_high"]]
     data = ModelCardData(
@@ -73,21 +65,21 @@ def write(
         data,
         template_path=str(TEMPLATE),
         source=source,
-        architecture=type(model).__name__,
-        parameters=f"{model.num_parameters() / 1e6:.1f}M",
+        architecture=type(result.model).__name__,
+        parameters=f"{result.model.num_parameters() / 1e6:.1f}M",
         max_length=train.max_length,
         truncation=train.truncation,
         n_labels=len(train.label_names),
         labels=labels_table(train, sentences, params["seed"]),
         parameters_table=parameters_table(train, source, params),
         scores=scores,
-        fitted=fitted,
+        fitted=result.fitted,
     )
     card.save(target / FILE)
 
 
 def labels_table(train: ReviewDataset, sentences: Path, seed: int) -> str:
-    """Name, training rows and a synthetic review of each label; no review if they are not stars."""
+    """List name, training rows and, if they are stars, a synthetic review of each label."""
     counts = train.label_counts
     examples: dict[int, str] = {}
     if train.ordered and len(counts) == len(synthetic.LABEL_NAMES):
@@ -107,7 +99,7 @@ def labels_table(train: ReviewDataset, sentences: Path, seed: int) -> str:
 
 
 def parameters_table(train: ReviewDataset, source: Source, params: dict[str, Any]) -> str:
-    """What the model was trained on, and how."""
+    """List the training data and parameters."""
     longest = float((train.lengths >= train.max_length).mean())
     rows = {
         "reviews": f"{len(train):,}, {source.name}",

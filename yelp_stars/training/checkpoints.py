@@ -35,21 +35,28 @@ LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
 
 
 def run_directory(params: Mapping[str, Any], resolved: Compute, weights: str) -> Path:
-    """The folder for the checkpoints of one run, named by the hash of all that decides its weights.
+    """Name the folder for the checkpoints of one run by the hash of all that decides its weights.
 
     That is `params`, the machine, the versions of the libraries, the first `weights` by their
     digest, and the other dependencies of the stage `train` in dvc.yaml: its code and its data.
     """
-    machine = {
+    decisive = {
+        "params": dict(params),
+        "weights": weights,
         "precision": resolved.precision,
         "device": str(compute.device()),
         "devices": torch.accelerator.device_count(),
         "threads": torch.get_num_threads(),  # another number sums in another order
         "processes": os.environ.get("WORLD_SIZE", "1"),
+        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
     }
-    deps = read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]
-    config = {"params": dict(params), "machine": machine, "weights": weights}
-    return ROOT / run_id(config, map(Path, deps))
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
+    for path in map(Path, read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            ignored = "__pycache__" in file.parts or file.suffix == ".safetensors"
+            if file.is_file() and not ignored:
+                digest.update(f"{file.as_posix()} {sha256_of(file)}\n".encode())
+    return ROOT / digest.hexdigest()[:16]
 
 
 def weights_digest(model: PreTrainedModel) -> str:
@@ -59,18 +66,6 @@ def weights_digest(model: PreTrainedModel) -> str:
         digest.update(name.encode())
         digest.update(weight.contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
-
-
-def run_id(config: Any, paths: Iterable[Path]) -> str:
-    """Hash `config` (as JSON), the library versions, and the files but weights in `paths`."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
-    digest = hashlib.sha256(json.dumps([config, versions], sort_keys=True).encode())
-    for path in paths:
-        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            ignored = "__pycache__" in file.parts or file.suffix == ".safetensors"
-            if file.is_file() and not ignored:
-                digest.update(f"{file.as_posix()} {sha256_of(file)}\n".encode())
-    return digest.hexdigest()[:16]
 
 
 def write_manifest(checkpoint: Path) -> None:
@@ -83,7 +78,7 @@ def write_manifest(checkpoint: Path) -> None:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Whether a checkpoint has the files of its manifest, and the best one so far does, too."""
+    """Check that a checkpoint has the files of its manifest, and the best one so far, too."""
     try:
         manifest = json.loads((checkpoint / MANIFEST).read_text("utf-8"))
         if any(sha256_of(checkpoint / name) != digest for name, digest in manifest.items()):
@@ -95,12 +90,14 @@ def is_complete(checkpoint: Path) -> bool:
     return best is None or Path(best) == checkpoint or is_complete(Path(best))
 
 
-def checkpoints_by_step(run: Path) -> dict[int, Path]:
-    """The checkpoints of a run; not what somebody else left there, such as checkpoint-7.bak."""
-    found = (
-        (re.fullmatch(r"checkpoint-(0|[1-9][0-9]*)", path.name), path) for path in run.glob("*")
-    )
-    return {int(name[1]): path for name, path in found if name and path.is_dir()}
+def checkpoints_of(run: Path) -> list[Path]:
+    """List the checkpoints of a run, oldest first; not other folders, such as checkpoint-7.bak."""
+    by_step = {
+        int(name[1]): path
+        for path in run.glob("*")
+        if (name := re.fullmatch(r"checkpoint-(0|[1-9][0-9]*)", path.name)) and path.is_dir()
+    }
+    return [by_step[step] for step in sorted(by_step)]
 
 
 def remove_old(run: Path, limit: int, best: str | None) -> None:
@@ -108,23 +105,21 @@ def remove_old(run: Path, limit: int, best: str | None) -> None:
 
     Trainer's own rotation takes checkpoint-7.bak for a checkpoint.
     """
-    by_step = checkpoints_by_step(run)
-    steps = sorted(by_step)
-    kept = {by_step[step] for step in steps[-1:]} | {Path(best) for best in [best] if best}
-    surplus = len(steps) - max(limit, len(kept))
-    old = [by_step[step] for step in steps if by_step[step] not in kept]
-    for checkpoint in old[: max(surplus, 0)]:
+    checkpoints = checkpoints_of(run)
+    needed = {*checkpoints[-1:], *([Path(best)] if best else [])}
+    surplus = len(checkpoints) - max(limit, len(needed))
+    others = [checkpoint for checkpoint in checkpoints if checkpoint not in needed]
+    for checkpoint in others[: max(surplus, 0)]:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 
 def latest_complete(run: Path) -> tuple[Path | None, list[Path]]:
-    """The latest complete checkpoint of a run, and the damaged ones after it."""
-    by_step = checkpoints_by_step(run)
+    """Find the latest complete checkpoint of a run, and the damaged ones after it."""
     damaged: list[Path] = []
-    for step in sorted(by_step, reverse=True):
-        if is_complete(by_step[step]):
-            return by_step[step], damaged
-        damaged.append(by_step[step])
+    for checkpoint in reversed(checkpoints_of(run)):
+        if is_complete(checkpoint):
+            return checkpoint, damaged
+        damaged.append(checkpoint)
     return None, damaged
 
 
@@ -144,19 +139,15 @@ def remove_run(run: Path) -> None:
 
 @contextlib.contextmanager
 def refusing_code(checkpoint: Path | None) -> Iterator[None]:
-    """Report a checkpoint from which torch loads more than weights: none of ours is like that.
-
-    Raises:
-        UserError: if the block loads such a file.
-    """
+    """Report a checkpoint from which torch loads more than weights: none of ours is like that."""
     try:
         yield
     except UnpicklingError:
         assert checkpoint is not None
         raise UserError(
-            f"{str(checkpoint)!r} has a file that could hold code, which was not loaded; if you "
-            f"do not know why, ask who can write there; then run `rm -r {checkpoint.parent}` and "
-            f"`dvc repro`"
+            f"{str(checkpoint)!r} has a file that could hold code, which was not loaded",
+            advice=f"if you do not know why, ask who can write there; then run "
+            f"`rm -r {checkpoint.parent}` and `dvc repro`",
         ) from None
 
 
@@ -164,11 +155,7 @@ def refusing_code(checkpoint: Path | None) -> Iterator[None]:
 def complete_or_removed(
     checkpoint: Path, is_main_process: bool, wait_for_everyone: Callable[[], None]
 ) -> Iterator[None]:
-    """Write the manifest of what the block saves, once all processes have; delete it on error.
-
-    Raises:
-        UserError: if the disk is full.
-    """
+    """Write the manifest of what the block saves, once all processes have; delete it on error."""
     try:
         yield
         wait_for_everyone()
@@ -183,8 +170,8 @@ def complete_or_removed(
         )
         if torch_failed or isinstance(error, SafetensorError):
             raise UserError(
-                f"{str(checkpoint)!r} could not be written; free some space and run `dvc repro`: "
-                f"it resumes from the previous checkpoint"
+                f"{str(checkpoint)!r} could not be written",
+                advice="free some space and run `dvc repro`: it resumes from the last checkpoint",
             ) from None
         raise
 
@@ -202,10 +189,10 @@ class SaveOnSignal(TrainerCallback):
     def stop_on_signal(self) -> Iterator[None]:
         """Save and stop on the first SIGTERM, Ctrl-C or SIGHUP; exit at once on a later one."""
         handlers = {number: signal.getsignal(number) for number in SIGNALS}
-        before = {number: found for number, found in handlers.items() if found != signal.SIG_IGN}
+        handled = {number: old for number, old in handlers.items() if old != signal.SIG_IGN}
 
         def restore() -> None:
-            for number, handler in before.items():
+            for number, handler in handled.items():
                 signal.signal(number, handler)
 
         def request_stop(number: int, frame: Any) -> None:
@@ -215,7 +202,7 @@ class SaveOnSignal(TrainerCallback):
                 restore()
                 signal.raise_signal(number)
 
-        for number in before:
+        for number in handled:
             signal.signal(number, request_stop)
         try:
             yield
@@ -243,5 +230,6 @@ class SaveOnSignal(TrainerCallback):
             reason = self._signal or "a signal to another process"
             raise UserError(
                 f"stopped by {reason} after step {state.global_step} of {state.max_steps}, which "
-                f"is saved; run `dvc repro` to resume"
+                f"is saved",
+                advice="run `dvc repro` to resume",
             )

@@ -1,8 +1,7 @@
-"""Load the classifier, freeze layers, group parameters for the optimizer."""
+"""A checkpoint as a classifier with a new head; frozen layers."""
 
 import re
 from pathlib import Path
-from typing import Any
 
 import torch
 from transformers import PreTrainedModel, set_seed
@@ -10,11 +9,11 @@ from transformers import PreTrainedModel, set_seed
 from yelp_stars.checkpoint import architecture
 from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed
 
 
-def load_classifier(
+def load_pretrained(
     pretrained: Path,
     label_names: list[str],
     *,
@@ -22,11 +21,7 @@ def load_classifier(
     attention_dropout: float,
     attention: str | None,
 ) -> PreTrainedModel:
-    """Load the checkpoint in fp32, however it is stored, with a new head drawn with `seed`.
-
-    Raises:
-        UserError: if its architecture is not supported, or a file of it is damaged.
-    """
+    """Load the checkpoint in fp32, however it is stored, with a new head drawn with `seed`."""
     config = architecture.load_config(pretrained, label_names)
     for name in architecture.ATTENTION_DROPOUTS:
         if hasattr(config, name):
@@ -45,8 +40,9 @@ def load_classifier(
             trust_remote_code=False,
         )
     if lost := architecture.lost_names(model, info):
-        raise UserError(
-            f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects; run `dvc repro`"
+        raise Damaged(
+            f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects",
+            advice="run `dvc repro`",
         )
     use_cls_only_last_layer(model)
     return model
@@ -56,44 +52,20 @@ def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     """Freeze the embeddings and the lowest encoder layers.
 
     The backward pass stops above them (Lee et al. 2019, What Would Elsa Do?).
-
-    Raises:
-        UserError: if the model has fewer layers.
     """
     depth = {
-        name: int(found.group(1))
+        name: int(layer[1])
         for name, _ in model.named_parameters()
-        if (found := re.search(r"\.layers?\.(\d+)\.", name))
+        if (layer := re.search(r"\.layers?\.(\d+)\.", name))
     }
     n_layers = max(depth.values(), default=-1) + 1
     if layers > n_layers:
         raise UserError(
-            f"train.frozen_layers is {layers}, but this checkpoint has only {n_layers}; "
-            f"set it to {n_layers} or less"
+            f"train.frozen_layers is {layers}, but this checkpoint has only {n_layers}",
+            setting="train.frozen_layers",
+            advice=f"set it to {n_layers} or less",
         )
     for name, parameter in model.named_parameters():
         frozen = embeddings if "embeddings" in name else depth.get(name, n_layers) < layers
         if frozen:
             parameter.requires_grad_(False)
-
-
-def make_optimizer(
-    model: PreTrainedModel,
-    learning_rate: float,
-    head_learning_rate: float,
-    weight_decay: float,
-) -> torch.optim.Optimizer:
-    """AdamW over the trained parameters; the new head has its own learning rate.
-
-    Biases and norms do not decay.
-    """
-    groups: dict[tuple[float, float], dict[str, Any]] = {}
-    for name, parameter in model.named_parameters():
-        if not parameter.requires_grad:
-            continue
-        head = not name.startswith(f"{model.base_model_prefix}.")
-        rate = head_learning_rate if head else learning_rate
-        decay = weight_decay if parameter.ndim > 1 else 0.0
-        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
-        group["params"].append(parameter)
-    return torch.optim.AdamW(list(groups.values()), lr=learning_rate, fused=True)

@@ -7,17 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import (
-    PreTrainedModel,
-    Trainer,
-    get_linear_schedule_with_warmup,
-    set_seed,
-)
+from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
 
 from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens, truncate
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import length_grouped, pad
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.training.trainer import ResumableTrainer
 
 MEDIAN_WORDS = 20
 
@@ -25,7 +21,7 @@ MEDIAN_WORDS = 20
 def compose_examples(
     sentences: Path, pretrained: Path, size: int, seed: int, max_length: int
 ) -> list[dict[str, Any]]:
-    """Tokenized synthetic reviews of the train split: {"input_ids": (length,), "labels": int}."""
+    """Compose tokenized synthetic reviews: {"input_ids": (length,), "labels": int}."""
     bank = synthetic.read_bank(sentences, "train")
     reviews = synthetic.reviews(
         bank, size, median_words=MEDIAN_WORDS, label_noise=0.0, seed=seed, split="train"
@@ -39,31 +35,29 @@ def compose_examples(
 
 
 def train(
-    trainer: Trainer, examples: list[dict[str, Any]], optimizer: torch.optim.Optimizer
+    trainer: ResumableTrainer, examples: list[dict[str, Any]], optimizer: torch.optim.Optimizer
 ) -> None:
     """Train the Trainer's model for one epoch; in fp32 where the Trainer computes in fp16.
 
     A step has as many rows as the Trainer's; each of several processes computes all of them, so
     that the weights do not depend on the number of processes. Afterwards the random numbers are
-    seeded anew.
-
-    Raises:
-        UserError: if the model does not have five labels in an order.
+    seeded again.
     """
     model, args = trainer.model, trainer.args
     assert isinstance(model, PreTrainedModel)
-    if model.config.num_labels != len(synthetic.LABEL_NAMES):
+    n_labels, n_stars = model.config.num_labels, len(synthetic.LABEL_NAMES)
+    difference = ""
+    if n_labels != n_stars:
+        difference = f"{n_stars} labels and yours have {n_labels}"
+    elif not trainer.train_dataset.ordered:  # type: ignore[union-attr]
+        difference = "stars and your labels have no order"
+    if difference:
         raise UserError(
-            f"train.intermediate_size is {len(examples)}, but synthetic reviews have "
-            f"{len(synthetic.LABEL_NAMES)} labels and yours have {model.config.num_labels}; "
-            f"set it to 0"
+            f"train.intermediate_size is {len(examples)}, but synthetic reviews have {difference}",
+            setting="train.intermediate_size",
+            advice="set it to 0",
         )
-    if not trainer.train_dataset.ordered:  # type: ignore[union-attr]
-        raise UserError(
-            f"train.intermediate_size is {len(examples)}, but synthetic reviews have stars and "
-            f"your labels have no order; set it to 0"
-        )
-    rows_per_step = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    rows_per_step = trainer.rows_per_step
     lengths = np.array([len(example["input_ids"]) for example in examples])
     order = length_grouped(lengths, rows_per_step, args.seed, 0)
     steps = [order[start : start + rows_per_step] for start in range(0, len(order), rows_per_step)]

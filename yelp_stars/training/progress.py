@@ -1,4 +1,4 @@
-"""What the terminal shows during training: a bar, an estimate, a row for each epoch."""
+"""The terminal during training: a bar, an estimate, a row for each epoch."""
 
 import datetime
 import math
@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from tqdm import tqdm
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from yelp_stars.pipeline.errors import UserError
 
@@ -20,13 +20,12 @@ class ConsoleProgress(TrainerCallback):
     def __init__(self) -> None:
         self._bar: Any = None
         self._loss: float | None = None
-        self._started = self._now = 0.0
-        self._first_step = self._from_step = self._step = 0
-        self._from_tokens = self._tokens = 0
+        self._first_step = 0
+        self._start = self._now = (0.0, 0, 0)  # seconds, steps, tokens
 
     def on_train_begin(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
         self._first_step = state.global_step
-        self._restart_clock(state)
+        self._start = self._now = _moment(state)
         if state.is_world_process_zero:
             # smoothing=0: batch times vary with length, so estimate from the overall mean.
             self._bar = tqdm(
@@ -39,27 +38,22 @@ class ConsoleProgress(TrainerCallback):
             )
             self._bar.write("Epoch  Training Loss  Validation Loss  Accuracy")
 
-    def _restart_clock(self, state: Any) -> None:
-        self._started = self._now = time.monotonic()
-        self._from_step = self._step = state.global_step
-        self._from_tokens = self._tokens = state.num_input_tokens_seen
-
     def on_step_end(self, args, state, control, train_dataloader=None, **kwargs):  # type: ignore[no-untyped-def]
-        self._step, self._tokens = state.global_step, state.num_input_tokens_seen
-        self._now = time.monotonic()
-        if self._step - self._first_step == WARM_UP:
-            self._restart_clock(state)
+        self._now = _moment(state)
+        done = state.global_step - self._first_step
+        if done == WARM_UP:
+            self._start = self._now
         if self._bar is None:
             return
-        self._bar.update(self._step - self._bar.n)
-        if self._from_step == self._step:
-            self._bar.initial = self._step
+        self._bar.update(state.global_step - self._bar.n)
+        if done == WARM_UP:
+            self._bar.initial = state.global_step
             # tqdm ends the line of a bar only if it was printed after its start.
             self._bar.start_t = self._bar.last_print_t = time.time()
-        if self._step - self._from_step == ESTIMATE_AFTER and self._step < state.max_steps:
+        if done == WARM_UP + ESTIMATE_AFTER and state.global_step < state.max_steps:
             total = int(train_dataloader.dataset.lengths.sum()) * args.num_train_epochs
             rate = self.rates()["tokens_per_second"]
-            left = datetime.timedelta(seconds=round((total - self._tokens) / rate))
+            left = datetime.timedelta(seconds=round((total - state.num_input_tokens_seen) / rate))
             self._bar.write(
                 f"about {left} left, estimated from the tokens of {ESTIMATE_AFTER} steps"
             )
@@ -85,12 +79,10 @@ class ConsoleProgress(TrainerCallback):
         self.close()
 
     def rates(self) -> dict[str, float]:
-        """Steps and tokens (without padding) per second, after the warm-up."""
-        seconds = max(self._now - self._started, 1e-9)  # no step, if all were done before
-        return {
-            "steps_per_second": (self._step - self._from_step) / seconds,
-            "tokens_per_second": (self._tokens - self._from_tokens) / seconds,
-        }
+        """Return steps and tokens (without padding) per second, after the warm-up."""
+        seconds, steps, tokens = (now - start for now, start in zip(self._now, self._start))
+        seconds = max(seconds, 1e-9)  # no step, if all were done before
+        return {"steps_per_second": steps / seconds, "tokens_per_second": tokens / seconds}
 
     def close(self) -> None:
         """End the bar's line, so that the next line does not continue it."""
@@ -98,9 +90,14 @@ class ConsoleProgress(TrainerCallback):
             self._bar.close()
 
 
+def _moment(state: TrainerState) -> tuple[float, int, int]:
+    return time.monotonic(), state.global_step, state.num_input_tokens_seen
+
+
 def diverged(step: int) -> UserError:
-    """The error of a training whose numbers have overflowed."""
+    """Report a training whose numbers have overflowed."""
     return UserError(
-        f"loss or logits became NaN or infinite by step {step}; lower train.learning_rate, "
-        f"or set train.precision to 'fp32'"
+        f"loss or logits became NaN or infinite by step {step}",
+        setting="train.learning_rate",
+        advice="lower {setting}, or set train.precision to 'fp32'",
     )

@@ -83,7 +83,7 @@ def test_what_cannot_run_is_one_line_before_anything_runs(toy_project):
         "train.rate=1": "'train.rate' is not in params.yaml; run `stars params`",
         "train": "'train' has another form than section.key=value",
         "train.learning_rate=x": ("params.yaml: train.learning_rate is 'x': should be a number"),
-        "train.launcher='${x}'": "'train.launcher' cannot be set to '${x}' from here",
+        "train.padding='${x}'": "'train.padding' cannot be set to '${x}' from here",
         "train.seed=[": "the value of 'train.seed=[' is not valid YAML",
         "/etc/x=1": "'/etc/x' is not in params.yaml; run `stars params`",
         ".=1": "'.' is not in params.yaml; run `stars params`",

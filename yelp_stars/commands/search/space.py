@@ -17,7 +17,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 MOST = 20  # parameters, and choices of one
 # The other sections decide which rows the trials are compared on.
 SECTIONS = ("tokenize", "train")
-FIXED = ("train.seed", "train.launcher")
+FIXED = ("train.seed",)
 DIGITS = 3  # of a number between `low` and `high`
 
 

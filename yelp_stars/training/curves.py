@@ -1,4 +1,4 @@
-"""What a training leaves behind: the model, its curves, arguments, state and scores.
+"""The curves of a training: live in DVCLive, then as tables, a picture, arguments and state.
 
 Files that git keeps hold no times and no locations, and floats of 4 significant digits: further
 digits differ between CPUs.
@@ -11,25 +11,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from dvclive import Live, monitor_system
 from scmrepo.exceptions import SCMError
-from transformers import (
-    PreTrainedModel,
-    TrainerCallback,
-    TrainerState,
-    TrainingArguments,
-)
-from transformers.trainer_utils import PredictionOutput
+from transformers import TrainerCallback, TrainerState, TrainingArguments
 
-from yelp_stars.checkpoint.architecture import load_auto_tokenizer
-from yelp_stars.checkpoint.tokenizer import TRUNCATION
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
-from yelp_stars.scoring import calibration, plots
-from yelp_stars.scoring.calibration import Calibration
-from yelp_stars.scoring.metrics import rounded
+from yelp_stars.scoring import plots
 
 # Trainer's name of a logged value -> ours, in the curves and in DVCLive.
 CURVES = {
@@ -66,11 +55,13 @@ class DVCLiveCurves(TrainerCallback):
                 )
             except SCMError:
                 raise UserError(
-                    "this git repository has no commit; run `git add -A && git commit -m start`"
+                    "this git repository has no commit",
+                    advice="run `git add -A && git commit -m start`",
                 ) from None
             except sqlite3.OperationalError as error:  # DVC's state, outside of the project
                 raise UserError(
-                    f"DVC cannot write its state ({error}); free some space and run again"
+                    f"DVC cannot write its state ({error})",
+                    advice="free some space and run again",
                 ) from None
             for entry in state.log_history:  # of the run that is resumed
                 self._log(entry, entry["step"])
@@ -108,43 +99,6 @@ class DVCLiveCurves(TrainerCallback):
             threading.excepthook = self._print_traceback
 
 
-def save_model(
-    model: PreTrainedModel, pretrained: Path, target: Path, max_length: int, truncation: str
-) -> None:
-    """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer.
-
-    And how the texts were cut: the tokenizer knows how long they may be, not which end to keep.
-    """
-    model.save_pretrained(target)
-    tokenizer = load_auto_tokenizer(pretrained, model_max_length=max_length)
-    tokenizer.save_pretrained(target)
-    write_json(target / TRUNCATION, {"max_length": max_length, "truncation": truncation})
-
-
-def save_calibration(validated: PredictionOutput, ordered: bool, target: Path) -> Calibration:
-    """Write what the validation rows say about the probabilities of the model that is kept."""
-    assert isinstance(validated.predictions, np.ndarray)
-    assert isinstance(validated.label_ids, np.ndarray)
-    fitted = calibration.fit(validated.predictions, validated.label_ids, ordered)
-    write_json(target / calibration.FILE, calibration.as_json(fitted))
-    return fitted
-
-
-def describe(
-    seconds: float, rates: dict[str, float], scores: dict[str, Any], fitted: Calibration
-) -> str:
-    """Two lines: how long it took and how good the model is; the temperature."""
-    return (
-        f"trained in {seconds:.0f} s, {rates['tokens_per_second']:,.0f} tokens/s; "
-        f"validation accuracy {scores['accuracy']:.3f} "
-        f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
-        f"on {scores['n']:,} rows\n"
-        f"temperature {fitted.temperature}: takes the calibration error on {fitted.n:,} "
-        f"validation rows from {fitted.ece_before} to {fitted.ece_after}; too low where those are "
-        f"easier than other rows, as synthetic reviews are"
-    )
-
-
 def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> None:
     """Write the curves as TSV and as a picture, the resolved arguments and the trainer's state."""
     folder.mkdir()
@@ -158,22 +112,22 @@ def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> N
     for location in ("output_dir", "run_name"):
         arguments.pop(location, None)
     write_json(folder / "arguments.json", arguments)
-    kept = dataclasses.asdict(state)
-    kept["log_history"] = [
+    fields = dataclasses.asdict(state)
+    fields["log_history"] = [
         without_times(entry)
         for entry in state.log_history
         if "train_loss" not in entry  # the summary of one process, not of the run
     ]
     # Machine-specific paths; and total_flos, whose rounding depends on the number of saves.
     for name in ("best_model_checkpoint", "stateful_callbacks", "total_flos"):
-        kept.pop(name)
-    if isinstance(kept["best_metric"], float):
-        kept["best_metric"] = significant(kept["best_metric"])
-    write_json(folder / "state.json", kept)
+        fields.pop(name)
+    if isinstance(fields["best_metric"], float):
+        fields["best_metric"] = significant(fields["best_metric"])
+    write_json(folder / "state.json", fields)
 
 
 def collect_curves(log_history: list[dict[str, Any]]) -> dict[str, plots.Curve]:
-    """The (step, value) pairs of each curve, by our name, with 4 significant digits."""
+    """Return the (step, value) pairs of each curve, by our name, with 4 significant digits."""
     return {
         curve: [
             (entry["step"], significant(entry[name]))
@@ -185,7 +139,7 @@ def collect_curves(log_history: list[dict[str, Any]]) -> dict[str, plots.Curve]:
 
 
 def without_times(entry: dict[str, Any]) -> dict[str, Any]:
-    """A log entry without its durations and rates, which differ on every run.
+    """Drop the durations and rates of a log entry, which differ on every run.
 
     A number that JSON cannot hold, such as the norm of a gradient that overflowed, becomes None.
     The keys are sorted, as in an entry that was read back from a checkpoint.
@@ -200,19 +154,5 @@ def without_times(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def significant(value: float) -> float:
-    """`value` with 4 significant digits."""
+    """Round `value` to 4 significant digits."""
     return float(f"{value:.4g}")
-
-
-def validation_scores(state: TrainerState, best: bool) -> dict[str, Any]:
-    """The validation scores of the model that is kept: the last epoch's, or the best one's."""
-    evaluated = [entry for entry in state.log_history if "eval_accuracy" in entry]
-    entry = evaluated[-1]
-    if best:
-        entry = next(entry for entry in evaluated if entry["step"] == state.best_global_step)
-    scores = {
-        key.removeprefix("eval_"): value
-        for key, value in sorted(entry.items())
-        if not key.endswith(TIMES) and key not in ("epoch", "step")
-    }
-    return rounded(scores)

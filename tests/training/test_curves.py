@@ -1,4 +1,4 @@
-"""What a training leaves behind: no times, no locations, no digits that differ between CPUs."""
+"""The curves of a training: no times, no locations, no digits that differ between CPUs."""
 
 import json
 import re
@@ -11,19 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import DEADLINE, run
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
-from transformers.trainer_utils import PredictionOutput
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.scoring import calibration
-from yelp_stars.training import record
+from yelp_stars.training import curves
 
 CONTROL = TrainerControl()
 NOISY = 0.123456789
@@ -67,9 +59,9 @@ def trained() -> TrainerState:
 @pytest.fixture(scope="module")
 def plots(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plots of that training, from a folder with a name of its own."""
-    folder = tmp_path_factory.mktemp("record")
+    folder = tmp_path_factory.mktemp("curves")
     args = TrainingArguments(output_dir=str(folder / "run"), use_cpu=True, learning_rate=3e-4)
-    record.write_plots(trained(), args, folder / "plots")
+    curves.write_plots(trained(), args, folder / "plots")
     return folder / "plots"
 
 
@@ -82,11 +74,6 @@ def test_the_curves_are_tables_of_step_and_value(plots):
         "validation_loss.tsv": "step\tloss\n10\t1.123\n20\t1.123\n30\t1.123\n",
         "validation_accuracy.tsv": "step\taccuracy\n10\t0.6\n20\t0.7\n30\t0.5\n",
     }
-
-
-def test_beside_the_tables_are_a_picture_the_arguments_and_the_state(plots):
-    names = {path.name for path in plots.iterdir() if path.suffix != ".tsv"}
-    assert names == {"arguments.json", "state.json", "training.svg"}
 
 
 def numbers(value: object) -> list[float]:
@@ -117,72 +104,13 @@ def test_the_state_has_the_log_and_none_for_a_number_that_overflowed(plots):
     assert [entry.get("grad_norm", 0) for entry in state["log_history"]] == [123.5, 0, None, 0, 0]
 
 
-def test_the_arguments_are_resolved(plots):
-    arguments = json.loads((plots / "arguments.json").read_text())
-    assert arguments["learning_rate"] == 3e-4
-    assert arguments["adam_beta2"] == 0.999
-
-
 def test_the_plots_have_the_same_bytes_after_a_resumed_run(tmp_path, plots):
     state = TrainerState(**{**vars(trained()), "total_flos": 7, "stateful_callbacks": {}})
     state.log_history = json.loads(json.dumps(state.log_history, sort_keys=True))
     args = TrainingArguments(output_dir=str(tmp_path / "other"), use_cpu=True, learning_rate=3e-4)
-    record.write_plots(state, args, tmp_path / "again")
+    curves.write_plots(state, args, tmp_path / "again")
     for path in plots.iterdir():
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
-
-
-@pytest.mark.parametrize(("best", "accuracy"), [(False, 0.5), (True, 0.7)])
-def test_the_validation_scores_are_those_of_the_epoch_that_is_kept(best, accuracy):
-    scores = record.validation_scores(trained(), best)
-    assert scores == {
-        "accuracy": accuracy,
-        "accuracy_high": round(accuracy + NOISY, 2),
-        "accuracy_low": round(accuracy - NOISY, 2),
-        "loss": 1.12,
-        "n": 20,
-        "quadratic_kappa": None,
-    }
-
-
-def test_of_two_epochs_alike_trainers_choice_is_the_best_one():
-    state = trained()
-    for entry in state.log_history:
-        if "eval_accuracy" in entry:
-            entry.update(eval_accuracy=0.6, eval_loss=entry["step"] / 10)
-    state.best_global_step = 10
-    assert record.validation_scores(state, best=True)["loss"] == 1.0
-
-
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [(0.0, 0.0), (1.23449, 1.234), (123456.0, 123500.0), (1.23456e-7, 1.235e-7), (-0.5, -0.5)],
-)
-def test_significant_keeps_4_digits(value, expected):
-    assert record.significant(value) == expected
-
-
-@pytest.fixture
-def padding_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint whose tokenizer truncates and pads to 8, as all-MiniLM's does to 128."""
-    folder = shutil.copytree(tiny_checkpoint, tmp_path / "pretrained")
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.backend_tokenizer.enable_truncation(8)
-    tokenizer.backend_tokenizer.enable_padding(length=8)
-    tokenizer.backend_tokenizer.save(str(folder / "tokenizer.json"))
-    return folder
-
-
-def test_the_saved_model_loads_with_a_tokenizer_that_obeys_its_caller(padding_checkpoint, tmp_path):
-    model = AutoModelForSequenceClassification.from_pretrained(padding_checkpoint, num_labels=5)
-    record.save_model(model, padding_checkpoint, tmp_path / "ft", 32, "head")
-    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "ft")
-    assert loaded.config.num_labels == 5
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "ft")
-    assert len(tokenizer("food " * 100, truncation=True)["input_ids"]) == 32
-    stored = json.loads((tmp_path / "ft" / "tokenizer.json").read_text())
-    assert (stored["truncation"], stored["padding"]) == (None, None)
-    assert not [*(tmp_path / "ft").glob("*.bin")]
 
 
 def watching() -> list[str]:
@@ -200,7 +128,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_curves_are_logged_step_by_step(folder):
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     state = TrainerState(is_world_process_zero=True, global_step=0)
     live.on_train_begin(None, state, CONTROL)
     for step, loss in ((2, 1.5), (4, 1.25)):
@@ -208,16 +136,16 @@ def test_the_curves_are_logged_step_by_step(folder):
         live.on_log(None, state, CONTROL, logs={"loss": loss, "learning_rate": 1e-4, "epoch": 1})
     live.on_log(None, state, CONTROL, logs={"eval_loss": 1.1, "eval_accuracy": 0.5})
     live.close()
-    curves = folder / "dvclive" / "plots" / "metrics"
-    assert (curves / "train" / "loss.tsv").read_text() == "step\tloss\n2\t1.5\n4\t1.25\n"
-    assert (curves / "validation" / "accuracy.tsv").read_text() == "step\taccuracy\n4\t0.5\n"
+    tables = folder / "dvclive" / "plots" / "metrics"
+    assert (tables / "train" / "loss.tsv").read_text() == "step\tloss\n2\t1.5\n4\t1.25\n"
+    assert (tables / "validation" / "accuracy.tsv").read_text() == "step\taccuracy\n4\t0.5\n"
     summary = json.loads((folder / "dvclive" / "metrics.json").read_text())
     assert (summary["step"], summary["train"]["loss"]) == (4, 1.25)
 
 
 @pytest.mark.slow
 def test_the_load_of_the_machine_is_logged_beside_the_curves(folder):
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     deadline = time.monotonic() + DEADLINE
     while not (folder / "dvclive" / "plots" / "metrics" / "system").is_dir():  # once a second
@@ -227,7 +155,7 @@ def test_the_load_of_the_machine_is_logged_beside_the_curves(folder):
 
 
 def test_a_resumed_run_logs_the_curves_from_the_start(folder):
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     state = TrainerState(
         is_world_process_zero=True, global_step=4, log_history=[log(2, loss=1.5), log(4, loss=1.25)]
     )
@@ -240,7 +168,7 @@ def test_a_resumed_run_logs_the_curves_from_the_start(folder):
 
 
 def test_nothing_writes_after_close(folder):
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     assert watching()
     live.close()
@@ -253,7 +181,7 @@ def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(f
     printed: list[type] = []
     monkeypatch.setattr(threading, "excepthook", lambda error: printed.append(error.exc_type))
     before = threading.excepthook
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     metrics = folder / "dvclive" / "plots" / "metrics"
     metrics.mkdir(parents=True, exist_ok=True)
@@ -271,7 +199,7 @@ def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(f
 
 
 def test_other_processes_than_the_main_one_log_nothing(folder):
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     state = TrainerState(is_world_process_zero=False, global_step=2)
     live.on_train_begin(None, state, CONTROL)
     live.on_log(None, state, CONTROL, logs={"loss": 1.0})
@@ -282,11 +210,10 @@ def test_other_processes_than_the_main_one_log_nothing(folder):
 def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(folder):
     shutil.rmtree(folder / ".git")
     run("git", "init", "-q", cwd=folder)
-    live = record.DVCLiveCurves(folder / "dvclive")
-    with pytest.raises(UserError, match="this git repository has no commit; run `git") as error:
+    live = curves.DVCLiveCurves(folder / "dvclive")
+    with pytest.raises(UserError, match="this git repository has no commit") as error:
         live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
-    advice = re.search("`(.*)`", str(error.value))[1]
-    run("bash", "-c", advice, cwd=folder)
+    run("bash", "-c", re.search("`(.*)`", error.value.advice)[1], cwd=folder)
     live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
     live.close()
 
@@ -294,7 +221,7 @@ def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(fold
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
 def test_a_full_disk_as_the_training_starts_is_one_line(folder):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    live = record.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive")
     (folder / ".dvcignore").touch()
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
@@ -303,19 +230,3 @@ def test_a_full_disk_as_the_training_starts_is_one_line(folder):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         live.close()
-
-
-@pytest.mark.parametrize("ordered", [True, False])
-def test_the_calibration_of_the_validation_rows_is_beside_the_model(tmp_path, ordered):
-    rng = np.random.default_rng(0)
-    labels = rng.integers(0, 3, 100)
-    logits = rng.normal(size=(100, 3)).astype(np.float32) + 2 * np.eye(3, dtype=np.float32)[labels]
-    fitted = record.save_calibration(PredictionOutput(logits, labels, {}), ordered, tmp_path)
-    assert fitted == calibration.fit(logits, labels, ordered) == calibration.read(tmp_path)
-    scores = {"n": 500, "accuracy": 0.76, "accuracy_low": 0.721, "accuracy_high": 0.795}
-    first, line = record.describe(1.4, {"tokens_per_second": 2000.0}, scores, fitted).splitlines()
-    assert first == (
-        "trained in 1 s, 2,000 tokens/s; validation accuracy 0.760 [0.721, 0.795] on 500 rows"
-    )
-    assert f"temperature {fitted.temperature}: " in line
-    assert "as synthetic reviews are" in line

@@ -1,0 +1,83 @@
+"""The result of a training: the model's folder, and its scores on the validation rows."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from transformers import PreTrainedModel, TrainerState
+from transformers.trainer_utils import PredictionOutput
+
+from yelp_stars.checkpoint.architecture import load_auto_tokenizer
+from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.modeling.batching import ReviewDataset
+from yelp_stars.pipeline.files import write_json
+from yelp_stars.scoring import calibration
+from yelp_stars.scoring.metrics import rounded
+from yelp_stars.training.curves import TIMES
+from yelp_stars.training.trainer import ResumableTrainer
+
+
+class Result(NamedTuple):
+    """What a training ends with."""
+
+    model: PreTrainedModel
+    train: ReviewDataset
+    """The rows that it was trained on."""
+    scores: dict[str, Any]
+    """Of the validation rows, as in metrics/validation.json."""
+    fitted: calibration.Calibration
+    """To the validation rows."""
+
+
+def result_of(trainer: ResumableTrainer, validated: PredictionOutput) -> Result:
+    """Describe the model that the trainer has kept; `validated` is its validation."""
+    model, train = trainer.model, trainer.train_dataset
+    assert isinstance(model, PreTrainedModel)
+    assert isinstance(train, ReviewDataset)
+    assert isinstance(validated.predictions, np.ndarray)
+    assert isinstance(validated.label_ids, np.ndarray)
+    scores = validation_scores(trainer.state, trainer.args.load_best_model_at_end)
+    fitted = calibration.fit(validated.predictions, validated.label_ids, train.ordered)
+    return Result(model, train, scores, fitted)
+
+
+def validation_scores(state: TrainerState, best: bool) -> dict[str, Any]:
+    """Return the validation scores of the last epoch, or of the best one."""
+    evaluated = [entry for entry in state.log_history if "eval_accuracy" in entry]
+    entry = evaluated[-1]
+    if best:
+        entry = next(entry for entry in evaluated if entry["step"] == state.best_global_step)
+    scores = {
+        key.removeprefix("eval_"): value
+        for key, value in sorted(entry.items())
+        if not key.endswith(TIMES) and key not in ("epoch", "step")
+    }
+    return rounded(scores)
+
+
+def save(result: Result, pretrained: Path, target: Path) -> None:
+    """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer.
+
+    With the calibration, and how texts were cut: the tokenizer knows how long they may be, not
+    which end to keep.
+    """
+    max_length = result.train.max_length
+    result.model.save_pretrained(target)
+    load_auto_tokenizer(pretrained, model_max_length=max_length).save_pretrained(target)
+    cut = {"max_length": max_length, "truncation": result.train.truncation}
+    write_json(target / TRUNCATION, cut)
+    write_json(target / calibration.FILE, calibration.as_json(result.fitted))
+
+
+def describe(result: Result, seconds: float, rates: dict[str, float]) -> str:
+    """Two lines: how long it took and how good the model is; the temperature."""
+    scores, fitted = result.scores, result.fitted
+    return (
+        f"trained in {seconds:.0f} s, {rates['tokens_per_second']:,.0f} tokens/s; "
+        f"validation accuracy {scores['accuracy']:.3f} "
+        f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
+        f"on {scores['n']:,} rows\n"
+        f"temperature {fitted.temperature}: takes the calibration error on {fitted.n:,} "
+        f"validation rows from {fitted.ece_before} to {fitted.ece_after}; too low where those are "
+        f"easier than other rows, as synthetic reviews are"
+    )
