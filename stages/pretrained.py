@@ -8,7 +8,6 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeInt, RootModel
 
-from yelp_stars.checkpoint import hub
 from yelp_stars.checkpoint.copying import TEXT_FILES, WEIGHTS, copy_text_files, weight_files
 from yelp_stars.checkpoint.find import find_folder, find_in_package
 from yelp_stars.checkpoint.tokenizer import read_json
@@ -79,6 +78,8 @@ def main(given: Inputs, made: Outputs) -> None:
     if isinstance(params, Package):
         source = find_in_package(params.package, params.sha256)
     elif isinstance(params, Hub):
+        from yelp_stars.checkpoint import hub  # late: only this source needs it
+
         source = hub.download(params.repo, params.revision, [*TEXT_FILES, *WEIGHTS])
     else:
         source = find_folder(given.checkpoints / params.folder)

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import math
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -18,9 +17,7 @@ Truncation = Literal["head", "tail", "head_tail"]
 TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut
 
-# Of a JSON file. The vocabularies of 250,000 pieces have 10 to 35 MB.
-MAX_BYTES = {"config.json": 1_000_000, "tokenizer.json": 64_000_000, "vocab.json": 64_000_000}
-MAX_BYTES_OTHERS = 5_000_000
+MAX_BYTES = 64_000_000  # of a JSON file: vocabularies of 250,000 pieces have 10 to 35 MB
 UNLIMITED = 2**31 - 1
 ANOTHER = "choose another checkpoint"
 # Keys of config.json with the number of positions.
@@ -109,8 +106,8 @@ def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
 
 def positive(path: Path, key: str, value: Any) -> int:
     """Return a number of tokens from a JSON file; 1e30 means any number."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not value >= 1 or math.isinf(value) or value != int(value):
+    # The remainder of an infinite number is NaN.
+    if type(value) not in (int, float) or value < 1 or value % 1 != 0:
         raise UserError(
             f"{str(path)!r} has {key} {quoted(value)}",
             advice="set it to the number of tokens that the model takes",
@@ -121,7 +118,7 @@ def positive(path: Path, key: str, value: Any) -> int:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint, if it is not too large or too deep to be one."""
     content: Any = None
-    if path.stat().st_size <= MAX_BYTES.get(path.name, MAX_BYTES_OTHERS):
+    if path.stat().st_size <= MAX_BYTES:
         with contextlib.suppress(ValueError, RecursionError):
             content = json.loads(path.read_text("utf-8"))
     if not isinstance(content, dict):
