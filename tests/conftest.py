@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import toy
 from filelock import FileLock
-from helpers import SECRETS, SENTENCES, SOAK, TOKENIZER_FILES, lay_out, run
+from helpers import FUZZ_EXAMPLES, SECRETS, SENTENCES, SOAK, TOKENIZER_FILES, lay_out, run
 from hypothesis import settings
 from small import make_small
 
@@ -41,17 +41,13 @@ SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 # The first call imports; its duration is not a promise. `make test` draws the same inputs every
 # time, and fails because of a change only; `make soak` draws others.
-settings.register_profile("plain", deadline=None, derandomize=not SOAK)
+settings.register_profile("plain", deadline=None, derandomize=not SOAK, max_examples=FUZZ_EXAMPLES)
 settings.load_profile("plain")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One worker more than cores: tests wait for disks and for each other's files.
-
-    On two cores, tests of complete pipelines took 237 seconds with three workers, 276 with two, and
-    240 with four.
-    """
-    return (os.cpu_count() or 1) + 1
+    """One worker for each core: one more ends earlier, but costs 30 seconds of imports."""
+    return os.cpu_count() or 1
 
 
 @pytest.fixture
@@ -187,30 +183,27 @@ def toy_project(
 
 @pytest.fixture(scope="session")
 def sampled_project(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
-    """A project in miniature up to its sample."""
+    """A project in miniature up to its sample; copy it before you change it."""
+    return made_once(tmp_path_factory, "sampled", lambda folder: sample_in(folder, tiny_checkpoint))
+
+
+def sample_in(project: Path, checkpoint: Path) -> None:
     from stages import audit, baseline, download, sample, tokenize
 
-    project = lay_out(tmp_path_factory.mktemp("sampled") / "project", tiny_checkpoint)
-    commit(project)
-    shutil.copytree(tiny_checkpoint, project / "models" / "pretrained")
-    files = [tiny_checkpoint / name for name in TOKENIZER_FILES]
-    data = project / "data"
+    commit(lay_out(project, checkpoint))
+    shutil.copytree(checkpoint, project / "models" / "pretrained")
+    data, suspects = Path("data"), Path("data/predictions/suspects.parquet")
+    raw, tokenized, audited = data / "raw", data / "tokenized", data / "audit.parquet"
+    files = [checkpoint / name for name in TOKENIZER_FILES]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(project)
-        call(
-            download.main,
-            data / "synthetic" / "sentences.tsv",
-            data / "external",
-            data / "raw",
-            project / "m",
-        )
-        call(tokenize.main, data / "raw", *files, data / "tokenized")
-        audited = data / "audit.parquet"
-        call(audit.main, data / "raw", audited, project / "a")
-        call(sample.main, data / "tokenized", audited, data / "sample")
-        found = [data / "predictions" / name for name in ("baseline.parquet", "suspects.parquet")]
-        call(baseline.main, data / "raw", data / "sample", *found, project / "b")
-    return project
+        sentences = data / "synthetic" / "sentences.tsv"
+        call(download.main, sentences, data / "external", raw, Path("m"))
+        call(tokenize.main, raw, *files, tokenized)
+        call(audit.main, raw, audited, Path("a"))
+        call(sample.main, tokenized, audited, data / "sample")
+        predicted = data / "predictions" / "baseline.parquet"
+        call(baseline.main, raw, data / "sample", predicted, suspects, Path("b"))
 
 
 @pytest.fixture

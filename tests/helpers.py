@@ -68,7 +68,7 @@ SECRETS = {
     "WANDB_API_KEY": "thisApiKeyMustNotBeSeen",
 }
 DEADLINE = 120  # seconds, for anything that a test waits for
-FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 250))  # of each fuzz; `make soak` tries 5,000
+FUZZ_EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", 50))  # of each fuzz; `make soak` tries 5,000
 KILLS = int(os.environ.get("KILLS", 1))  # of what is killed; `make soak`: 20
 SOAK = KILLS >= 20
 # What Python itself prints where Ctrl-C comes in its first milliseconds: before it calls a stage's

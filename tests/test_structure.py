@@ -7,6 +7,8 @@ import inspect
 import re
 import sys
 import tomllib
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +32,7 @@ LIBRARY = sorted(path for path in (ROOT / "yelp_stars").rglob("*.py") if path.na
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Tests of no module: of what several of them promise together.
 CROSS_CUTTING = {
-    "structure", "pipeline", "resume", "corpus", "faults", "safety", "docs", "wheel", "gpu",
+    "benchmarks", "structure", "pipeline", "resume", "corpus", "faults", "docs", "wheel", "gpu",
 }  # fmt: skip
 # Hashes of the user's files stand for the folders that hold them.
 HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}
@@ -231,6 +233,53 @@ def test_no_class_is_inside_a_function():
         assert not [node.name for node in inside if isinstance(node, ast.ClassDef)], path
 
 
+# Calls and arguments that would run what a file or a parameter holds.
+FORBIDDEN_CALLS = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load",
+    "pickle.loads", "torch.load", "joblib.load", "np.load", "pd.read_pickle", "yaml.load",
+    "yaml.unsafe_load", "shutil.unpack_archive", "extractall", "extract",
+}  # fmt: skip
+FORBIDDEN_ARGUMENTS = {("shell", True), ("trust_remote_code", True), ("allow_pickle", True),
+                       ("weights_only", False), ("use_safetensors", False)}  # fmt: skip
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+
+
+def unsafe(path: Path) -> Iterator[str]:
+    for node in ast.walk(parse(path)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
+            if names & FORBIDDEN_IMPORTS and names != {"pickle", "UnpicklingError"}:
+                yield ast.unparse(node)
+        elif isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            method = called.rpartition(".")[2]
+            if called in FORBIDDEN_CALLS or method in {"extractall", "unpack_archive"}:
+                yield called
+            yield from (
+                ast.unparse(keyword)
+                for keyword in node.keywords
+                if isinstance(keyword.value, ast.Constant)
+                and (keyword.arg, keyword.value.value) in FORBIDDEN_ARGUMENTS
+            )
+
+
+def test_no_code_loads_pickles_code_or_archives_unseen_and_none_calls_a_shell():
+    assert not [(named(path), *unsafe(path)) for path in SCRIPTS + LIBRARY if [*unsafe(path)]]
+
+
+def test_no_value_of_params_yaml_starts_a_process():
+    starting = re.compile(r"\b(subprocess|os\.(exec|spawn|posix_spawn)\w+)\b")
+    stages = [path for path in SCRIPTS + LIBRARY if "commands" not in path.parts]
+    found = [path for path in stages if starting.search(path.read_text("utf-8"))]
+    assert [path.name for path in found] == ["launcher.py"]
+    calls = [
+        ast.unparse(node)
+        for node in ast.walk(parse(ROOT / "stages" / "train.py"))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "launch"
+    ]
+    assert calls == ["launch(sys.argv[1:], os.environ)"]  # nothing of params.yaml
+
+
 # --- Tests ----------------------------------------------------------------------------------------
 
 
@@ -268,6 +317,11 @@ def test_git_has_the_folders_of_data_and_models_but_none_of_their_content():
     ]
     folders = {name.rpartition("/")[0] for name in files}
     assert {"data/external", "data/predictions", "data/synthetic", "models/external"} <= folders
+
+
+def test_no_two_files_have_one_name_where_case_does_not_count():
+    names = Counter(name.casefold() for name in tracked())
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 def test_dvc_ignores_bytecode():

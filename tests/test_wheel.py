@@ -36,27 +36,24 @@ def test_the_wheel_has_the_library_and_its_pages_and_nothing_else(wheel):
     assert sorted(names) == sorted(expected)
 
 
-def test_a_model_is_loaded_in_an_empty_folder(wheel, finished_repo, tmp_path):
+CODE = """
+import json, sys, yelp_stars, yelp_stars.cli
+classify = yelp_stars.load_classifier(sys.argv[-1], precision="fp32")
+print(json.dumps([yelp_stars.__file__, classify([sys.argv[2]])[0].stars]))
+yelp_stars.cli.main()
+"""
+
+
+def test_a_model_is_loaded_and_predicts_in_an_empty_folder(wheel, finished_repo, tmp_path):
     _, installed = wheel
-    code = (
-        "import json, sys, yelp_stars\n"
-        "classify = yelp_stars.load_classifier(sys.argv[1], precision='fp32')\n"
-        "print(json.dumps([yelp_stars.__file__, classify(['The soup was cold.'])[0].stars]))"
-    )
+    paths = {"PYTHONPATH": str(installed)}
+    command = ("predict", "The soup was cold.", "-o", "out.csv", "--model")
     model = str(finished_repo / "models" / "finetuned")
-    output = run(sys.executable, "-c", code, model, cwd=tmp_path, PYTHONPATH=str(installed))
-    file, stars = json.loads(output.splitlines()[-1])
+    output = run(sys.executable, "-c", CODE, *command, model, cwd=tmp_path, **paths)
+    file, stars = json.loads(output.splitlines()[0])
     assert file == str(installed / "yelp_stars" / "__init__.py")
     assert stars in ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_file_is_predicted_in_an_empty_folder(wheel, finished_repo, tmp_path):
-    _, installed = wheel
-    command = (sys.executable, "-m", "yelp_stars.cli", "predict", "The soup was cold.")
-    paths = {"PYTHONPATH": str(installed)}
-    model = str(finished_repo / "models" / "finetuned")
-    run(*command, "-o", "out.csv", "--model", model, cwd=tmp_path, **paths)
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
-    message = fails(*command, cwd=tmp_path, **paths)
+    module = (sys.executable, "-m", "yelp_stars.cli")
+    message = fails(*module, "predict", "The soup was cold.", cwd=tmp_path, **paths)
     assert message.startswith("'models/finetuned' has no 'tokenizer.json'")

@@ -43,6 +43,7 @@ def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, c
     assert f"git push origin {TAG}" in capsys.readouterr().out
 
 
+@pytest.mark.thorough
 def test_a_consumer_gets_a_version_or_a_stage_and_predicts_with_it(here, tmp_path):
     dvc_in(here, "remote", "add", "-d", "store", str(tmp_path / "store"))
     commit(here, "a remote")
@@ -114,6 +115,7 @@ def test_without_scores_or_a_run_it_is_one_line(here):
     assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
 
 
+@pytest.mark.thorough
 def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, second_run):
     commit(second_run, "another learning rate")
     before, after = (fingerprint(r / "models" / "finetuned") for r in (finished_repo, second_run))

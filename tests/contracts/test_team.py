@@ -1,11 +1,9 @@
 """Two folders of one repository, a folder of a larger one, another system: docs/team.md."""
 
 import re
-import resource
 import shutil
 import subprocess
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -24,8 +22,7 @@ from helpers import (
 )
 from small import MODEL, diagnose, dvc, objects
 
-from benchmarks.machine import peak_memory, processor
-from benchmarks.workspace import commit, config_without_remotes
+from benchmarks.workspace import commit
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -148,14 +145,6 @@ def test_of_experiments_in_two_worktrees_at_once_only_temporary_ones_are_safe(
         assert (first.returncode, names) == (255, {"second"}), errors
 
 
-def test_the_settings_of_copies_hold_no_remote_of_the_team(tmp_path):
-    config = tmp_path / "config"
-    shared = '[core]\nautostage = true\n{}[cache]\ntype = "copy"\n{}'
-    remote = "['remote \"store\"']\nurl = /mnt/team\n"
-    config.write_text(shared.format("remote = store\n", remote))
-    assert config_without_remotes(config).split() == shared.format("", "").split()
-
-
 # --- A subfolder of a monorepo --------------------------------------------------------------------
 
 
@@ -243,30 +232,3 @@ def test_a_rerun_that_gives_the_same_bytes_is_stored_once_after_the_documented_c
     assert "`dvc checkout --relink`" in (ROOT / "docs" / "team.md").read_text("utf-8")
     dvc("checkout", "--relink")
     assert is_linked(small_repo)
-
-
-# --- Other systems --------------------------------------------------------------------------------
-
-
-def test_no_two_files_have_one_name_where_case_does_not_count():
-    names = Counter(name.casefold() for name in run("git", "ls-files", cwd=ROOT).splitlines())
-    assert [name for name, count in names.items() if count > 1] == []
-
-
-def test_a_machine_without_proc_is_described(tmp_path):
-    assert processor(tmp_path / "cpuinfo")
-    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name : Some CPU\n")
-    assert processor(tmp_path / "cpuinfo") == "Some CPU"
-
-
-def test_peak_memory_is_in_bytes_on_every_system():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    assert peak_memory(usage, "linux") == 1024 * peak_memory(usage, "darwin")
-
-
-def test_make_help_lists_every_target_in_two_columns():
-    lines = run("make", "--no-print-directory", "help", cwd=ROOT).splitlines()
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    phony = makefile.split(".PHONY: ")[1].splitlines()[0].split()
-    assert {line[:11].strip() for line in lines} == {*phony}
-    assert all(line[10] == " " and line[11:].strip() for line in lines)

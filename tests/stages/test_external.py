@@ -119,7 +119,7 @@ def test_dvc_add_of_an_unchanged_file_reruns_no_stage_that_reads_it(repo_with_a_
     assert ran(dvc_in(repo_with_a_file, "repro", "download")) == ["external", "download"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_file_that_a_temporary_experiment_lacks_is_there_after_the_advice(repo_with_a_file):
     dvc_in(repo_with_a_file, "add", "models/external/tiny")
     commit(repo_with_a_file, "my checkpoint")

@@ -202,7 +202,7 @@ def test_no_question_is_asked_and_no_code_of_a_checkpoint_runs(checkpoint_projec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [1, 2])
+@pytest.mark.parametrize("shards", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_an_old_checkpoint_is_converted_as_the_guide_shows(checkpoint_project, shards):
     import torch
     from safetensors.torch import load_file as load_torch

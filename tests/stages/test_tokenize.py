@@ -132,7 +132,7 @@ def test_a_missing_or_damaged_second_split_leaves_nothing(tokenizer_project):
     assert not (tokenizer_project / "tokens").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project):
     from distributed import LocalCluster
 

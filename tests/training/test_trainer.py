@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, edit, make_trainer, run, soak
+from helpers import ROOT, edit, make_trainer, run
 from torch.utils.data import RandomSampler
 from transformers import PrinterCallback, ProgressCallback, Trainer
 
@@ -128,8 +128,8 @@ def test_the_description_has_the_share_of_the_parameters_that_is_trained(train_p
     )
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("gpus", [pytest.param(1, marks=soak), 8])
+@pytest.mark.thorough
+@pytest.mark.parametrize("gpus", [1, 8])
 def test_presets_for_gpus_can_be_built_without_one(train_project, gpus):
     as_first = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": str(gpus)}
     as_first |= {"LOCAL_WORLD_SIZE": str(gpus), "MASTER_ADDR": "localhost", "MASTER_PORT": "1"}

@@ -237,7 +237,7 @@ def test_experiments_of_dvc_are_compared_by_name(real, monkeypatch, capsys):
     assert "good" in dvc_in(real, "exp", "list")
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(
     real, tmp_path, monkeypatch, capsys
 ):

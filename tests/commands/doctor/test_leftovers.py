@@ -142,7 +142,7 @@ def test_the_locks_of_a_killed_run_are_removed(small_repo, capsys):
     assert diagnose(capsys) == []
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_copy_of_a_killed_experiment_is_removed_and_the_experiment_no_longer_runs(
     small_repo, capsys
 ):

@@ -65,6 +65,7 @@ def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
     assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
 
 
+@pytest.mark.thorough
 def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_path, capsys):
     hook = small_repo / ".git" / "hooks" / "pre-commit"
     hook.parent.mkdir(exist_ok=True)

@@ -258,7 +258,7 @@ def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, m
             assert fingerprint(folder) == fingerprint(Path("models", "finetuned"))
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
     finished_repo, tmp_path, monkeypatch, capsys
 ):

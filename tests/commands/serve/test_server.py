@@ -206,6 +206,7 @@ def test_64_clients_at_once_lose_nothing(port):
             assert all(status == 200 and len(content) == n for status, content in answers)
 
 
+@pytest.mark.thorough
 def test_more_connections_than_allowed_get_503(folder):
     server, port = start(folder, "--max-connections", "2")
     try:
