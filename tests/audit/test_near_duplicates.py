@@ -128,7 +128,15 @@ def test_of_a_thousand_copies_all_but_a_few_have_an_earlier_one():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tail", [10, 33, 150], ids=["near", "nearly near", "a greeting"])
+@pytest.mark.parametrize(
+    "tail",
+    [
+        10,
+        pytest.param(33, marks=pytest.mark.thorough),
+        pytest.param(150, marks=pytest.mark.thorough),
+    ],
+    ids=["near", "nearly near", "a greeting"],
+)
 def test_a_form_that_all_texts_share_takes_seconds_and_not_hours(tail):
     rng = np.random.default_rng(4)
     form = text(rng, 60)

@@ -143,7 +143,9 @@ def test_the_page_asks_for_nothing_and_says_so():
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize("classes", [2, 20, 150])
+@pytest.mark.parametrize(
+    "classes", [*(pytest.param(n, marks=pytest.mark.thorough) for n in (2, 20)), 150]
+)
 def test_many_classes_and_long_texts_stay_below_3_mb(classes, ordered):
     names = [f"class {number} " + "é" * 200 for number in range(classes)]
     run = a_run(names, rows=4 * classes, ordered=ordered)
@@ -238,7 +240,7 @@ OVERFLOWING = """
 
 @pytest.mark.slow
 @needs_chromium
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.thorough)])
 def test_in_a_browser_it_requests_nothing_is_silent_and_fits(tmp_path, width):
     file = tmp_path / "report.html"
     file.write_text(page.render(a_run(names=HOSTILE[:3])), encoding="utf-8")

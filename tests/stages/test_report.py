@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import dvc_in, fails, fails_here, run, would_run
+from helpers import dvc_in, fails_here, run, would_run
 
 from stages.report import main
 from yelp_stars.pipeline.entrypoint import call
@@ -44,6 +44,7 @@ def test_git_ignores_the_page_and_dvc_keeps_it(finished_repo):
     assert (finished_repo / "reports" / "index.html").stat().st_nlink == 2
 
 
+@pytest.mark.thorough  # as the page of test_page.py
 @needs_chromium
 def test_it_opens_from_disk_without_a_request_or_a_message(finished_repo, tmp_path):
     page = shutil.copy(finished_repo / "reports" / "index.html", tmp_path)
@@ -56,10 +57,9 @@ def test_it_opens_from_disk_without_a_request_or_a_message(finished_repo, tmp_pa
 def test_other_scores_rerun_the_report_alone(repo, monkeypatch):
     monkeypatch.chdir(repo)
     (repo / "metrics" / "baseline.json").write_text("<<<<<<< HEAD\n{}")
-    message = fails("python", "-m", "stages.report", *PATHS, cwd=repo)
+    message = fails_here(main, *PATHS)
     assert message == "'metrics/baseline.json' is not JSON; run `dvc repro`"
     dvc_in(repo, "repro")
-    call(main, *map(Path, PATHS))
     assert would_run(repo) == set()
 
 
