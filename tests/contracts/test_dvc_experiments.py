@@ -7,17 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import (
-    DEADLINE,
-    ROOT,
-    documented,
-    dvc_in,
-    edit,
-    follow,
-    run,
-    soak,
-    would_run,
-)
+from helpers import DEADLINE, ROOT, documented, dvc_in, edit, follow, run, soak, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -133,18 +123,7 @@ def test_a_queue_runs_a_grid_and_keeps_the_log_of_a_failed_run(queueing):
     before = run("git", "status", "--porcelain", cwd=queueing)
     assert GRID[0] in queue
     follow(queue.replace(*GRID), queueing)
-    run(
-        "dvc",
-        "exp",
-        "run",
-        "--queue",
-        "-n",
-        "bad",
-        "-S",
-        "audit.similarity=2",
-        "audit",
-        cwd=queueing,
-    )
+    dvc_in(queueing, "exp", "run", "--queue", "-n", "bad", "-S", "audit.similarity=2", "audit")
     run("dvc", "queue", "start", "-j", "1", cwd=queueing)
     wait_for_the_queue(queueing)
     assert names(queueing) == {"slow", "rate-1", "rate-2"}

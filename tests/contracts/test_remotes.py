@@ -17,16 +17,7 @@ import pytest
 import servers
 from dvc.repo import Repo
 from dvc_data.hashfile.hash import file_md5
-from helpers import (
-    DEADLINE,
-    ROOT,
-    SOAK,
-    dvc_in,
-    ran,
-    run,
-    soak,
-    stars,
-)
+from helpers import DEADLINE, ROOT, SOAK, dvc_in, ran, run, soak, stars
 from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, overwrite
 
 from benchmarks.workspace import commit

@@ -8,18 +8,7 @@ from pathlib import Path
 
 import pytest
 from dvc.api import artifacts_show
-from helpers import (
-    ROOT,
-    documented,
-    dvc_in,
-    edit,
-    follow,
-    ran,
-    run,
-    soak,
-    stars,
-    would_run,
-)
+from helpers import ROOT, documented, dvc_in, edit, follow, ran, run, soak, stars, would_run
 from small import MODEL, diagnose, dvc, objects
 
 from benchmarks.workspace import commit
