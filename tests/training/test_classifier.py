@@ -12,7 +12,7 @@ from transformers import (
     PreTrainedModel,
 )
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.training.classifier import freeze, load_pretrained
 
 
@@ -54,22 +54,9 @@ def test_attention_dropout_is_that_of_the_params(pretrained):
     assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
 
 
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        (
-            {"model_type": "t5"},
-            "the config of this t5 has none of attention_probs_dropout_prob, attention_dropout; "
-            "choose an encoder, such as BERT",
-        ),
-        (
-            {"model_type": "gpt2"},
-            "this checkpoint has no padding token; choose an encoder, such as BERT",
-        ),
-    ],
-)
-def test_an_unsupported_architecture_is_reported(pretrained, config, expected):
-    (pretrained / "config.json").write_text(json.dumps(config))
+def test_an_unsupported_architecture_is_reported(pretrained):
+    (pretrained / "config.json").write_text('{"model_type": "t5"}')
+    expected = "the config of this t5 has none of .*; choose an encoder, such as BERT"
     with pytest.raises(UserError, match=expected):
         load(pretrained, ["a", "b"])
 
@@ -84,41 +71,29 @@ def test_the_classifier_has_one_label_per_text_whatever_the_checkpoint_had(pretr
     assert model(input_ids=ids, labels=torch.tensor([2])).loss.isfinite()
 
 
-def drop_half(weights):
-    return dict(sorted(weights.items())[::2])
-
-
 @pytest.mark.parametrize(
     "change",
     [
-        lambda _: {},
-        drop_half,
-        lambda weights: {f"module.{name}": value for name, value in weights.items()},
+        lambda weights: dict(sorted(weights.items())[::2]),
         lambda weights: {name: value[:1].clone() for name, value in weights.items()},
     ],
-    ids=["none", "half", "renamed", "cut"],
+    ids=["half", "cut"],
 )
 def test_weights_that_are_not_in_the_file_are_reported_not_drawn(pretrained, change):
     path = pretrained / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(Damaged, match=r"lacks 'bert.*, which the model expects; run `dvc repro`"):
         load(pretrained, ["a", "b"])
-    assert str(caught.value).startswith(f"'{pretrained}' lacks 'bert.")
-    assert str(caught.value).endswith("which the model expects; run `dvc repro`")
 
 
-@pytest.mark.parametrize("content", [b"", b"garbage", b"\0" * 100])
-def test_a_damaged_file_of_weights_is_reported(pretrained, content):
-    (pretrained / "model.safetensors").write_bytes(content)
-    with pytest.raises(UserError) as caught:
+def test_a_damaged_file_of_weights_is_reported(pretrained):
+    (pretrained / "model.safetensors").write_bytes(b"garbage")
+    with pytest.raises(UserError, match=r"cannot be loaded \(.*\); run `dvc repro`"):
         load(pretrained, ["a", "b"])
-    assert str(caught.value).startswith(f"'{pretrained}' cannot be loaded (")
-    assert str(caught.value).endswith("); run `dvc repro`")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json"])
-def test_a_damaged_tokenizer_is_reported_before_the_training(pretrained, name):
-    (pretrained / name).write_text("[]")
+def test_a_damaged_tokenizer_is_reported_before_the_training(pretrained):
+    (pretrained / "tokenizer.json").write_text("[]")
     with pytest.raises(UserError, match="the checkpoint's tokenizer files are not valid"):
         load(pretrained, ["a", "b"])
 

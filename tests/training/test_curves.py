@@ -7,6 +7,7 @@ import shutil
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -127,10 +128,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "project"
 
 
-def test_the_curves_are_logged_step_by_step(folder):
+def begun(folder: Path, **values: Any) -> tuple[curves.DVCLiveCurves, TrainerState]:
+    """Curves of a training that begins, and its state."""
     live = curves.DVCLiveCurves(folder / "dvclive")
-    state = TrainerState(is_world_process_zero=True, global_step=0)
+    state = TrainerState(**{"is_world_process_zero": True, **values})
     live.on_train_begin(None, state, CONTROL)
+    return live, state
+
+
+def test_the_curves_are_logged_step_by_step(folder):
+    live, state = begun(folder)
     for step, loss in ((2, 1.5), (4, 1.25)):
         state.global_step = step
         live.on_log(None, state, CONTROL, logs={"loss": loss, "learning_rate": 1e-4, "epoch": 1})
@@ -143,23 +150,8 @@ def test_the_curves_are_logged_step_by_step(folder):
     assert (summary["step"], summary["train"]["loss"]) == (4, 1.25)
 
 
-@pytest.mark.slow
-def test_the_load_of_the_machine_is_logged_beside_the_curves(folder):
-    live = curves.DVCLiveCurves(folder / "dvclive")
-    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
-    deadline = time.monotonic() + DEADLINE
-    while not (folder / "dvclive" / "plots" / "metrics" / "system").is_dir():  # once a second
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    live.close()
-
-
 def test_a_resumed_run_logs_the_curves_from_the_start(folder):
-    live = curves.DVCLiveCurves(folder / "dvclive")
-    state = TrainerState(
-        is_world_process_zero=True, global_step=4, log_history=[log(2, loss=1.5), log(4, loss=1.25)]
-    )
-    live.on_train_begin(None, state, CONTROL)
+    live, state = begun(folder, global_step=4, log_history=[log(2, loss=1.5), log(4, loss=1.25)])
     state.global_step = 6
     live.on_log(None, state, CONTROL, logs={"loss": 1.0})
     live.close()
@@ -167,9 +159,13 @@ def test_a_resumed_run_logs_the_curves_from_the_start(folder):
     assert table.read_text() == "step\tloss\n2\t1.5\n4\t1.25\n6\t1.0\n"
 
 
-def test_nothing_writes_after_close(folder):
-    live = curves.DVCLiveCurves(folder / "dvclive")
-    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+@pytest.mark.slow
+def test_the_load_of_the_machine_is_logged_until_close_and_dvc_yaml_is_left_alone(folder):
+    live, _ = begun(folder)
+    deadline = time.monotonic() + DEADLINE
+    while not (folder / "dvclive" / "plots" / "metrics" / "system").is_dir():  # once a second
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     assert watching()
     live.close()
     assert watching() == []
@@ -181,8 +177,7 @@ def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(f
     printed: list[type] = []
     monkeypatch.setattr(threading, "excepthook", lambda error: printed.append(error.exc_type))
     before = threading.excepthook
-    live = curves.DVCLiveCurves(folder / "dvclive")
-    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+    live, _ = begun(folder)
     metrics = folder / "dvclive" / "plots" / "metrics"
     metrics.mkdir(parents=True, exist_ok=True)
     (metrics / "system").write_text("a file: no folder can be made here")
@@ -199,9 +194,7 @@ def test_a_full_disk_gives_no_traceback_of_the_thread_that_watches_the_machine(f
 
 
 def test_other_processes_than_the_main_one_log_nothing(folder):
-    live = curves.DVCLiveCurves(folder / "dvclive")
-    state = TrainerState(is_world_process_zero=False, global_step=2)
-    live.on_train_begin(None, state, CONTROL)
+    live, state = begun(folder, is_world_process_zero=False, global_step=2)
     live.on_log(None, state, CONTROL, logs={"loss": 1.0})
     live.close()
     assert not (folder / "dvclive").exists()
@@ -210,23 +203,19 @@ def test_other_processes_than_the_main_one_log_nothing(folder):
 def test_a_git_repository_without_a_commit_is_reported_and_the_advice_works(folder):
     shutil.rmtree(folder / ".git")
     run("git", "init", "-q", cwd=folder)
-    live = curves.DVCLiveCurves(folder / "dvclive")
     with pytest.raises(UserError, match="this git repository has no commit") as error:
-        live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+        begun(folder)
     run("bash", "-c", re.search("`(.*)`", error.value.advice)[1], cwd=folder)
-    live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
-    live.close()
+    begun(folder)[0].close()
 
 
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
 def test_a_full_disk_as_the_training_starts_is_one_line(folder):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    live = curves.DVCLiveCurves(folder / "dvclive")
     (folder / ".dvcignore").touch()
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, limits[1]))
         with pytest.raises(UserError, match=r"DVC cannot write its state .* free some space"):
-            live.on_train_begin(None, TrainerState(is_world_process_zero=True), CONTROL)
+            begun(folder)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        live.close()
