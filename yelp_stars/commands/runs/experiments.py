@@ -62,6 +62,13 @@ class Score(NamedTuple):
     n: int
 
 
+def start(settings: Sequence[str]) -> tuple[Snapshot, Overrides]:
+    """Record what a command's experiments start from, and check the parameters that it sets."""
+    snapshot, overrides = take_snapshot(), parse_overrides(settings)
+    check_overrides(snapshot.params, overrides)
+    return snapshot, overrides
+
+
 def take_snapshot() -> Snapshot:
     """Record what the experiments of a command start from; the workspace stays as it is."""
     params: dict[str, Any] = read_yaml(Path("params.yaml"))

@@ -1,8 +1,7 @@
 """`stars curve`: accuracy against training rows. Is more data worth it?"""
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from tabulate import tabulate
 
 from yelp_stars.commands.runs import experiments
 from yelp_stars.commands.runs.experiments import ROWS
@@ -18,9 +17,7 @@ FEWEST = 4  # sizes: the curve has three parameters
 
 def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> None:
     """Run the sizes that are missing, and print the curve and what it says."""
-    snapshot = experiments.take_snapshot()
-    overrides = experiments.parse_overrides(settings)
-    experiments.check_overrides(snapshot.params, overrides)
+    snapshot, overrides = experiments.start(settings)
     sizes = sorted(set(sizes)) or default_sizes(experiments.training_rows(snapshot, overrides))
     if len(sizes) < FEWEST or sizes[0] < 1:
         raise UserError(f"the sizes are {sizes}: {FEWEST} different ones or more are needed")
@@ -39,18 +36,14 @@ def default_sizes(rows: int) -> list[int]:
 
 def show(fitted: Fitted, number: int, test_rows: int, margin: float) -> None:
     """Print a curve as a table, and whether more training rows are worth it."""
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    table = Table("training rows", "accuracy", "95 % interval", "", box=None, pad_edge=False)
-    for column in table.columns[:2]:
-        column.justify = "right"
-    for point in fitted.measured:
-        table.add_row(*_row(point), f"measured, {number} seeds")
-    for point in fitted.extrapolated:
-        table.add_row(*_row(point), "extrapolated")
-    console.print("\n", table, sep="")
+    rows = [[*_row(point), f"measured, {number} seeds"] for point in fitted.measured]
+    rows += [[*_row(point), "extrapolated"] for point in fitted.extrapolated]
+    titles = ["training rows", "accuracy", "95 % interval", ""]
+    aligned = ("right", "right", "left", "left")
+    table = tabulate(rows, titles, "plain", disable_numparse=True, colalign=aligned)
     floor, gap, power, largest = fitted.curve
-    console.print(
-        f"\nfitted on {test_rows:,} test rows: error = {floor:.3f} + {gap:.3f} · "
+    print(
+        f"\n{table}\n\nfitted on {test_rows:,} test rows: error = {floor:.3f} + {gap:.3f} · "
         f"(rows / {largest:,})^-{power:.2f}\n{learning_curve.verdict(fitted.gains[0], margin)}"
     )
 

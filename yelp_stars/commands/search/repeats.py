@@ -3,8 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
+from tabulate import tabulate
 
 from yelp_stars.commands.compare import seeds
 from yelp_stars.commands.runs import experiments
@@ -27,18 +26,16 @@ class Repeats(NamedTuple):
 
 def run(number: int, settings: list[str]) -> None:
     """Run the seeds that are missing, and print what they change."""
-    snapshot = experiments.take_snapshot()
-    overrides = experiments.parse_overrides(settings)
-    experiments.check_overrides(snapshot.params, overrides)
+    snapshot, overrides = experiments.start(settings)
     repeats = repeat(snapshot, "seeds", overrides, number)
     right = read_right(repeats.names)
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    console.print(f"\n{number} runs that differ only in {SEED}: {', '.join(repeats.names)}\n")
-    table = Table(*TITLES, box=None, pad_edge=False)
-    table.add_row(*_row("validation", repeats.validation, repeats.rows))
-    table.add_row(*_row("test", right.mean(axis=1), right.shape[1]))
-    console.print(table)
-    console.print(f"\n{advice(right)}")
+    rows = [
+        _row("validation", repeats.validation, repeats.rows),
+        _row("test", right.mean(axis=1), right.shape[1]),
+    ]
+    print(f"\n{number} runs that differ only in {SEED}: {', '.join(repeats.names)}\n")
+    print(tabulate(rows, TITLES, "plain", disable_numparse=True))
+    print(f"\n{advice(right)}")
 
 
 def repeat(snapshot: Snapshot, prefix: str, overrides: Overrides, number: int) -> Repeats:

@@ -3,8 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from rich.console import Console
-from rich.table import Table
+from tabulate import tabulate
 
 from yelp_stars.commands.compare import seeds
 from yelp_stars.commands.runs import experiments
@@ -41,9 +40,7 @@ class Found(NamedTuple):
 
 def run(path: Path, settings: Settings, set_param: list[str]) -> None:
     """Run the trials that are missing, and print the winner."""
-    snapshot = experiments.take_snapshot()
-    overrides = experiments.parse_overrides(set_param)
-    experiments.check_overrides(snapshot.params, overrides)
+    snapshot, overrides = experiments.start(set_param)
     params = experiments.change(snapshot.params, overrides)
     space = read_space(path, params)
     both = sorted({*space} & {*overrides})
@@ -100,24 +97,21 @@ def show(
     found: Found, drawn: list[Overrides], keys: list[str], rows: int, settings: Settings
 ) -> None:
     """Print all trials, those that came furthest first, and the winner."""
-    console = Console(markup=False, highlight=False, emoji=False, soft_wrap=True)
-    titles = [f"{size:,} rows" for size in found.rungs]
-    final = f"{rows:,} rows, {settings.seeds} seeds"
-    table = Table("trial", *keys, *titles, final, box=None, pad_edge=False)
-    for column in table.columns:
-        column.overflow = "fold"
     order = list(found.finals)
     for rung in reversed(found.rungs.values()):
         order += [trial for trial in halving.best(rung, len(rung)) if trial not in order]
     order += [trial for trial in found.failed if trial not in order]
+    titles = ["trial", *keys, *(f"{size:,} rows" for size in found.rungs)]
+    titles.append(f"{rows:,} rows, {settings.seeds} seeds")
+    table = []
     for trial in order:
         values = [str(drawn[trial][key]) for key in keys] if trial else ["as it is"] * len(keys)
         scores = [_score(rung.get(trial), trial in found.failed) for rung in found.rungs.values()]
         repeats = found.finals.get(trial)
         last = _score(None if repeats is None else float(repeats.validation.mean()), False)
-        table.add_row(str(trial), *values, *scores, last)
-    console.print("\n", table, sep="")
-    console.print(f"\n{verdict(found, drawn)}")
+        table.append([str(trial), *values, *scores, last])
+    print(f"\n{tabulate(table, titles, 'plain', disable_numparse=True)}")
+    print(f"\n{verdict(found, drawn)}")
 
 
 def verdict(found: Found, drawn: list[Overrides]) -> str:

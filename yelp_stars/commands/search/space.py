@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from scipy.stats import qmc
 
 from yelp_stars.commands.runs.experiments import Overrides, change, check_overrides
@@ -21,13 +21,8 @@ FIXED = ("train.seed",)
 DIGITS = 3  # of a number between `low` and `high`
 
 
-def _exact(value: int | float) -> int | float:
-    if isinstance(value, int) and abs(value) > 2**53:  # more than a float has exactly
-        raise ValueError("should be between -2**53 and 2**53")
-    return value
-
-
-Number = Annotated[int | float, AfterValidator(_exact)]
+# An integer beyond these is not a float exactly.
+Number = Annotated[int | float, Field(ge=-(2**53), le=2**53)]
 
 
 class Parameter(StageParams):
