@@ -410,3 +410,59 @@ def test_a_remote_of_the_config_loses_its_comments(small_repo, tmp_path):
     add_remote(small_repo, str(tmp_path / "store"))
     assert "# a comment" not in config.read_text()
     assert "#" not in (ROOT / ".dvc" / "config").read_text()
+
+
+def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
+    small_repo, tmp_path, capsys
+):
+    run("git", "init", "-q", "--bare", str(tmp_path / "git"), cwd=small_repo)
+    run("git", "remote", "add", "origin", str(tmp_path / "git"), cwd=small_repo)
+    dvc("exp", "run", "-n", "before", "-S", "fit.rate=0.5")
+    run("git", "checkout", "dvc.lock", "params.yaml", cwd=small_repo)
+    dvc("checkout")
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    (line,) = diagnose(capsys)
+    assert line.startswith("the remote 'store' is in .dvc/config, but not in the last commit")
+    dvc("exp", "push", "origin", "before")  # exit code 0, and no file
+    assert objects(tmp_path / "store") == {}
+    # What docs/remotes.md says of such an experiment.
+    run("git", "checkout", ".dvc/config", cwd=small_repo)
+    dvc("remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
+    dvc("exp", "remove", "--git-remote", "origin", "before")
+    dvc("exp", "push", "origin", "before")
+    assert len(objects(tmp_path / "store")) > 0
+    Path(".dvc", "config.local").unlink()
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    follow(line)
+    assert diagnose(capsys) == []
+    dvc("exp", "run", "-n", "after", "-S", "fit.rate=0.6", "-S", "prepare.n=3")
+    content = MODEL.read_bytes()
+    dvc("exp", "push", "origin", "after")
+    assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
+
+
+def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_path, capsys):
+    hook = small_repo / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    run("git", "config", "core.hooksPath", str(hook.parent), cwd=small_repo)
+    hook.write_text(f"#!/bin/sh\nexec {sys.executable} -m yelp_stars.cli doctor\n")
+    hook.chmod(0o755)
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
+    (line,) = diagnose(capsys)
+    follow(line)
+    assert diagnose(capsys) == []
+    dvc("remote", "add", "other", "/elsewhere")
+    Path("README").write_text("unrelated")
+    run("git", "add", "README", cwd=small_repo)
+    assert "'other' is in .dvc/config" in run("git", "commit", "-m", "x", cwd=small_repo, ok=False)
+
+
+def test_a_relative_remote_is_made_absolute(small_repo, tmp_path, capsys):
+    add_remote(small_repo, "../the store")
+    (line,) = diagnose(capsys)
+    assert line.startswith("the remote 'store' is a relative path, which `dvc exp push` and")
+    follow(line)
+    commit(small_repo, "absolute")
+    assert diagnose(capsys) == []
+    dvc("push", "--all-commits")
+    assert objects(tmp_path / "the store").keys() == objects(Path(".dvc", "cache")).keys()

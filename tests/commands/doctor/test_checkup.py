@@ -314,3 +314,16 @@ def test_doctor_changes_nothing(small_repo, tmp_path, capsys):
     diagnose(capsys, "--remote")
     assert garbage.read_bytes() == b"garbage"
     assert run("git", "status", "--short", cwd=small_repo) == ""
+
+
+def test_a_remote_without_the_option_is_one_line(data_project):
+    assert stars("doctor", "store") == (
+        "error: a remote is checked with --remote; run `stars doctor --remote store`"
+    )
+
+
+def test_outside_of_dvc_it_is_one_line(data_project):
+    (data_project / ".dvc").rename(data_project / "elsewhere")
+    error = stars("doctor")
+    assert error.startswith("error: DVC cannot check this project: you are not inside of a DVC")
+    assert "\n" not in error

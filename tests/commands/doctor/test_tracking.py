@@ -2,12 +2,12 @@
 
 import os
 import shlex
-import sys
 from pathlib import Path
 
 import pytest
+from dvc.repo import Repo
 from helpers import run, stars
-from small import MODEL, add_remote, diagnose, dvc, follow, objects
+from small import diagnose, dvc, follow
 
 from benchmarks.workspace import commit
 from yelp_stars.commands.doctor import tracking
@@ -36,52 +36,6 @@ def test_of_a_folder_that_git_tracks_in_part_the_other_files_are_named(small_rep
     assert line.startswith("neither git nor DVC tracks 'models/external/tiny/b.json'")
 
 
-def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
-    small_repo, tmp_path, capsys
-):
-    run("git", "init", "-q", "--bare", str(tmp_path / "git"), cwd=small_repo)
-    run("git", "remote", "add", "origin", str(tmp_path / "git"), cwd=small_repo)
-    dvc("exp", "run", "-n", "before", "-S", "fit.rate=0.5")
-    run("git", "checkout", "dvc.lock", "params.yaml", cwd=small_repo)
-    dvc("checkout")
-    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
-    (line,) = diagnose(capsys)
-    assert line.startswith("the remote 'store' is in .dvc/config, but not in the last commit")
-    dvc("exp", "push", "origin", "before")  # exit code 0, and no file
-    assert objects(tmp_path / "store") == {}
-    # What docs/remotes.md says of such an experiment.
-    run("git", "checkout", ".dvc/config", cwd=small_repo)
-    dvc("remote", "add", "--local", "-d", "store", str(tmp_path / "store"))
-    dvc("exp", "remove", "--git-remote", "origin", "before")
-    dvc("exp", "push", "origin", "before")
-    assert len(objects(tmp_path / "store")) > 0
-    Path(".dvc", "config.local").unlink()
-    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
-    follow(line)
-    assert diagnose(capsys) == []
-    dvc("exp", "run", "-n", "after", "-S", "fit.rate=0.6", "-S", "prepare.n=3")
-    content = MODEL.read_bytes()
-    dvc("exp", "push", "origin", "after")
-    assert content in [path.read_bytes() for path in objects(tmp_path / "store").values()]
-
-
-@pytest.mark.thorough
-def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_path, capsys):
-    hook = small_repo / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    run("git", "config", "core.hooksPath", str(hook.parent), cwd=small_repo)
-    hook.write_text(f"#!/bin/sh\nexec {sys.executable} -m yelp_stars.cli doctor\n")
-    hook.chmod(0o755)
-    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))
-    (line,) = diagnose(capsys)
-    follow(line)
-    assert diagnose(capsys) == []
-    dvc("remote", "add", "other", "/elsewhere")
-    Path("README").write_text("unrelated")
-    run("git", "add", "README", cwd=small_repo)
-    assert "'other' is in .dvc/config" in run("git", "commit", "-m", "x", cwd=small_repo, ok=False)
-
-
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
 def test_a_repository_that_git_refuses_to_read_is_fixed(small_repo, monkeypatch, capsys):
     """As a project that is mounted into a container, where its owner has another number."""
@@ -96,17 +50,6 @@ def test_a_repository_that_git_refuses_to_read_is_fixed(small_repo, monkeypatch,
     assert list(tracking.check_git()) == []
 
 
-def test_a_relative_remote_is_made_absolute(small_repo, tmp_path, capsys):
-    add_remote(small_repo, "../the store")
-    (line,) = diagnose(capsys)
-    assert line.startswith("the remote 'store' is a relative path, which `dvc exp push` and")
-    follow(line)
-    commit(small_repo, "absolute")
-    assert diagnose(capsys) == []
-    dvc("push", "--all-commits")
-    assert objects(tmp_path / "the store").keys() == objects(Path(".dvc", "cache")).keys()
-
-
 def test_a_cache_outside_of_the_project_is_a_note(small_repo, tmp_path, capsys):
     dvc("cache", "dir", "--local", str(tmp_path / "cache"))
     (tmp_path / "cache").mkdir()
@@ -114,3 +57,14 @@ def test_a_cache_outside_of_the_project_is_a_note(small_repo, tmp_path, capsys):
     (line,) = diagnose(capsys)
     assert line.startswith(f"note: the cache '{str(tmp_path)[:50]}")
     assert line.endswith("unless `--projects` names them")
+
+
+def test_a_remote_that_is_not_committed_or_is_a_relative_path_is_named(small_repo):
+    dvc("remote", "add", "-d", "store", "../the store")
+    remotes = Repo().config.load_one("repo")["remote"]
+    not_committed, relative = tracking.check_remotes(remotes)
+    assert not_committed.endswith("run `git commit -m remote .dvc/config`")
+    path = shlex.quote(str(small_repo.parent / "the store"))
+    assert relative.endswith(f"run `dvc remote modify store url {path}`, and commit")
+    commit(small_repo, "a remote")
+    assert list(tracking.check_remotes(remotes)) == [relative]

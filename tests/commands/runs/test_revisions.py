@@ -298,4 +298,4 @@ def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
 
 def test_outside_a_project_a_revision_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert "not a git repository" in stars("predict", "good", "--rev", "HEAD")
+    assert "not a git repository" in error("HEAD")
