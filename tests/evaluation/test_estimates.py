@@ -12,8 +12,9 @@ from scipy.special import softmax
 from sklearn import metrics as sklearn_metrics
 
 from yelp_stars.evaluation import estimates, intervals, selective
+from yelp_stars.evaluation.titles import ORDERED
 from yelp_stars.scoring import calibration, conformal
-from yelp_stars.scoring.metrics import rounded, scores
+from yelp_stars.scoring.metrics import calibration_error, rounded, scores
 
 NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
@@ -50,7 +51,7 @@ def test_every_score_that_is_committed_has_its_interval(model):
         assert score["low"] <= score["value"] <= score["high"], name
         assert score["n"] == 800
     nominal = estimated(model, ordered=False, resamples=20)
-    assert list(nominal["scores"]) == ["accuracy", "macro_f1", "loss", "calibration_error"]
+    assert set(found) - set(nominal["scores"]) == ORDERED
     assert not nominal["ranges"]["contiguous"]
 
 
@@ -94,6 +95,12 @@ def test_the_temperature_lowers_loss_and_calibration_error_and_changes_no_predic
         assert found["calibration"][name]["before"] == found["scores"][name]
         assert found["calibration"][name]["after"]["value"] < found["scores"][name]["value"]
     assert found["calibration"]["temperature"] == pytest.approx(2, rel=0.2)
+    for when, rows in found["calibration"]["bins"].items():
+        assert sum(row["n"] for row in rows) == 800
+        assert all(row["low"] <= row["accuracy"] <= row["high"] for row in rows)
+        error = sum(row["n"] / 800 * abs(row["accuracy"] - row["probability"]) for row in rows)
+        expected = found["calibration"]["calibration_error"][when]["value"]
+        assert error == pytest.approx(expected, abs=0.02)
 
 
 def test_ranges_cover_what_they_promise_and_are_counted(model):
@@ -140,7 +147,7 @@ def test_any_rows_give_numbers_that_json_can_hold(rows, seed, classes):
 @pytest.mark.parametrize("factor", [1.0, pytest.param(1.5, marks=soak), 3.0])
 def test_the_interval_of_the_calibration_error_covers_that_of_endless_rows(factor):
     rng = np.random.default_rng(0)
-    truth = calibration.calibration_error(*drawn(rng, 1_000_000, factor))
+    truth = calibration_error(*drawn(rng, 1_000_000, factor))
     fitted, covered = calibration.fit(*drawn(rng, 400, factor), True), 0
     for sample in range(100):
         logits, labels = drawn(rng, 400, factor)

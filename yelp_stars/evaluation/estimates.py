@@ -7,7 +7,7 @@ from scipy.special import softmax
 
 from yelp_stars.evaluation import intervals, selective
 from yelp_stars.evaluation.intervals import Estimate, Statistics, estimate, proportion
-from yelp_stars.scoring import calibration, conformal, metrics
+from yelp_stars.scoring import conformal, metrics
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import BINS
 
@@ -35,12 +35,12 @@ def details(
     scaled = {"before": logits, "after": logits.astype(np.float64) / fitted.temperature}
     losses = {when: metrics.losses(values, labels) for when, values in scaled.items()}
     chances = {when: softmax(values.astype(np.float64), 1) for when, values in scaled.items()}
-    bins = {when: metrics.calibration_bins(values) for when, values in chances.items()}
-    surplus = {when: correct - values.max(axis=1) for when, values in chances.items()}
+    surest = {when: values.max(axis=1) for when, values in chances.items()}
+    bins = {when: metrics.calibration_bins(values) for when, values in surest.items()}
+    surplus = {when: correct - values for when, values in surest.items()}
     sets = conformal.sets(chances["before"], ordered, fitted.conformal_threshold)
     width = sets.sum(axis=1)
-    surest = chances["before"].max(axis=1)
-    order = selective.surest_first(surest)
+    order = selective.surest_first(surest["before"])
     rank, wrong = np.argsort(order), ~correct[order]
 
     def statistics(rows: np.ndarray) -> Statistics:
@@ -88,9 +88,7 @@ def details(
             "fitted_on": fitted.n,
             "loss": loss,
             "calibration_error": error,
-            "bins": {
-                when: calibration.reliability(values, labels) for when, values in scaled.items()
-            },
+            "bins": {when: reliability(surest[when], correct) for when in scaled},
         },
         "ranges": {
             "contiguous": ordered,
@@ -102,9 +100,20 @@ def details(
         },
         "risk_coverage": {
             "area": bootstrapped("area"),
-            "points": selective.points(correct, surest),
+            "points": selective.points(correct, surest["before"]),
         },
     }
+
+
+def reliability(surest: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]:
+    """Return mean probability and accuracy of each bin that has rows; equal if calibrated."""
+    table, bins = [], metrics.calibration_bins(surest)
+    for number in np.unique(bins):
+        inside = bins == number
+        accuracy = proportion(int(correct[inside].sum()), int(inside.sum()))
+        probability = round(float(surest[inside].mean()), metrics.decimals(accuracy["n"]))
+        table.append({"probability": probability, "accuracy": accuracy.pop("value"), **accuracy})
+    return table
 
 
 def _share(correct: np.ndarray, of: np.ndarray) -> Estimate:

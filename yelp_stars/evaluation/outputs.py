@@ -12,6 +12,7 @@ from yelp_stars.evaluation.intervals import Estimate
 from yelp_stars.pipeline.text import counted
 from yelp_stars.scoring import metrics, plots
 
+CLASS_SCORES = ("precision", "recall", "f1")
 # DVC puts the tables into scripts of its page, as they are: what would end a script there.
 ENDS_SCRIPT = re.compile("<(?=[/!])")
 
@@ -31,7 +32,11 @@ def write_plots(
             {"actual": names[label], "predicted": names[guess]}
             for label, guess in zip(labels, predicted, strict=True)
         ],
-        "per_class": metrics.per_class(counts, names),
+        "per_class": [
+            {"label": row["label"], **{score: row[score]["value"] for score in CLASS_SCORES}}
+            | {"n": row["recall"]["n"]}
+            for row in details["per_class"]
+        ],
         "slices": [
             {"slice": part["name"], **_columns(part["accuracy"])}
             for part in details["slices"]

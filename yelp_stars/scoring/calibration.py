@@ -5,7 +5,7 @@ unaffected: whoever wants calibrated probabilities divides its logits by the tem
 """
 
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from pydantic import Field, FiniteFloat, TypeAdapter
@@ -14,14 +14,7 @@ from scipy.special import softmax
 
 from yelp_stars.pipeline.files import reading
 from yelp_stars.scoring import conformal
-from yelp_stars.scoring.metrics import (
-    BINS,
-    calibration_bins,
-    calibration_gaps,
-    decimals,
-    losses,
-    wilson,
-)
+from yelp_stars.scoring.metrics import calibration_error, decimals, losses
 
 FILE = "calibration.json"  # beside the model
 COVERAGE = 0.9  # of the ranges
@@ -53,24 +46,27 @@ class Calibration(NamedTuple):
 def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
     """Fit the temperature and the threshold on validation logits (rows, classes)."""
     temperature = fit_temperature(logits, labels)
-    digits, scaled = decimals(len(labels)), logits.astype(np.float64) / temperature
     masses = conformal.masses(softmax(logits.astype(np.float64), axis=1), ordered)
-    before, after = (
-        [
-            round(float(losses(values, labels).mean()), digits),
-            round(calibration_error(values, labels), digits),
-        ]
-        for values in (logits, scaled)
+    scaled = logits.astype(np.float64) / temperature
+    digits = decimals(len(labels))
+    loss_before, loss_after, ece_before, ece_after = (
+        round(float(score), digits)
+        for score in (
+            losses(logits, labels).mean(),
+            losses(scaled, labels).mean(),
+            calibration_error(logits, labels),
+            calibration_error(scaled, labels),
+        )
     )
     return Calibration(
         temperature=temperature,
         conformal_threshold=conformal.threshold(masses[np.arange(len(labels)), labels], COVERAGE),
         coverage=COVERAGE,
         n=len(labels),
-        loss_before=before[0],
-        loss_after=after[0],
-        ece_before=before[1],
-        ece_after=after[1],
+        loss_before=loss_before,
+        loss_after=loss_after,
+        ece_before=ece_before,
+        ece_after=ece_after,
         ordered=ordered,
     )
 
@@ -85,40 +81,6 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         options={"xatol": 1e-7},
     )
     return float(f"{1 / fitted.x:.4g}")
-
-
-def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the expected calibration error (Guo et al. 2017) of logits (rows, classes)."""
-    gaps = calibration_gaps(softmax(logits.astype(np.float64), axis=1), labels)
-    return float(abs(gaps).sum())
-
-
-def reliability(logits: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """Return mean probability and accuracy of each bin that has rows; equal if calibrated."""
-    probabilities = softmax(logits.astype(np.float64), axis=1)
-    bins, confidence = calibration_bins(probabilities), probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    table = []
-    for number in range(BINS):
-        inside = bins == number
-        n, right = int(inside.sum()), int(correct[inside].sum())
-        if n:
-            digits, (low, high) = decimals(n), wilson(right, n)
-            table.append(
-                {
-                    "probability": round(float(confidence[inside].mean()), digits),
-                    "accuracy": round(right / n, digits),
-                    "low": round(low, digits),
-                    "high": round(high, digits),
-                    "n": n,
-                }
-            )
-    return table
-
-
-def as_json(calibration: Calibration) -> dict[str, Any]:
-    """Return the content of calibration.json."""
-    return calibration._asdict()
 
 
 def read(finetuned: Path) -> Calibration:

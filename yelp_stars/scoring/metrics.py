@@ -18,13 +18,11 @@ def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict
     """Score `logits` (rows, classes) against `labels` (rows,), classes 0 to k - 1.
 
     The accuracy comes with its 95 % interval (Wilson 1927) and the number of rows. A score that is
-    undefined is None. `calibration_error` is the expected calibration error (Guo et al. 2017) in
-    `BINS` bins.
+    undefined is None.
     """
     counts = confusion_matrix(labels, logits.argmax(axis=1), logits.shape[1])
     of_counts = {name: float(score) for name, score in score_counts(counts, ordered).items()}
     low, high = wilson(int(counts.trace()), len(labels))
-    probabilities = softmax(logits.astype(np.float64), axis=1)
     return {
         "n": len(labels),
         "accuracy": of_counts.pop("accuracy"),
@@ -32,7 +30,7 @@ def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict
         "accuracy_high": high,
         **{name: None if math.isnan(score) else score for name, score in of_counts.items()},
         "loss": float(losses(logits, labels).mean()),
-        "calibration_error": float(abs(calibration_gaps(probabilities, labels)).sum()),
+        "calibration_error": calibration_error(logits, labels),
     }
 
 
@@ -84,19 +82,17 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def calibration_bins(probabilities: np.ndarray) -> np.ndarray:
-    """Return the bin of each row by the probability of its prediction, 0 to `BINS` - 1."""
-    bins: np.ndarray = np.ceil(probabilities.max(axis=1) * BINS).astype(np.int64) - 1
+def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the expected calibration error (Guo et al. 2017) of logits (rows, classes)."""
+    surest = softmax(logits.astype(np.float64), axis=1).max(axis=1)
+    surplus = (logits.argmax(axis=1) == labels) - surest
+    return float(abs(np.bincount(calibration_bins(surest), surplus)).sum() / len(labels))
+
+
+def calibration_bins(surest: np.ndarray) -> np.ndarray:
+    """Return the bin, 0 to `BINS` - 1, of the probability of each row's prediction, (rows,)."""
+    bins: np.ndarray = np.ceil(surest * BINS).astype(np.int64) - 1
     return bins.clip(0, BINS - 1)
-
-
-def calibration_gaps(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return accuracy less probability of each bin, times its share of the rows: (BINS,)."""
-    correct = probabilities.argmax(axis=1) == labels
-    surplus = correct - probabilities.max(axis=1)
-    sums = bincounts(calibration_bins(probabilities)[None], BINS, surplus[None])
-    gaps: np.ndarray = sums[0] / len(labels)
-    return gaps
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
@@ -131,22 +127,3 @@ def rounded(scores: dict[str, Any]) -> dict[str, Any]:
         name: round(value, digits) if isinstance(value, float) else value
         for name, value in scores.items()
     }
-
-
-def per_class(counts: np.ndarray, names: list[str]) -> list[dict[str, Any]]:
-    """Return precision, recall, F1 and rows of each class, rounded as for all rows."""
-    digits = decimals(int(counts.sum()))
-    right, actual, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
-    columns = {
-        "precision": right / np.maximum(predicted, 1),
-        "recall": right / np.maximum(actual, 1),
-        "f1": f1(counts),
-    }
-    return [
-        {
-            "label": name,
-            **{score: round(float(values[label]), digits) for score, values in columns.items()},
-            "n": int(actual[label]),
-        }
-        for label, name in enumerate(names)
-    ]

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
-MOST_LABELLED = 30  # classes
+MAX_LABELLED = 30  # classes
 Curve = list[tuple[int, float]]  # (step, value)
 
 STYLE: dict[Any, Any] = {
@@ -28,7 +28,12 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(*_columns(curves["train/loss"]), color="tab:blue", label="training")
-    loss.plot(*_columns(curves["validation/loss"]), "o-", color="tab:orange", label="validation")
+    loss.plot(
+        *_columns(curves["validation/loss"]),
+        "o-",
+        color="tab:orange",
+        label="validation",
+    )
     loss.set(xlabel="step", ylabel="loss")
     loss.legend(frameon=False)
     accuracy.plot(*_columns(curves["validation/accuracy"]), "o-", color="tab:orange")
@@ -40,10 +45,10 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
 def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path: Path) -> None:
     """Draw counts (classes, classes), actual by predicted, shaded by the share of each row.
 
-    Of more than `MOST_LABELLED` classes, every second, third... has its name, and no cell a number.
+    Of more than `MAX_LABELLED` classes, every second, third... has its name, and no cell a number.
     """
-    step = math.ceil(len(names) / MOST_LABELLED)
-    size = 2.4 + 0.55 * min(len(names), MOST_LABELLED)
+    step = math.ceil(len(names) / MAX_LABELLED)
+    size = 2.4 + 0.55 * min(len(names), MAX_LABELLED)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -68,10 +73,9 @@ def draw_slices(slices: list[dict[str, Any]], overall: dict[str, Any], path: Pat
     axes = figure.subplots()
     axes.axvspan(overall["low"], overall["high"], color="tab:blue", alpha=0.15, linewidth=0)
     axes.axvline(overall["value"], color="tab:blue", linewidth=1)
-    places = range(len(slices))
-    values = [part["accuracy"] for part in slices]
-    axes.errorbar(values, places, xerr=_error_bars(slices, values), **DOTS)
-    axes.set_yticks(places, [f"{part['slice']} ({part['n']:,})" for part in slices])
+    values, ends = _intervals(slices)
+    axes.errorbar(values, range(len(slices)), xerr=ends, **DOTS)
+    axes.set_yticks(range(len(slices)), [f"{part['slice']} ({part['n']:,})" for part in slices])
     axes.invert_yaxis()
     axes.set(xlabel="accuracy", xlim=(0, 1))
     _save(figure, path)
@@ -83,9 +87,8 @@ def draw_calibration(bins: dict[str, list[dict[str, Any]]], path: Path) -> None:
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     for axes, (when, rows) in zip(figure.subplots(1, 2, sharey=True), bins.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
-        values = [row["accuracy"] for row in rows]
-        at = [row["probability"] for row in rows]
-        axes.errorbar(at, values, yerr=_error_bars(rows, values), **DOTS)
+        values, ends = _intervals(rows)
+        axes.errorbar(_column(rows, "probability"), values, yerr=ends, **DOTS)
         axes.set(title=f"{when} temperature scaling", xlabel="probability", xlim=(0, 1))
         axes.set(ylim=(0, 1), ylabel="accuracy" if when == "before" else "")
     _save(figure, path)
@@ -96,29 +99,30 @@ def draw_risk_coverage(points: list[dict[str, Any]], path: Path) -> None:
     """Draw the accuracy of the surest rows over the share that a person checks."""
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     axes = figure.subplots()
-    at = [100 * point["to_a_person"] for point in points]
-    low, high = ([point[end] for point in points] for end in ("low", "high"))
-    axes.fill_between(at, low, high, color="tab:blue", alpha=0.15, linewidth=0)
-    axes.plot(at, [point["accuracy"] for point in points], "o-", color="tab:blue")
+    at = 100 * _column(points, "to_a_person")
+    ends = _column(points, "low"), _column(points, "high")
+    axes.fill_between(at, *ends, color="tab:blue", alpha=0.15, linewidth=0)
+    axes.plot(at, _column(points, "accuracy"), "o-", color="tab:blue")
     axes.set(xlabel="% of the rows, the least sure, for a person", ylabel="accuracy of the others")
     _save(figure, path)
 
 
-def _error_bars(rows: list[dict[str, Any]], values: list[float]) -> list[list[float]]:
-    """The distances from the values to the ends of their intervals, below and above."""
-    pairs = list(zip(rows, values, strict=True))
-    return [
-        [value - row["low"] for row, value in pairs],
-        [row["high"] - value for row, value in pairs],
-    ]
+def _columns(curve: Curve) -> np.ndarray:
+    return np.reshape(curve, (-1, 2)).T
 
 
-def _columns(curve: Curve) -> tuple[list[int], list[float]]:
-    return [step for step, _ in curve], [value for _, value in curve]
+def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
+    return np.array([row[name] for row in rows])
+
+
+def _intervals(rows: list[dict[str, Any]]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return accuracies, and the distances to the ends of their intervals, below and above."""
+    values = _column(rows, "accuracy")
+    return values, [values - _column(rows, "low"), _column(rows, "high") - values]
 
 
 def _save(figure: Figure, path: Path) -> None:
-    """Text is drawn as lines, or stays text, for the viewer's fonts, where ours lacks a letter."""
+    """Save text as lines, or as text for the viewer's fonts where ours lacks a letter."""
     font = get_font(findfont(FontProperties()))
     shown = "".join(text.get_text() for text in figure.findobj(Text))
     lacking = any(not font.get_char_index(ord(letter)) for letter in shown if letter > "~")

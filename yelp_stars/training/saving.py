@@ -66,7 +66,7 @@ def save(result: Result, pretrained: Path, target: Path) -> None:
     load_auto_tokenizer(pretrained, model_max_length=max_length).save_pretrained(target)
     cut = {"max_length": max_length, "truncation": result.train.truncation}
     write_json(target / TRUNCATION, cut)
-    write_json(target / calibration.FILE, calibration.as_json(result.fitted))
+    write_json(target / calibration.FILE, result.fitted._asdict())
 
 
 def describe(result: Result, seconds: float, rates: dict[str, float]) -> str:

@@ -25,15 +25,14 @@ class Gap(NamedTuple):
 
 
 def spread(right: np.ndarray) -> float | None:
-    """The standard deviation of the accuracies of runs, (runs, rows); None of a single run."""
+    """Return the standard deviation of the accuracies of runs, (runs, rows); None of one run."""
     return float(right.mean(axis=1).std(ddof=1)) if len(right) > 1 else None
 
 
 def chance(right: np.ndarray) -> float:
-    """By how much the accuracies of two such runs differ at most, 95 times out of 100."""
-    runs = len(right)
-    found = t.ppf(1 - LEVEL / 2, runs - 1) * math.sqrt(2) * (spread(right) or 0.0)
-    return float(found)
+    """Return the largest difference of two such runs, 95 times out of 100."""
+    quantile = float(t.ppf(1 - LEVEL / 2, len(right) - 1))
+    return quantile * math.sqrt(2) * (spread(right) or 0.0)
 
 
 def compare(first: np.ndarray, second: np.ndarray) -> Gap:
@@ -55,20 +54,24 @@ def compare(first: np.ndarray, second: np.ndarray) -> Gap:
     of_rows = float(difference.var(ddof=1)) if rows > 1 else 0.0
     variances.append(max(0.0, of_rows - noise) / rows)
     freedom.append(max(1, rows - 1))
-    total = sum(variances)
     delta = float(difference.mean())
-    if total == 0:
+    if sum(variances) == 0:
         return Gap(delta, delta, delta, 1.0 if delta == 0 else 0.0)
-    pairs = zip(variances, freedom, strict=True)
-    degrees = total**2 / sum(variance**2 / degree for variance, degree in pairs)
-    deviation = math.sqrt(total)
+    deviation, degrees = _welch(variances, freedom)
     reach = float(t.ppf(1 - LEVEL / 2, degrees)) * deviation
     p = 2 * float(t.sf(abs(delta) / deviation, degrees))
     return Gap(delta, delta - reach, delta + reach, p)
 
 
+def _welch(variances: list[float], freedom: list[int]) -> tuple[float, float]:
+    """Combine parts of a variance: the standard deviation and its degrees (Welch 1947)."""
+    total = sum(variances)
+    pairs = zip(variances, freedom, strict=True)
+    return math.sqrt(total), total**2 / sum(variance**2 / degrees for variance, degrees in pairs)
+
+
 def smallest(right: np.ndarray) -> float:
-    """The smallest difference that two groups of as many runs show, four times out of five.
+    """Return the smallest difference that two groups of as many runs show, four times out of five.
 
     The other group is taken to vary as this one does, and to predict as many rows differently,
     whatever the seed, as another seed of this one does. Two or three runs say little about their
@@ -77,18 +80,16 @@ def smallest(right: np.ndarray) -> float:
     runs, rows = right.shape
     of_seeds = 2 * float(right.mean(axis=1).var(ddof=1)) / runs
     changed = 2 * float(right.var(axis=0, ddof=1).mean())
-    of_rows = changed / rows
-    total = of_seeds + of_rows
-    if total == 0:
+    if of_seeds + changed == 0:
         return 0.0
-    # Welch's degrees of freedom if one group varies much more than the other: the fewest.
-    degrees = total**2 / (of_seeds**2 / (runs - 1) + of_rows**2 / max(1, rows - 1))
+    # The degrees of freedom if one group varies much more than the other: the fewest.
+    deviation, degrees = _welch([of_seeds, changed / rows], [runs - 1, max(1, rows - 1)])
     quantiles = t.ppf([1 - LEVEL / 2, POWER], degrees)
-    return float(quantiles.sum()) * math.sqrt(total)
+    return float(quantiles.sum()) * deviation
 
 
 def mean_interval(accuracies: np.ndarray, rows: int) -> tuple[float, float]:
-    """The interval of the mean accuracy of several runs on the same rows: about 95 %.
+    """Return the interval, about 95 %, of the mean accuracy of several runs on the same rows.
 
     The rows count as if the runs did not average any of their noise out. Their part is that of
     Wilson's interval (1927), which holds near 0 and 1, too. Simulated, with 50 to 1,000 rows, an
@@ -102,7 +103,6 @@ def mean_interval(accuracies: np.ndarray, rows: int) -> tuple[float, float]:
     centre = (mean + z**2 / (2 * rows)) / weight
     of_seeds = float(accuracies.var(ddof=1)) / runs
     of_rows = (mean * (1 - mean) / rows + z**2 / (4 * rows**2)) / weight**2
-    total = of_seeds + of_rows
-    degrees = total**2 / (of_seeds**2 / (runs - 1) + of_rows**2 / max(1, rows - 1))
-    reach = float(t.ppf(1 - LEVEL / 2, degrees)) * math.sqrt(total)
+    deviation, degrees = _welch([of_seeds, of_rows], [runs - 1, max(1, rows - 1)])
+    reach = float(t.ppf(1 - LEVEL / 2, degrees)) * deviation
     return max(0.0, centre - reach), min(1.0, centre + reach)
