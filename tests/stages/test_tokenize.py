@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from helpers import TOKENIZE, TOKENIZER_FILES, edit, fails, fails_here, run
+from helpers import TOKENIZER_FILES, edit, fails_here
 
 from stages import download
 from stages.tokenize import main
@@ -133,27 +133,28 @@ def test_a_missing_or_damaged_second_split_leaves_nothing(tokenizer_project):
 
 
 @pytest.mark.thorough
-def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project):
+def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project, monkeypatch, capsys):
     from distributed import LocalCluster
 
     edit(tokenizer_project, "download", train_size=3000)
     add_reviews(tokenizer_project)
     call(main, *(tokenizer_project / path for path in PATHS))
     expected = tokenized(tokenizer_project)
-    with LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        address = cluster.scheduler_address
-        output = run(*TOKENIZE, cwd=tokenizer_project, DASK_SCHEDULER_ADDRESS=address)
-    assert f"on 2 threads of the cluster at {address}" in output
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", cluster.scheduler_address)
+        call(main, *(tokenizer_project / path for path in PATHS))
+    assert f"on 2 threads of the cluster at {cluster.scheduler_address}" in capsys.readouterr().out
     assert tokenized(tokenizer_project) == expected
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere"])
-def test_a_cluster_that_does_not_answer_is_reported(tokenizer_project, address):
-    soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "1s"}
-    message = fails(*TOKENIZE, cwd=tokenizer_project, DASK_SCHEDULER_ADDRESS=address, **soon)
+def test_a_cluster_that_does_not_answer_is_reported(tokenizer_project, monkeypatch, address):
+    import dask
+
+    monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
+    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
+        message = fails_here(main, *PATHS)
     assert message.startswith(f"DASK_SCHEDULER_ADDRESS is {address!r}: ")
     assert message.endswith("; start a scheduler and workers, or unset it")
     assert not (tokenizer_project / "tokens").exists()
