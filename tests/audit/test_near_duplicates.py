@@ -45,15 +45,14 @@ def near(texts: list[str], in_test=None, similarity: float = 0.5) -> np.ndarray:
     return Pairs(first, sketches, rows, texts.__getitem__, similarity).find()
 
 
-def exact(texts: list[str], similarity: float = 0.5) -> np.ndarray:
-    """The same for rows of one split, by comparing each pair."""
+def similarities(texts: list[str]) -> np.ndarray:
+    """Compare each pair of texts: (texts, texts); 0 for a short one."""
     words = [split_words(each) for each in texts]
-    found = np.full((2, len(texts)), NEVER)
-    for a, b in itertools.permutations(range(len(texts)), 2):
-        long = min(len(words[a]), len(words[b])) >= FEWEST_WORDS
-        if long and similarity_of(words[a], words[b]) >= similarity:
-            found[0, a] = min(found[0, a], b)
-    return found
+    compared = np.zeros((len(texts), len(texts)))
+    for a, b in itertools.combinations(range(len(texts)), 2):
+        if min(len(words[a]), len(words[b])) >= FEWEST_WORDS:
+            compared[a, b] = compared[b, a] = similarity_of(words[a], words[b])
+    return compared
 
 
 @pytest.mark.parametrize(
@@ -91,14 +90,15 @@ def test_what_is_found_is_near_and_what_is_clearly_near_is_found(seed, copies):
         words[start : start + len(words) // 8] = text(rng, 1 + len(words) // 8).split()
         texts.append(" ".join([*words, "more"]))
     texts = list(dict.fromkeys(texts))
-    found = near(texts)
-    # Slots agree by chance: a similarity of 0.5 may be missed, one of 0.6 in one of 10,000.
+    found = near(texts)[0]
+    compared = similarities(texts)
+    # Slots agree by chance: a similarity of 0.5 may be missed, one of 0.65 in one of 10,000.
     reported = found != NEVER
-    assert not (reported & (exact(texts) == NEVER)).any()
-    assert not (~reported & (exact(texts, 0.65) != NEVER)).any()
+    assert not (reported & (compared.max(axis=0) < 0.5)).any()
+    assert not (~reported & (compared.max(axis=0) >= 0.65)).any()
 
 
-@settings(max_examples=FUZZ_EXAMPLES // 10)
+@settings(max_examples=FUZZ_EXAMPLES // 25)
 @given(order=st.permutations(range(30)))
 def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
     rng = np.random.default_rng(7)
@@ -117,14 +117,14 @@ def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
     assert leaks[0].any(axis=0).all()
 
 
-def test_of_a_thousand_copies_all_but_a_few_have_an_earlier_one():
+def test_of_many_copies_all_but_a_few_have_an_earlier_one():
     rng = np.random.default_rng(3)
     form = text(rng, 60)
-    texts = [f"{form} {text(rng, 10)}" for _ in range(1000)]
-    found = near(texts, in_test=np.arange(1000) % 2)
+    texts = [f"{form} {text(rng, 10)}" for _ in range(300)]
+    found = near(texts, in_test=np.arange(300) % 2)
     assert (found != NEVER).all()  # near one of each split
-    earlier = found.min(axis=0) < np.arange(1000)
-    assert earlier.sum() > 1000 - 1000 / LEADERS
+    earlier = found.min(axis=0) < np.arange(300)
+    assert earlier.sum() > 300 - 300 / LEADERS
 
 
 @pytest.mark.slow
@@ -140,10 +140,10 @@ def test_of_a_thousand_copies_all_but_a_few_have_an_earlier_one():
 def test_a_form_that_all_texts_share_takes_seconds_and_not_hours(tail):
     rng = np.random.default_rng(4)
     form = text(rng, 60)
-    texts = [f"{form} {text(rng, tail)}" for _ in range(1000)]
+    texts = [f"{form} {text(rng, tail)}" for _ in range(500)]
     started = time.process_time()
     near(texts)
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.parametrize(
@@ -153,7 +153,8 @@ def test_a_form_that_all_texts_share_takes_seconds_and_not_hours(tail):
 )
 def test_a_strange_text_is_compared_like_any_other(strange):
     texts = [strange, f"x y z {strange}", f"{strange} z"]
-    assert (near(texts) == exact(texts)).all()
+    close = similarities(texts) >= 0.5
+    assert near(texts)[0].tolist() == [row.argmax() if row.any() else NEVER for row in close]
 
 
 def test_of_a_long_text_the_first_words_are_compared():

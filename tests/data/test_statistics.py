@@ -47,7 +47,7 @@ def test_texts_that_two_splits_share_are_counted_once(tmp_path, first, second):
     assert one.shared_texts(other) == other.shared_texts(one) == len(both)
 
 
-def test_what_flatters_or_spoils_a_score_is_described(tmp_path):
+def test_what_inflates_or_harms_a_score_is_described(tmp_path):
     train, _ = count(tmp_path, [(0, "x"), (0, "y"), (2, "z")])
     test, _ = count(tmp_path, [(1, "x"), (0, "z"), (0, "w")])
     dropped = {"train": Counter(empty=2, unlabelled=1234), "test": Counter()}
@@ -56,7 +56,7 @@ def test_what_flatters_or_spoils_a_score_is_described(tmp_path):
         "train: 3 reviews, 2 labels, 2 empty dropped, 1,234 unlabelled dropped",
         "test: 3 reviews, 2 labels",
         "no training review has the label 'fair': it cannot be learned",
-        "2 texts are in both splits: they flatter the test scores",
+        "2 texts are in both splits: they inflate the test scores",
     ]
     nothing = {"train": Counter(), "test": Counter()}
     assert len(list(describe(["bad"], {"train": train, "test": train}, nothing, 0))) == 2

@@ -59,14 +59,9 @@ def test_reviews_follow_their_seed_and_leave_no_slot_open():
     assert not [text for _, text in reviews(1000) if "{" in text or "}" in text]
 
 
-@pytest.mark.parametrize("median", [20, 97])
-def test_the_median_length_is_the_parameter(median):
-    words = sorted(len(text.split()) for _, text in reviews(3000, median_words=median))
-    assert words[1500] == pytest.approx(median, rel=0.15)
-
-
 def test_lengths_are_distributed_as_yelps():
     words = sorted(len(text.split()) for _, text in reviews(3000, median_words=97))
+    assert words[1500] == pytest.approx(97, rel=0.15)
     # Yelp Review Full: a mean of 134 words at a median of 97.
     assert sum(words) / 3000 / words[1500] == pytest.approx(134 / 97, abs=0.12)
     assert words[2850] / words[1500] == pytest.approx(3.7, abs=0.6)  # exp(1.645 * 0.8)
@@ -95,7 +90,9 @@ def test_a_bank_that_was_edited_wrongly_is_one_line(tmp_path, old, new, message)
         synthetic.read_bank(path, "train")
 
 
-@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=FUZZ_EXAMPLES // 5, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(place=st.integers(0, 10**6), inserted=st.binary(max_size=6), removed=st.integers(0, 300))
 def test_a_damaged_bank_gives_reviews_or_one_line(tmp_path, place, inserted, removed):
     content = SENTENCES.read_bytes()

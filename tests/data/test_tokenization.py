@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import SHARED, needs_bert, needs_sample
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens
@@ -85,6 +85,7 @@ def test_ids_equal_auto_tokenizers_on_real_reviews():
     assert_same_as_auto_tokenizer(SHARED / "bert-base-cased", texts + HOSTILE, 512)
 
 
+@settings(max_examples=50)
 @given(
     words=st.integers(0, 80), max_length=st.integers(8, 40),
     truncation=st.sampled_from(["head", "tail", "head_tail"]),
@@ -185,7 +186,4 @@ def test_a_cluster_without_dask_is_reported(tokenizer_files, monkeypatch):
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", "tcp://10.0.0.1:8786")
     with pytest.raises(UserError) as caught, start_workers(load_tokenizer(tokenizer_files)[0]):
         pass
-    assert str(caught.value) == (
-        "DASK_SCHEDULER_ADDRESS is 'tcp://10.0.0.1:8786', but Dask is not installed; "
-        "run `pip install -e '.[cluster]'`, or unset it"
-    )
+    assert "Dask is not installed; run `pip install -e '.[cluster]'`" in str(caught.value)

@@ -42,7 +42,7 @@ class SplitStatistics:
             yield label, text
 
     def summary(self, label_names: list[str], dropped: Mapping[str, int]) -> dict[str, Any]:
-        """Rows, label counts, length quantiles (characters), empty, duplicate and dropped texts."""
+        """Count rows, labels, lengths (characters), empty, duplicate and dropped texts."""
         lengths = sorted(self.characters)
         below = np.cumsum([self.characters[length] for length in lengths])
         shares = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
@@ -60,7 +60,7 @@ class SplitStatistics:
         }
 
     def shared_texts(self, other: Self) -> int:
-        """The number of different texts that both splits have."""
+        """Count the different texts that both splits have."""
         pairs = zip(self._parts(), other._parts(), strict=True)
         return sum(len(np.intersect1d(*pair)) for pair in pairs)
 
@@ -76,7 +76,7 @@ def describe(
     dropped: Mapping[str, Mapping[str, int]],
     shared_texts: int,
 ) -> Iterator[str]:
-    """Lines about the splits, and about what flatters or spoils a score on them."""
+    """Yield lines about the splits, and about what inflates or harms a score on them."""
     for split, counts in statistics.items():
         left_out = "".join(f", {n:,} {why} dropped" for why, n in sorted(dropped[split].items()))
         yield f"{split}: {counts.rows:,} reviews, {len(counts.labels)} labels{left_out}"
@@ -85,4 +85,4 @@ def describe(
     if missing:
         yield f"no training review has the label {listed(missing)}: it cannot be learned"
     if shared_texts:
-        yield f"{shared_texts:,} texts are in both splits: they flatter the test scores"
+        yield f"{shared_texts:,} texts are in both splits: they inflate the test scores"

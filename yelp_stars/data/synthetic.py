@@ -44,11 +44,7 @@ Bank = dict[tuple[str, int], list[str]]
 
 
 def read_bank(path: Path, split: str) -> Bank:
-    """The sentences of one split; train and test share none.
-
-    Raises:
-        UserError: if a line is not one of a bank, or a business lacks a grade.
-    """
+    """Read the sentences of one split; train and test share none."""
     bank: Bank = defaultdict(list)
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
@@ -107,11 +103,11 @@ def _noisy(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
 
 
 def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.random.Generator) -> str:
-    """One review of about `length` words."""
-    most = int(length // 6) + 1
-    roles = rng.choice(len(ROLES), most, p=SHARES).tolist()
-    draws = rng.random((most, 3)).tolist()
-    if most == 1 or "own" not in {ROLES[role] for role in roles[: max(1, most // 3)]}:
+    """Compose one review of about `length` words."""
+    limit = int(length // 6) + 1
+    roles = rng.choice(len(ROLES), limit, p=SHARES).tolist()
+    draws = rng.random((limit, 3)).tolist()
+    if limit == 1 or "own" not in {ROLES[role] for role in roles[: max(1, limit // 3)]}:
         roles[0] = 0  # every review states its grade
     parts: list[str] = []
     used: set[str] = set()

@@ -50,7 +50,7 @@ def encode(
 
 
 def id_dtype(vocab_size: int) -> np.dtype:
-    """The narrowest integer dtype that holds every token id."""
+    """Return the narrowest integer dtype that holds every token id."""
     return np.dtype(np.uint16 if vocab_size <= 2**16 else np.int32)
 
 
@@ -64,11 +64,7 @@ class Workers(NamedTuple):
 
 @contextlib.contextmanager
 def start_workers(tokenizer: Tokenizer) -> Iterator[Workers]:
-    """Use the cores of this machine, or the Dask cluster that DASK_SCHEDULER_ADDRESS names.
-
-    Raises:
-        UserError: if the cluster cannot be used.
-    """
+    """Use the cores of this machine, or the Dask cluster that DASK_SCHEDULER_ADDRESS names."""
     address = os.environ.get("DASK_SCHEDULER_ADDRESS")
     if not address:
         # One Python thread per core beats the tokenizer's internal pool, which synchronises on
@@ -100,7 +96,7 @@ def start_workers(tokenizer: Tokenizer) -> Iterator[Workers]:
 def tokenize(
     texts: Iterable[pa.Array], workers: Workers, max_length: int, truncation: Truncation
 ) -> Iterator[Encoded]:
-    """`encode` each array of texts, in order, several at a time."""
+    """Call `encode` for each array of texts, in order, several at a time."""
     pending: deque[Future[Encoded]] = deque()
     for part in texts:
         pending.append(
