@@ -1,6 +1,5 @@
 """The rows to look at: mistakes of the model in test, and training labels in doubt."""
 
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,8 @@ import pyarrow.parquet as pq
 from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import reading
+from yelp_stars.pipeline.text import quoted
 
 AUDIT = {"split": pa.string(), "row": pa.int64(), **dict.fromkeys(KINDS, pa.bool_())}
 SUSPECTS = {
@@ -29,7 +30,8 @@ def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarra
     table = table.filter(pa.compute.equal(table["split"], split))
     indices = pa.compute.index_in(pa.array(rows, pa.int64()), table["row"].combine_chunks())
     if indices.null_count:
-        raise _damaged(audit)
+        problem = f"{quoted(str(audit))} does not match the sample"
+        raise UserError(problem, advice="run `dvc repro`")
     return {flag: table[flag].take(indices).to_numpy() for flag in KINDS}
 
 
@@ -70,24 +72,10 @@ def with_flags(rows: pa.Table, flags: Mapping[str, np.ndarray]) -> pa.Table:
 
 
 def _read(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
-    try:
+    with reading(path, pa.ArrowException):
         table = pq.read_table(path, columns=[*columns], page_checksum_verification=True)
         table = table.select([*columns]).cast(pa.schema(columns))
         table.validate(full=True)
-    except FileNotFoundError:
-        raise UserError(f"no file {str(path)!r}; run `dvc repro` or `dvc pull`") from None
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise _damaged(path) from None
-    if any(column.null_count for column in table.columns):
-        raise _damaged(path)
+        if any(column.null_count for column in table.columns):
+            raise pa.ArrowInvalid("a value is missing")
     return table
-
-
-def _damaged(path: Path) -> UserError:
-    # An out is a hard link into DVC's cache: see yelp_stars/data/arrow.py.
-    return UserError(
-        f"{str(path)!r} is damaged, or of other data; run `chmod u+w {shlex.quote(str(path))}`, "
-        f"then `dvc repro`"
-    )
