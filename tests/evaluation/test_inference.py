@@ -69,8 +69,9 @@ def test_logits_in_bf16_are_those_of_fp32_up_to_rounding(finetuned, reviews):
     assert 0 < (single - half).std() < 0.05 * single.std(axis=0).min()
 
 
-@pytest.mark.parametrize("lost", ["classifier.weight", "bert.pooler.dense.bias"])
-@pytest.mark.parametrize("cut", [False, True], ids=["missing", "cut"])
+@pytest.mark.parametrize(
+    ("lost", "cut"), [("classifier.weight", False), ("bert.pooler.dense.bias", True)]
+)
 def test_weights_that_are_not_in_the_file_are_reported_not_drawn(finetuned, lost, cut):
     path = finetuned / "model.safetensors"
     weights = load_file(path)
@@ -84,8 +85,10 @@ def test_weights_that_are_not_in_the_file_are_reported_not_drawn(finetuned, lost
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
-@pytest.mark.parametrize("content", [b"", b"[]", b"garbage"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("config.json", b"[]"), ("model.safetensors", b""), ("model.safetensors", b"garbage")],
+)
 def test_a_damaged_file_is_reported(finetuned, name, content):
     (finetuned / name).write_bytes(content)
     with pytest.raises(UserError) as caught:

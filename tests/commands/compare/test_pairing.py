@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from yelp_stars.commands.compare import pairing
 from yelp_stars.commands.runs.revisions import Lock, Revision, read_revision
-from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.errors import UserError
 
 PARAMS = {"train.learning_rate": 1e-4, "train.seed": 1, "sample.test_seed": 42}
@@ -40,58 +39,48 @@ def test_the_order_of_the_rows_does_not_matter(order):
 BASE = runs.predicted(1.0, rows=100)
 
 
+DIFFERENT = "were tested on different rows"
+
+
 @pytest.mark.parametrize(
-    ("found", "params", "message"),
+    ("found", "params", "problem"),
     [
         (
             runs.predicted(1.0, rows=100, seed=1),
             {"sample__test_seed": 7, "train__seed": 3},
-            "'a' and 'b' were tested on different rows (0 of 100 and 100 are the same: "
-            "sample.test_seed differ); compare runs with the same test rows",
+            f"{DIFFERENT} (0 of 100 and 100 are the same: sample.test_seed differ)",
         ),
         (
             subset(BASE, np.arange(60)),
             {"download__test_size": 60},
-            "'a' and 'b' were tested on different rows (60 of 100 and 60 are the same: "
-            "download.test_size differ); compare",
-        ),
-        (
-            runs.predicted(1.0, rows=130),
-            {},
-            "'a' and 'b' were tested on different rows (100 of 100 and 130 are the same); compare",
+            f"{DIFFERENT} (60 of 100 and 60 are the same: download.test_size differ)",
         ),
         (
             BASE._replace(texts=["0" * 16, *BASE.texts[1:]]),
             {},
-            "'a' and 'b' were tested on different rows (99 of 100 and 100 are the same); compare",
+            f"{DIFFERENT} (99 of 100 and 100 are the same)",
         ),
         (
             BASE._replace(rows=BASE.rows + 1),
             {},
-            "'a' and 'b' were tested on different rows (0 of 100 and 100 are the same); compare",
+            f"{DIFFERENT} (0 of 100 and 100 are the same)",
         ),
         (
             BASE._replace(labels=(BASE.labels + 1) % 3),
             {},
-            "'a' and 'b' have different labels for the same texts; run both on the same data",
+            "have different labels for the same texts",
         ),
         (
             BASE._replace(names=["good", "fair", "bad"]),
             {},
-            "'a' and 'b' have different classes: 'bad', 'fair', 'good'; 'good', 'fair', 'bad'",
-        ),
-        (
-            BASE._replace(names=["x" * 1000, "\x1b[31m", "\u202e"]),
-            {},
-            "'a' and 'b' have different classes: 'bad', 'fair', 'good'; 'xxxxxxxxxx",
+            "have different classes: 'bad', 'fair', 'good'; 'good', 'fair', 'bad'",
         ),
     ],
 )
-def test_other_rows_labels_or_classes_are_refused_by_name(found, params, message):
+def test_different_rows_labels_or_classes_are_refused_by_name(found, params, problem):
     with pytest.raises(UserError) as caught:
         pairing.match(revision("a", BASE), revision("b", found, **params))
-    assert str(caught.value).startswith(message)
-    assert str(caught.value).isprintable()
+    assert caught.value.problem == f"'a' and 'b' {problem}"
 
 
 def test_predictions_of_no_rows_are_refused():
@@ -182,7 +171,3 @@ def test_texts_that_nobody_has_are_one_line(tmp_path, monkeypatch):
     assert pairing.describe(one, two)["n"] == 400
     with pytest.raises(UserError, match="has the texts of the test rows of 'base'; run `dvc"):
         pairing.describe(one, two, texts=1)
-
-
-def test_predictions_have_the_hash_of_their_text():
-    assert BASE.texts[3] == predictions.text_hash(runs.text(3))

@@ -118,8 +118,7 @@ def test_more_seeds_and_more_rows_show_a_smaller_difference():
     assert seeds.smallest(same) == 0.0
 
 
-@pytest.mark.parametrize("accuracy", [0.7, 0.9, 0.98])
-@pytest.mark.parametrize("number", [2, 5])
+@pytest.mark.parametrize(("number", "accuracy"), [(2, 0.98), (5, 0.9)])
 def test_the_interval_of_a_mean_covers_an_accuracy_near_1_too(number, accuracy):
     """All runs agree: the rows are the only source of noise, and none is averaged out."""
     covered = 0
@@ -130,8 +129,7 @@ def test_the_interval_of_a_mean_covers_an_accuracy_near_1_too(number, accuracy):
     assert covered / 1000 >= 0.93
 
 
-@pytest.mark.parametrize("of_seed", [0.0, 0.03])
-@pytest.mark.parametrize("number", [2, 5])
+@pytest.mark.parametrize(("number", "of_seed"), [(2, 0.0), (5, 0.03)])
 def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
     covered = 0
     for seed in range(500):
@@ -142,15 +140,15 @@ def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
     assert covered / 500 >= 0.95
 
 
-@pytest.mark.parametrize(("number", "share"), [(2, 0.88), (3, 0.93), (5, 0.94)])
+@pytest.mark.parametrize(("number", "share"), [(2, 0.88), (5, 0.94)])
 def test_the_interval_of_a_mean_covers_as_often_as_the_guide_says_where_runs_differ(number, share):
     covered, rng = 0, np.random.default_rng(0)
-    for _ in range(4000):
+    for _ in range(2000):
         accuracies = 0.6 + rng.normal(0, 0.05, number)
         right = rng.random(1000) < accuracies[:, None]  # the same rows are hard for all
         low, high = seeds.mean_interval(right.mean(axis=1), 1000)
         covered += low <= 0.6 <= high
-    assert covered / 4000 == pytest.approx(share, abs=0.015)
+    assert covered / 2000 == pytest.approx(share, abs=0.02)
 
 
 def test_the_interval_of_a_mean_stays_within_its_range():
