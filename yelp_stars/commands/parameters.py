@@ -28,11 +28,7 @@ class Parameter(NamedTuple):
 
 
 def print_params(section: str | None) -> None:
-    """Print the parameters of one section or of all as a table.
-
-    Raises:
-        UserError: if params.yaml has problems, or no such section.
-    """
+    """Print the parameters of one section or of all as a table."""
     tree, models = read_yaml(PARAMS), stage_models()
     check(tree, models, str(PARAMS))
     if section is not None and section not in models:

@@ -64,12 +64,7 @@ def _list_presets() -> None:
 
 
 def _use_preset(name: str, force: bool) -> None:
-    """Copy a preset over params.yaml, and print the stages that this reruns.
-
-    Raises:
-        UserError: if the preset does not exist or does not fit the stages, or params.yaml has
-            changes that would be lost.
-    """
+    """Copy a preset over params.yaml, and print the stages that this reruns."""
     # Late: help must be fast.
     from yelp_stars.commands.runs.git import ask_git
     from yelp_stars.commands.runs.pipeline_file import affected

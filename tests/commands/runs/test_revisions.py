@@ -1,5 +1,6 @@
 """Runs are read at any revision: by hash, from the cache, without a checkout."""
 
+import hashlib
 import re
 import shlex
 import shutil
@@ -8,12 +9,13 @@ from pathlib import Path
 
 import pytest
 import runs
-from helpers import dvc_in, run, stars
+from helpers import run, stars
+from small import MODEL, add_remote, dvc, overwrite
 
 from benchmarks.workspace import commit
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.runs import revisions
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 
 
 @pytest.fixture(scope="module")
@@ -249,51 +251,47 @@ def test_a_shallow_clone_says_so_and_its_advice_brings_the_revision(made, tmp_pa
 
 
 @pytest.mark.slow
-def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, monkeypatch):
+def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, monkeypatch, capsys):
     monkeypatch.chdir(finished_repo)
-    for name in ("HEAD", "workspace"):
-        with revisions.open_model(name) as folder:
-            expected = sorted(path.name for path in Path("models", "finetuned").iterdir())
-            assert sorted(path.name for path in folder.iterdir()) == expected
-            assert fingerprint(folder) == fingerprint(Path("models", "finetuned"))
+    with revisions.open_model("HEAD") as folder:
+        assert fingerprint(folder) == fingerprint(Path("models", "finetuned"))
+    shown = []
+    for options in ([], ["--rev", "HEAD"], ["--rev", "workspace"]):
+        assert stars("predict", "good", *options) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1] == shown[2]
+    assert "no revision or experiment 'nothing'" in stars("predict", "good", "--rev", "nothing")
 
 
-@pytest.mark.thorough
-def test_predict_takes_the_model_of_a_revision_from_the_cache_or_the_remote(
-    finished_repo, tmp_path, monkeypatch, capsys
-):
-    repo = tmp_path / "repo"
-    run("cp", "-a", str(finished_repo), str(repo), cwd=tmp_path)
-    dvc_in(repo, "remote", "add", "-d", "store", str(tmp_path / "store"))
-    dvc_in(repo, "push")
-    monkeypatch.chdir(repo)
-    assert stars("predict", "good", "--rev", "HEAD") == 0
-    shown = capsys.readouterr()
+def test_a_model_comes_from_the_cache_or_the_remote_or_is_one_line(small_repo, tmp_path):
+    def read() -> bytes:
+        with revisions.open_model("HEAD") as folder:
+            assert sorted(path.name for path in folder.iterdir()) == names
+            return (folder / MODEL.name).read_bytes()
+
+    content, names = MODEL.read_bytes(), ["config.json", "model.safetensors"]
+    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("push")
+    assert read() == content
     shutil.rmtree("models/finetuned")
     shutil.rmtree(".dvc/cache/files")
-    assert stars("predict", "good", "--rev", "HEAD") == 0
-    assert capsys.readouterr() == shown
-    weights = max(Path(".dvc/cache/files").rglob("*"), key=lambda path: path.stat().st_size)
-    weights.chmod(0o644)
-    weights.write_bytes(b"damaged")
-    message = stars("predict", "good", "--rev", "HEAD")
-    assert "the model.safetensors of 'HEAD' is damaged in DVC's cache; run `rm -f " in message
-    run(*shlex.split(re.findall("`([^`]+)`", message)[0]), cwd=repo)
-    assert stars("predict", "good", "--rev", "HEAD") == 0
-    dvc_in(repo, "pull")
+    assert read() == content
+    dvc("fetch")
+    weights = cached(hashlib.md5(content).hexdigest())
+    overwrite(weights, b"damaged")
+    with pytest.raises(Damaged, match=r"model\.safetensors of 'HEAD' is damaged") as caught:
+        read()
+    run(*shlex.split(re.findall("`([^`]+)`", caught.value.advice)[0]), cwd=small_repo)
+    assert not weights.exists()
+    assert read() == content
     shutil.rmtree(tmp_path / "store")
-    weights.unlink()
-    message = stars("predict", "good", "--rev", "HEAD")
-    assert "has no models/finetuned in DVC's cache or remote, or the remote does not" in message
-    _, *again = re.findall("`([^`]+)`", message)
+    with pytest.raises(Missing, match="has no models/finetuned in DVC's cache") as missing:
+        read()
+    again = re.findall("`([^`]+)`", missing.value.advice)[1:]
     again[-1] += " --allow-empty"  # the same processor: the same bytes
-    assert [command.split()[:2] for command in again] == [
-        ["git", "checkout"], ["dvc", "repro"], ["git", "commit"],
-    ]  # fmt: skip
     for command in again:
-        run(*shlex.split(command), cwd=repo)
-    assert stars("predict", "good", "--rev", "HEAD") == 0
-    assert "no revision or experiment 'nothing'" in stars("predict", "good", "--rev", "nothing")
+        run(*shlex.split(command), cwd=small_repo)
+    assert read() == content
 
 
 def test_outside_a_project_a_revision_is_one_line(tmp_path, monkeypatch):

@@ -21,9 +21,6 @@ def run(remote: str | None) -> bool:
     """Print a line for each problem as it is found; return whether there is one.
 
     `remote` is the name of the remote to check; "" is the default one, None is none.
-
-    Raises:
-        UserError: if DVC cannot read the project, or the remote does not answer.
     """
     healthy = True
     try:

@@ -11,11 +11,7 @@ from yelp_stars.pipeline.text import listed, quoted
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing.
-
-    Raises:
-        UserError: if a file is not Python, as with the marks of a conflict.
-    """
+    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing."""
     for name, stage in stages.items():
         script = root / "stages" / f"{name}.py"
         if script.is_file():
@@ -51,9 +47,6 @@ def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
     """Return the names of all modules that a file imports, and of what it imports from them.
 
     `package` is the one that the file is in: relative imports start there.
-
-    Raises:
-        UserError: if the file is not Python.
     """
     names = []
     try:

@@ -57,7 +57,7 @@ def _age(path: Path) -> float:
 
 
 def _is_busy(project: Path) -> bool:
-    """Whether anything that writes runs in the project's folder, or in a copy below it."""
+    """Return whether anything that writes runs in the project's folder, or in a copy below it."""
     for process in psutil.process_iter():
         try:
             words = process.cmdline()
@@ -69,7 +69,7 @@ def _is_busy(project: Path) -> bool:
 
 
 def _writes(words: list[str]) -> bool:
-    """Whether a command line is a stage's, one of DVC's, or one of ours that writes files."""
+    """Return whether a command line is one of a stage, of DVC, or of ours that writes files."""
     names = {Path(word).name for word in words}
     is_ours = bool(names & {"stars", "yelp_stars.cli"} and WRITER in names)
     return is_ours or "dvc" in names or "stages." in " ".join(words)
@@ -87,7 +87,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _of_a_copy(record: Path, copies: list[Path]) -> bool:
-    """Whether a record of a running experiment is of one of these copies of the project."""
+    """Return whether a record of a running experiment is of one of these copies of the project."""
     folder = (_read(record) or {}).get("root_dir")
     return isinstance(folder, str) and Path(folder) in copies
 

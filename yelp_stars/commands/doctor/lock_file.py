@@ -21,11 +21,7 @@ class Declared(NamedTuple):
 
 
 def read_lock_or_fix() -> Stages:
-    """Read dvc.lock.
-
-    Raises:
-        UserError: with the command that restores it.
-    """
+    """Read dvc.lock; the error of a damaged one has the command that restores it."""
     try:
         return read_lock()
     except Damaged as error:
@@ -34,7 +30,7 @@ def read_lock_or_fix() -> Stages:
 
 
 def _is_committed() -> bool:
-    """Whether the last commit has a dvc.lock that DVC can read."""
+    """Return whether the last commit has a dvc.lock that DVC can read."""
     try:
         return bool(read_lock_at("HEAD", "HEAD"))
     except UserError:

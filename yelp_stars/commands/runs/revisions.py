@@ -38,7 +38,7 @@ NO_REMOTE = {"core": {"remote": "none"}, "remote": {"none": {"url": "/dev/null/n
 
 
 class Lock(NamedTuple):
-    """What a dvc.lock says about a run."""
+    """A run as dvc.lock records it."""
 
     outs: dict[str, str]
     """The hash of each out."""
@@ -60,17 +60,13 @@ class Revision(NamedTuple):
 
 
 def read_revision(name: str, *, pull: bool = True) -> Revision:
-    """Read the predictions of a revision, and what made them.
-
-    Raises:
-        UserError: if the revision does not exist, or has no predictions.
-    """
+    """Read the predictions of a revision, and what made them."""
     revision, _, which = name.partition(":")
     if which not in ("", "baseline"):
         raise UserError(f"{quoted(name)} is not a revision, nor one with :baseline after it")
     path = f"data/predictions/{which or 'test'}.parquet"
     commit = None if revision == WORKSPACE else resolve(revision)
-    lock = _lock_here() if commit is None else _lock_at(commit, revision)
+    lock = _summary(read_lock()) if commit is None else _lock_at(commit, revision)
     if path not in lock.outs:
         raise Missing(
             f"{quoted(name)} has no {path} in its dvc.lock",
@@ -115,11 +111,7 @@ def read_flags(revision: Revision) -> dict[str, np.ndarray]:
 
 @contextlib.contextmanager
 def open_model(name: str) -> Iterator[Path]:
-    """Yield a folder with the model of a revision or an experiment.
-
-    Raises:
-        UserError: if the revision does not exist, or its model is not in DVC's cache or remote.
-    """
+    """Yield a folder with the model of a revision or an experiment."""
     if name == WORKSPACE:
         yield Path(MODEL)
         return
@@ -195,10 +187,6 @@ def _check_remote(project: Path) -> None:
         remotes.check_answers(repo, name)
 
 
-def _lock_here() -> Lock:
-    return _summary(read_lock())
-
-
 @functools.cache  # a run and its baseline have the same one
 def _lock_at(commit: str, revision: str) -> Lock:
     return _summary(read_lock_at(commit, revision))
@@ -217,11 +205,7 @@ def _summary(stages: Stages) -> Lock:
 
 
 def resolve(revision: str) -> str:
-    """Return the commit of a revision or of an experiment's name.
-
-    Raises:
-        UserError: if there is none, or more than one.
-    """
+    """Return the commit of a revision or of an experiment's name."""
     try:
         git("rev-parse", "--git-dir")
     except UserError as error:

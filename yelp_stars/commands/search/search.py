@@ -17,7 +17,7 @@ OWN = 0  # the trial with the parameters as they are
 
 
 class Settings(NamedTuple):
-    """How long a search takes."""
+    """The size of a search."""
 
     trials: int
     finalists: int
@@ -28,7 +28,7 @@ class Settings(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a search has found."""
+    """The results of a search."""
 
     trials: list[Overrides]
     rungs: dict[int, dict[int, float]]
