@@ -33,6 +33,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Tests of no module: of what several of them promise together.
 CROSS_CUTTING = {
     "benchmarks", "structure", "pipeline", "resume", "corpus", "faults", "docs", "wheel", "gpu",
+    "recipes",
 }  # fmt: skip
 # Hashes of the user's files stand for the folders that hold them.
 HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}
@@ -103,6 +104,11 @@ def test_the_command_names_the_data_deps_and_the_outs_in_order(name):
     assert (inputs.__name__, outputs.__name__) == ("Inputs", "Outputs")
     assert len(inputs._fields) == len(data)
     assert len(outputs._fields) == len(outs)
+
+
+def test_the_report_alone_depends_on_the_baseline():
+    outs = out_paths(STAGES["baseline"], "outs", "metrics")
+    assert [name for name, stage in STAGES.items() if {*outs} & {*stage["deps"]}] == ["report"]
 
 
 @pytest.mark.parametrize("name", STAGES)

@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from browser import needs_chromium, visit
 from helpers import dvc_in, fails_here, run, would_run
@@ -34,6 +35,10 @@ def test_the_page_has_what_the_other_stages_found(finished_repo):
     for stage in ("download", "audit", "train", "evaluate"):
         assert re.search(rf'<th class="number">{stage}</th>', html)  # its seconds
     assert "negation" in html
+    suspects = pq.read_table(finished_repo / "data" / "predictions" / "suspects.parquet")
+    in_doubt = html.partition('id="labels-table"')[2]
+    for row in suspects["row"].to_pylist():
+        assert f'<td class="number">{row}</td>' in in_doubt
     assert "learning_rate" in html
     assert str(finished_repo) not in html
 

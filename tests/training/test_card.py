@@ -32,6 +32,7 @@ def written(folder, train) -> str:
 @pytest.mark.parametrize(
     ("source", "name", "repos"),
     [("synthetic", "synthetic reviews", None), ("files", "own files", None),
+     ("pigeons", "pigeons", None),
      ("Yelp/yelp_review_full", "Yelp/yelp_review_full", ["Yelp/yelp_review_full"]),
      ("<b>/evil", "unknown", None)],
 )  # fmt: skip

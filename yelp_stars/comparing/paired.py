@@ -11,6 +11,7 @@ from scipy.stats import binomtest, norm
 from yelp_stars.comparing.bootstrap import Difference, differences
 from yelp_stars.evaluation.intervals import LEVEL, holm
 from yelp_stars.evaluation.slices import Slice
+from yelp_stars.pipeline.text import counted
 
 REACH = float(norm.ppf(1 - LEVEL / 2))  # standard errors of a 95 % interval
 POWER = 0.8
@@ -99,29 +100,29 @@ def outcome(comparison: Comparison, margin: float) -> Outcome:
 
 def verdict(comparison: Comparison, first: str, second: str, margin: float) -> str:
     """Word the outcome in one sentence; if undecided, with the rows that it would take."""
-    n, decided = comparison.n, outcome(comparison, margin)
+    rows, decided = counted(comparison.n, "row"), outcome(comparison, margin)
     delta, low, high = comparison.scores["accuracy"][2:]
     if not any(map(len, comparison.flips)):
-        return f"{first} and {second} predict the same label for each of {n:,} rows"
+        return f"{first} and {second} predict the same label for each of {rows}"
     if decided in ("better", "worse"):
         winner, loser = (second, first) if decided == "better" else (first, second)
         low, high = (low, high) if decided == "better" else (-high, -low)
         return (
             f"{winner} is better than {loser} by {abs(delta) * 100:.1f} points "
             f"(95 % interval {low * 100:.1f} to {high * 100:.1f}, p = {comparison.p:.2g}) "
-            f"on {n:,} rows"
+            f"on {rows}"
         )
     if decided == "equivalent":
         return (
             f"{first} and {second} are equivalent within {points(margin)} "
             f"(difference {delta * 100:+.1f}, 95 % interval {low * 100:+.1f} to "
-            f"{high * 100:+.1f}) on {n:,} rows"
+            f"{high * 100:+.1f}) on {rows}"
         )
-    changed = (len(comparison.flips.harmful) + len(comparison.flips.beneficial)) / n
+    changed = (len(comparison.flips.harmful) + len(comparison.flips.beneficial)) / comparison.n
     needed = rows_needed(changed, delta or margin)
     what = "this difference" if delta else f"one of {points(margin)}"
     return (
-        f"no difference between {first} and {second} that {n:,} rows can show "
+        f"no difference between {first} and {second} that {rows} can show "
         f"({delta * 100:+.1f} points, 95 % interval {low * 100:+.1f} to {high * 100:+.1f}, "
         f"p = {comparison.p:.2g}); about {needed:,} would be needed to show {what}"
     )

@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
-from yelp_stars.pipeline.text import markdown_cell
+from yelp_stars.pipeline.text import counted, markdown_cell
 from yelp_stars.training.saving import Result
 
 FILE = "README.md"
@@ -34,7 +34,7 @@ def source_of(source: str) -> Source:
     if HUB.fullmatch(source):
         return Source(source, source)
     names = {"synthetic": "synthetic reviews", "files": "own files"}
-    return Source(names.get(source, "unknown"), None)
+    return Source(names.get(source, source if source.isidentifier() else "unknown"), None)
 
 
 def write(result: Result, params: dict[str, Any], sentences: Path, target: Path) -> None:
@@ -94,7 +94,10 @@ def labels_table(train: ReviewDataset, sentences: Path, seed: int) -> str:
         example = markdown_cell(examples.get(label, "-"), 300)
         lines.append(f"| {markdown_cell(name)} | {rows:,} | {example} |")
     if len(counts) > SHOWN:
-        lines += ["", f"{len(counts) - SHOWN} more labels are in config.json."]
+        lines += [
+            "",
+            f"{counted(len(counts) - SHOWN, 'more label is', 'more labels are')} in config.json.",
+        ]
     return "\n".join(lines)
 
 
