@@ -168,7 +168,6 @@ def test_another_run_never_resumes_from_it(interrupted_project, capsys):
     assert [*Path("models", "checkpoints").iterdir()] == [kept]
 
 
-@pytest.mark.slow
 def test_another_launcher_resumes_from_it(interrupted_project, expected, monkeypatch):
     (kept,) = Path("models", "checkpoints").iterdir()
     monkeypatch.setenv("STARS_LAUNCHER", "torchrun --nproc-per-node 1")
