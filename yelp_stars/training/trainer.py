@@ -9,7 +9,7 @@ its private attributes:
 - `_run_epoch`: restores that loss, and sets the sampler's epoch;
 - `_tr_loss`, `_globalstep_last_logged`: that loss.
 
-tests/test_trainer.py fails with this list when one of them disappears.
+tests/training/test_trainer.py fails with this list when one of them disappears.
 """
 
 import functools
@@ -50,7 +50,7 @@ class ResumableTrainer(Trainer):
         width: int | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        """`width` pads every batch to so many tokens, instead of to its longest row."""
+        """Pad every batch to `width` tokens, or to its longest row without it."""
         self.width = width
         self.rows_per_step = (
             args.train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -113,7 +113,7 @@ class ResumableTrainer(Trainer):
 
 
 def describe(trainer: ResumableTrainer, resolved: Compute) -> str:
-    """One line about what is about to be trained, and on what."""
+    """Describe the data, the steps and the model of a training, and its device, in one line."""
     args, lengths = trainer.args, trainer.train_dataset.lengths  # type: ignore[union-attr]
     order = np.arange(len(lengths))
     if args.train_sampling_strategy != "random":
