@@ -224,8 +224,9 @@ def test_what_nothing_has_is_made_again_by_its_stage_or_by_its_user(small_repo, 
     assert MODEL.read_bytes() == content
 
 
-@pytest.mark.parametrize("remote", [False, True])
-@pytest.mark.parametrize("name", [str(MODEL), "data/count.txt", "data/raw"])
+@pytest.mark.parametrize(
+    ("name", "remote"), [(str(MODEL), True), ("data/count.txt", False), ("data/raw", False)]
+)
 def test_what_is_damaged_in_the_cache_is_replaced(small_repo, tmp_path, capsys, name, remote):
     if remote:
         add_remote(small_repo, str(tmp_path / "store"))
@@ -257,7 +258,7 @@ def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(
     assert diagnose(capsys) == []
 
 
-@pytest.mark.parametrize("name", [str(MODEL), "data/count.txt", "models/finetuned"])
+@pytest.mark.parametrize("name", [str(MODEL), "models/finetuned"])
 def test_what_a_remote_lacks_is_pushed_again(small_repo, tmp_path, capsys, name):
     add_remote(small_repo, str(tmp_path / "store"))
     dvc("push")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import runs
 from helpers import run, stars
-from small import MODEL, add_remote, dvc, overwrite
+from small import MODEL, dvc, overwrite
 
 from benchmarks.workspace import commit
 from yelp_stars.classifier.folder import fingerprint
@@ -270,7 +270,7 @@ def test_a_model_comes_from_the_cache_or_the_remote_or_is_one_line(small_repo, t
             return (folder / MODEL.name).read_bytes()
 
     content, names = MODEL.read_bytes(), ["config.json", "model.safetensors"]
-    add_remote(small_repo, str(tmp_path / "store"))
+    dvc("remote", "add", "-d", "store", str(tmp_path / "store"))  # later than the run
     dvc("push")
     assert read() == content
     shutil.rmtree("models/finetuned")

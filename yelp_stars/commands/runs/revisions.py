@@ -154,8 +154,10 @@ def _opened(name: str, commit: str | None, lock: Lock, path: str, *, pull: bool)
 @functools.cache
 def _files(project: Path, commit: str, pull: bool) -> DVCFileSystem:
     """Open the files of a commit that are in DVC's cache and, with `pull`, in its remote."""
-    cache = {"cache": {"dir": Repo(str(project)).cache.local_cache_dir}}
-    config = cache if pull else cache | NO_REMOTE
+    repo = Repo(str(project))
+    settings = {key: dict(repo.config[key]) for key in ("core", "remote")}  # not those of then
+    cache = {"cache": {"dir": repo.cache.local_cache_dir}}
+    config = cache | (settings if pull else NO_REMOTE)
     of_subfolder = functools.partial(Repo, config=config)
     return DVCFileSystem(rev=commit, subrepos=True, config=config, repo_factory=of_subfolder)
 
