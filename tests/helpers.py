@@ -81,6 +81,12 @@ STARTING = re.compile(
 )
 soak = pytest.mark.skipif(not SOAK, reason="takes long: make soak")
 
+
+def thorough(*values: Any) -> list[Any]:
+    """Values of a parameter that only `make test-all` tests."""
+    return [pytest.param(value, marks=pytest.mark.thorough) for value in values]
+
+
 # A valid section `download` for a file of the user's.
 FILES = {
     "source": "files",

@@ -33,6 +33,7 @@ from helpers import (
     lay_out,
     run,
     soak,
+    thorough,
     wait_for_step,
 )
 
@@ -187,10 +188,7 @@ def test_a_stage_killed_at_a_random_moment_leaves_nothing_that_changes_the_next_
         check_undisturbed(repo, expected, (SEED, stage, number, whom, after, output))
 
 
-SIZES = [0, pytest.param(18_000, marks=pytest.mark.thorough)]
-
-
-@pytest.mark.parametrize("size", range(0, 24_000, 1000) if SOAK else SIZES)
+@pytest.mark.parametrize("size", range(0, 24_000, 1000) if SOAK else [0, *thorough(18_000)])
 def test_a_lock_file_that_dvc_did_not_write_all_of_changes_nothing(repo, expected, size):
     os.truncate(repo / "dvc.lock", size)
     output = rerun(repo)

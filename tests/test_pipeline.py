@@ -22,6 +22,7 @@ from helpers import (
     run,
     soak,
     stars,
+    thorough,
     would_run,
 )
 
@@ -162,9 +163,7 @@ def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
     assert "Traceback" not in output
 
 
-@pytest.mark.parametrize(
-    "mode", [pytest.param(0o644, marks=pytest.mark.thorough), 0o444], ids=["writable", "read-only"]
-)
+@pytest.mark.parametrize("mode", [*thorough(0o644), 0o444], ids=["writable", "read-only"])
 def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, monkeypatch, mode):
     monkeypatch.chdir(repo)
     before = outs(repo)

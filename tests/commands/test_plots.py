@@ -5,7 +5,7 @@ import re
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import fails, run, stars
+from helpers import run, stars
 from small import dvc
 
 from yelp_stars.commands import plots
@@ -59,9 +59,10 @@ def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo, monke
     assert "cdn.jsdelivr.net" in (repo / "dvc_plots" / "index.html").read_text("utf-8")
 
 
-def test_an_unknown_revision_is_one_line(repo):
-    message = fails("stars", "plots", "HEAD", "nowhere", cwd=repo)
-    assert message == "`dvc plots` failed; what it says is above"
+def test_an_unknown_revision_is_one_line(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    message = stars("plots", "HEAD", "nowhere")
+    assert message == "error: `dvc plots` failed; what it says is above"
 
 
 def test_an_option_of_dvc_is_not_a_revision(repo, monkeypatch):

@@ -31,9 +31,8 @@ from helpers import (
 )
 from helpers import run as run_command
 from safetensors import SafetensorError
-from small import dvc
 
-from stages import download, evaluate, sample
+from stages import download, sample
 from yelp_stars.pipeline.entrypoint import SIGNALS, Live, call, run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import finished
@@ -192,21 +191,6 @@ def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
     Path("a.txt").write_text("text")
     call(main, Path("a.txt"))
     assert passed == [b"text"]
-
-
-@pytest.mark.slow
-def test_a_missing_file_is_reported_and_the_advice_restores_it(repo, monkeypatch):
-    monkeypatch.chdir(repo)
-    missing = repo / "models" / "finetuned" / "model.safetensors"
-    content = missing.read_bytes()
-    missing.unlink()
-    (repo / "data" / "sample" / "test.arrow").unlink()
-    paths = [Path(path) for path in (*EVALUATE[3:5], "models/finetuned", *EVALUATE[6:])]
-    message = fails_here(evaluate.main, *paths)
-    assert message == "no file 'data/sample/test.arrow'; run `dvc repro` or `dvc pull`"
-    dvc("repro")
-    assert missing.read_bytes() == content
-    call(evaluate.main, *paths)
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RecursionError("maximum\ndepth")])

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from browser import needs_chromium, visit
+from helpers import thorough
 
 from yelp_stars.audit import audit
 from yelp_stars.data.flags import KINDS
@@ -143,9 +144,7 @@ def test_the_page_asks_for_nothing_and_says_so():
 
 
 @pytest.mark.parametrize("ordered", [True, False])
-@pytest.mark.parametrize(
-    "classes", [*(pytest.param(n, marks=pytest.mark.thorough) for n in (2, 20)), 150]
-)
+@pytest.mark.parametrize("classes", [*thorough(2, 20), 150])
 def test_many_classes_and_long_texts_stay_below_3_mb(classes, ordered):
     names = [f"class {number} " + "é" * 200 for number in range(classes)]
     run = a_run(names, rows=4 * classes, ordered=ordered)
@@ -240,7 +239,7 @@ OVERFLOWING = """
 
 @pytest.mark.slow
 @needs_chromium
-@pytest.mark.parametrize("width", [390, pytest.param(1280, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("width", [390, *thorough(1280)])
 def test_in_a_browser_it_requests_nothing_is_silent_and_fits(tmp_path, width):
     file = tmp_path / "report.html"
     file.write_text(page.render(a_run(names=HOSTILE[:3])), encoding="utf-8")

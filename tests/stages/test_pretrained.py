@@ -21,6 +21,7 @@ from helpers import (
     make_trainer,
     replace,
     run,
+    thorough,
 )
 from hub import REVISION, online, serving
 from safetensors.numpy import load_file, save_file
@@ -202,7 +203,7 @@ def test_no_question_is_asked_and_no_code_of_a_checkpoint_runs(checkpoint_projec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shards", [1, pytest.param(2, marks=pytest.mark.thorough)])
+@pytest.mark.parametrize("shards", [1, *thorough(2)])
 def test_an_old_checkpoint_is_converted_as_the_guide_shows(checkpoint_project, shards):
     import torch
     from safetensors.torch import load_file as load_torch
@@ -232,7 +233,7 @@ def test_an_old_checkpoint_is_converted_as_the_guide_shows(checkpoint_project, s
     assert after.encode(text).ids == before.encode(text).ids
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_missing_embeddings_are_added_as_the_guide_shows(checkpoint_project):
     folder = checkpoint_project / TINY
     tokens = json.loads((folder / "tokenizer.json").read_text())["added_tokens"]
@@ -269,7 +270,7 @@ def test_random_weights_follow_their_seed(project, tmp_path, monkeypatch):
     assert found["first"] == found["again"] != found["other"]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_checkpoint_is_downloaded_from_the_hub_at_its_revision(checkpoint_project, tmp_path):
     expected = hashes(checkpoint_project / TINY)
     (checkpoint_project / TINY / "pytorch_model.bin").write_bytes(b"pickle")

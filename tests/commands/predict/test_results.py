@@ -195,13 +195,11 @@ def wait_for(path, process):
 
 
 @pytest.mark.parametrize("ending", [".csv", pytest.param(".parquet", marks=soak)])
-def test_a_command_killed_at_any_time_ends_with_the_same_bytes(here, model, texts, ending):
+def test_a_command_killed_at_any_time_is_resumed_by_itself_alone(here, model, texts, ending):
     kills = 3 if SOAK else 1
-    rows = 2 * kills * WINDOW_ROWS - 5
-    pq.write_table(
-        pa.table({"n": range(rows), "text": [texts[i % len(texts)] for i in range(rows)]}),
-        "in.parquet",
-    )
+    rows = (2 * kills + 2) * WINDOW_ROWS - 5
+    table = pa.table({"n": range(rows), "text": [texts[i % len(texts)] for i in range(rows)]})
+    pq.write_table(table, "in.parquet")
     arguments = ["predict", "in.parquet", "--model", model, *FP32, "-o"]
     assert stars(*arguments, f"expected{ending}") == 0
     part = Path(f"out{ending}.part")
@@ -217,26 +215,13 @@ def test_a_command_killed_at_any_time_ends_with_the_same_bytes(here, model, text
         assert ("resuming: " in error) == (number > 1)
         if number == kills:
             assert re.search(r"\nstopped; [\d,]+ rows are finished: run the same command", error)
+    assert stars(*arguments, f"out{ending}", "--batch-size", "3") == (
+        f"error: '{part}' was begun with another 'batch size'; give the command that began "
+        "it, choose another -o, or delete that folder"
+    )
+    pq.write_table(table[1:], "in.parquet")
+    assert "was begun with another 'input'" in stars(*arguments, f"out{ending}")
+    pq.write_table(table, "in.parquet")
     assert stars(*arguments, f"out{ending}") == 0
     assert Path(f"out{ending}").read_bytes() == Path(f"expected{ending}").read_bytes()
     assert not part.exists()
-
-
-def test_a_folder_of_another_run_is_refused_until_it_is_deleted(here, model, texts):
-    lines = [text for text in texts if "\n" not in text]
-    rows = [lines[i % len(lines)] for i in range(2 * WINDOW_ROWS)]
-    Path("in.txt").write_text("\n".join(rows))
-    arguments = ["predict", "in.txt", "-o", "out.csv", "--model", model, *FP32]
-    process = start(arguments)
-    wait_for(Path("out.csv.part", "0000000.json"), process)
-    process.kill()
-    process.communicate()
-    assert stars(*arguments, "--batch-size", "3") == (
-        "error: 'out.csv.part' was begun with another 'batch size'; give the command that began "
-        "it, choose another -o, or delete that folder"
-    )
-    Path("in.txt").write_text("\n".join(rows[1:]))
-    assert "was begun with another 'input'" in stars(*arguments)
-    Path("in.txt").write_text("\n".join(rows))
-    assert stars(*arguments) == 0
-    assert len(read_csv("out.csv")) == len(rows)

@@ -224,6 +224,7 @@ def test_more_connections_than_allowed_get_503(folder):
         server.wait()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=soak)])
 def test_a_signal_lets_requests_end_and_stops(folder, number):
     server, port = start(folder, "--max-texts", "8000", "--max-body", "9000000")
