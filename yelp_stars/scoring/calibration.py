@@ -1,7 +1,8 @@
-"""What validation rows say about probabilities: a temperature, and a threshold for ranges.
+"""Fit the temperature and the threshold of ranges on the logits of the validation rows.
 
-Both are fitted once, by the stage `train`, on the logits of the model that is kept. The model is
-unaffected: whoever wants calibrated probabilities divides its logits by the temperature.
+The stage `train` fits both once, in training/saving.py. The model is unaffected: its logits are
+divided by the temperature in classifier/classify.py, and measured without and with it in
+evaluation/estimates.py.
 """
 
 from pathlib import Path

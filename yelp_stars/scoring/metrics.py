@@ -1,7 +1,8 @@
 """Scores of star predictions: NumPy in, numbers out.
 
 What depends on predicted classes alone is computed from confusion counts by `score_counts`: the
-scores of a test set, their intervals and the comparison of two models share each definition.
+scores of a test set, their intervals and the comparison of two models share each definition. A new
+score also needs a title in yelp_stars/evaluation/titles.py; CONTRIBUTING.md has the recipe.
 """
 
 import math
