@@ -5,14 +5,21 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import toy
-from filelock import FileLock
-from helpers import FUZZ_EXAMPLES, SECRETS, SENTENCES, SOAK, TOKENIZER_FILES, lay_out, run
+from helpers import (
+    FUZZ_EXAMPLES,
+    SECRETS,
+    SENTENCES,
+    SOAK,
+    TOKENIZER_FILES,
+    lay_out,
+    made_once,
+    run,
+)
 from hypothesis import settings
 from small import make_small
 
@@ -84,20 +91,6 @@ def train_tokenizer() -> Any:
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     return tokenizer
-
-
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that the first worker of pytest-xdist makes, for all of them."""
-    base = factory.getbasetemp()
-    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder = common / "common" / name
-    with FileLock(common / f"{name}.lock"):
-        if not folder.exists():
-            unfinished = factory.mktemp(name) / name
-            make(unfinished)
-            folder.parent.mkdir(exist_ok=True)
-            unfinished.rename(folder)
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from dvc import cli as dvc_cli
+from filelock import FileLock
 
 from benchmarks import workspace
 from benchmarks.workspace import ROOT
@@ -392,6 +393,20 @@ def wait_for_step(project: Path, stage: subprocess.Popen[bytes], step: int) -> N
                 return
         time.sleep(0.002)
     raise AssertionError(f"no step {step} within {DEADLINE} seconds")
+
+
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that the first worker of pytest-xdist makes, for all of them."""
+    base = factory.getbasetemp()
+    common = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = common / "common" / name
+    with FileLock(common / f"{name}.lock"):
+        if not folder.exists():
+            unfinished = factory.mktemp(name) / name
+            make(unfinished)
+            folder.parent.mkdir(exist_ok=True)
+            unfinished.rename(folder)
+    return folder
 
 
 # --- DVC in this process --------------------------------------------------------------------------

@@ -274,6 +274,7 @@ def test_a_second_clone_pulls_and_has_nothing_to_do(repo, tmp_path, monkeypatch)
     assert ran(dvc_in(clone, "repro")) == []
 
 
+@pytest.mark.thorough
 def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_compared(
     second_run, monkeypatch, capsys
 ):

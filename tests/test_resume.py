@@ -1,5 +1,6 @@
 """A training that was killed resumes, and ends as one that was not."""
 
+import contextlib
 import os
 import pickle
 import random
@@ -20,6 +21,7 @@ from helpers import (
     edit,
     fails_here,
     finish,
+    made_once,
     run,
     soak,
     start_training,
@@ -62,35 +64,38 @@ def complete(project: Path, *launcher: str) -> str:
     return output
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def expected(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The result of a training that nobody stops."""
-    project = tmp_path_factory.mktemp("uninterrupted") / "project"
-    shutil.copytree(sampled_project, project)
-    lengthen(project)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        complete_here(project)
-    assert not (project / "models" / "checkpoints").exists()
-    return result(project)
+
+    def make(project: Path) -> None:
+        shutil.copytree(sampled_project, project)
+        lengthen(project)
+        with contextlib.chdir(project):
+            complete_here(project)
+        assert not (project / "models" / "checkpoints").exists()
+
+    return result(made_once(tmp_path_factory, "uninterrupted", make))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def interrupted(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose training was stopped by SIGTERM after two saves; `output.txt` is its output.
 
     Copy it before you change it.
     """
-    project = tmp_path_factory.mktemp("interrupted") / "project"
-    shutil.copytree(sampled_project, project)
-    lengthen(project)
-    with start_training(project) as stage:
-        wait_for_step(project, stage, 16)
-        stage.terminate()
-        output = finish(stage)
-    assert stage.returncode == 1, output
-    (project / "output.txt").write_text(output)
-    return project
+
+    def make(project: Path) -> None:
+        shutil.copytree(sampled_project, project)
+        lengthen(project)
+        with start_training(project) as stage:
+            wait_for_step(project, stage, 16)
+            stage.terminate()
+            output = finish(stage)
+        assert stage.returncode == 1, output
+        (project / "output.txt").write_text(output)
+
+    return made_once(tmp_path_factory, "interrupted", make)
 
 
 @pytest.fixture

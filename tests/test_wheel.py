@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, fails, run
@@ -11,10 +12,9 @@ from helpers import ROOT, fails, run
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory):
+def install_wheel(folder: Path) -> tuple[Path, Path]:
     """The wheel, built from the files that git has, and where it is installed."""
-    folder = tmp_path_factory.mktemp("wheel")
+    folder.mkdir()
     source = folder / "source"
     for name in run("git", "ls-files", "yelp_stars", cwd=ROOT).split():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -29,13 +29,6 @@ def wheel(tmp_path_factory):
     return built, installed
 
 
-def test_the_wheel_has_the_library_and_its_pages_and_nothing_else(wheel):
-    built, _ = wheel
-    names = [name for name in zipfile.ZipFile(built).namelist() if ".dist-info/" not in name]
-    expected = run("git", "ls-files", "yelp_stars", cwd=ROOT).split()
-    assert sorted(names) == sorted(expected)
-
-
 CODE = """
 import json, sys, yelp_stars, yelp_stars.cli
 classify = yelp_stars.load_classifier(sys.argv[-1], precision="fp32")
@@ -44,16 +37,21 @@ yelp_stars.cli.main()
 """
 
 
-def test_a_model_is_loaded_and_predicts_in_an_empty_folder(wheel, finished_repo, tmp_path):
-    _, installed = wheel
+def test_the_wheel_has_the_library_alone_and_predicts_in_an_empty_folder(finished_repo, tmp_path):
+    built, installed = install_wheel(tmp_path / "built")
+    names = [name for name in zipfile.ZipFile(built).namelist() if ".dist-info/" not in name]
+    expected = run("git", "ls-files", "yelp_stars", cwd=ROOT).split()
+    assert sorted(names) == sorted(expected)
+    empty = tmp_path / "empty"
+    empty.mkdir()
     paths = {"PYTHONPATH": str(installed)}
     command = ("predict", "The soup was cold.", "-o", "out.csv", "--model")
     model = str(finished_repo / "models" / "finetuned")
-    output = run(sys.executable, "-c", CODE, *command, model, cwd=tmp_path, **paths)
+    output = run(sys.executable, "-c", CODE, *command, model, cwd=empty, **paths)
     file, stars = json.loads(output.splitlines()[0])
     assert file == str(installed / "yelp_stars" / "__init__.py")
     assert stars in ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
-    assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
+    assert [path.name for path in empty.iterdir()] == ["out.csv"]
     module = (sys.executable, "-m", "yelp_stars.cli")
-    message = fails(*module, "predict", "The soup was cold.", cwd=tmp_path, **paths)
+    message = fails(*module, "predict", "The soup was cold.", cwd=empty, **paths)
     assert message.startswith("'models/finetuned' has no 'tokenizer.json'")

@@ -112,5 +112,5 @@ def test_a_sorted_dataset_runs_from_short_to_long_rows(tmp_path):
 
 
 def test_a_missing_sample_is_reported_with_the_next_command(tmp_path):
-    with pytest.raises(UserError, match=r"no file '.*train.arrow'; run `dvc repro` or `dvc pull`"):
+    with pytest.raises(UserError, match=r"no file '.*; run `dvc repro` or `dvc pull`"):
         ReviewDataset.read(tmp_path / "train.arrow")

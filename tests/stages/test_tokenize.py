@@ -151,6 +151,7 @@ def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project, monkeypatch, ca
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nowhere"])
 def test_a_cluster_that_does_not_answer_is_reported(tokenizer_project, monkeypatch, address):
     import dask
+    import distributed  # noqa: F401  # adds its defaults before one is set for a while
 
     monkeypatch.setenv("DASK_SCHEDULER_ADDRESS", address)
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
