@@ -6,6 +6,7 @@ to predict them. Nothing but a few texts is ever in memory.
 
 import contextlib
 import hashlib
+import os
 import re
 import shutil
 import sys
@@ -69,11 +70,14 @@ class Input(NamedTuple):
         for number, text in enumerate(self.texts, 1):
             yield Row(f"text {number}", None, text, {"text": text})
 
-    def sha256(self) -> str:
-        """Hash the content."""
-        if self.path is not None:
-            return sha256_of(on_disk(self.path))
-        return hashlib.sha256("\0".join(self.texts).encode(errors="replace")).hexdigest()
+    def identity(self) -> tuple[str, str]:
+        """Hash the content; name the file in an archive that it is."""
+        if self.path is None:
+            content = "\0".join(self.texts).encode(errors="replace")
+            return hashlib.sha256(content).hexdigest(), ""
+        archive = on_disk(self.path)
+        member = "" if archive == self.path else str(self.path.relative_to(archive))
+        return sha256_of(archive), member
 
 
 class Checked(NamedTuple):
@@ -110,7 +114,7 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
         return
     files = [argument for argument in arguments if is_file(argument)]
     if not files:
-        if len(arguments) == 1 and is_folder(arguments[0]):
+        if len(arguments) == 1 and os.path.isdir(arguments[0]):  # noqa: PTH112
             raise UserError(f"{quoted(arguments[0])} is a folder; name a file in it")
         yield Input("texts", arguments, None, layout, unescape)
     elif len(arguments) > 1:
@@ -121,18 +125,12 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
 
 def is_file(argument: str) -> bool:
     """Tell the path of a file from a text."""
-    ending = readers.suffix(Path(argument)) if "\n" not in argument and len(argument) < 1000 else ""
-    if ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument):
+    # Not pathlib's: it raises an error for a name that is too long.
+    if os.path.isfile(argument):  # noqa: PTH113
         return True
-    with contextlib.suppress(OSError):  # a name that is too long
-        return Path(argument).is_file()
-    return False
-
-
-def is_folder(argument: str) -> bool:
-    with contextlib.suppress(OSError, ValueError):  # a name that is too long, or has a NUL
-        return Path(argument).is_dir()
-    return False
+    named = "\n" not in argument and len(argument) < 1000
+    ending = readers.suffix(Path(argument)) if named else ""
+    return ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument)
 
 
 def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -> Checked:
@@ -193,13 +191,6 @@ def label_numbers(names: list[str], given: Sequence[str]) -> dict[str, int]:
     if len(set(values)) == len(names):
         numbers.update(zip(values, range(len(names))))
     return numbers
-
-
-def member(source: Input) -> str:
-    """Name the file in an archive that it is; empty for a file of its own."""
-    if source.path is None or on_disk(source.path) == source.path:
-        return ""
-    return str(source.path.relative_to(on_disk(source.path)))
 
 
 def ignore(error: BadRow) -> None:

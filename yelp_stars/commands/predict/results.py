@@ -59,7 +59,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         checked = check(request, source, numbers)
         schema = joined_schema(checked.schema, columns, source.name)
         key = {
-            "input": [source.sha256(), inputs.member(source)],
+            "input": [*source.identity()],
             "way of reading it": [str(request.layout), request.unescape],
             "model": fingerprint(folder),
             "columns": [str(schema), columns.below],

@@ -5,7 +5,7 @@ nothing else differs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -95,38 +95,36 @@ class Predictor(NamedTuple):
         """Add the predicted columns to the rows of a window, and count."""
         columns = self.columns
         scores = self.classify.scores([row.text for row in window], bar)
-        names = columns.schema().names
         labels = [valid(name) for name in columns.label_names]
-        best = scores.probabilities.argmax(axis=1).tolist()
-        probabilities = scores.probabilities.round(DIGITS).tolist()
-        joined: Rows = []
-        below = 0
-        for number, row in enumerate(window):
-            values = probabilities[number]
-            probability = values[best[number]]
-            predicted = [labels[best[number]], probability, *values]
-            if scores.ranges is not None:
-                predicted.append([labels[label] for label in np.flatnonzero(scores.ranges[number])])
-            predicted.append(bool(scores.truncated[number]))
-            if columns.below is not None:
-                predicted.append(probability < columns.below)
-                below += probability < columns.below
-            joined.append({**(row.fields or {}), **dict(zip(names, predicted, strict=True))})
-        confusion, loss = _score(window, scores.probabilities, self.numbers)
-        truncated = int(scores.truncated.sum())
-        return joined, Tally(len(window), truncated, below, loss, confusion)
+        probabilities = scores.probabilities.round(DIGITS)
+        best = probabilities.max(axis=1)
+        values: list[list[Any]] = [[labels[label] for label in scores.probabilities.argmax(axis=1)]]
+        values += [best.tolist(), *probabilities.T.tolist()]
+        if scores.ranges is not None:
+            values.append([[labels[i] for i in np.flatnonzero(row)] for row in scores.ranges])
+        values.append(scores.truncated.tolist())
+        below = np.zeros(len(window), bool)
+        if columns.below is not None:
+            below = best < columns.below
+            values.append(below.tolist())
+        names = columns.schema().names
+        joined: Rows = [
+            {**(row.fields or {}), **dict(zip(names, predicted, strict=True))}
+            for row, predicted in zip(window, zip(*values, strict=True), strict=True)
+        ]
+        confusion, loss = self._score(window, scores.probabilities)
+        counts = len(window), int(scores.truncated.sum()), int(below.sum())
+        return joined, Tally(*counts, loss, confusion)
 
-
-def _score(
-    window: list[Row], probabilities: np.ndarray, numbers: Mapping[str, int] | None
-) -> tuple[list[list[int]], float]:
-    """Count rows by label and prediction, (labels, labels); add up their log losses."""
-    classes = probabilities.shape[1]
-    counts = np.zeros((classes, classes), np.int64)
-    known = [None if numbers is None else label_number(row, numbers) for row in window]
-    rows = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
-    labels = np.array([label for label in known if label is not None], np.int64)
-    np.add.at(counts, (labels, probabilities[rows].argmax(axis=1)), 1)
-    smallest = np.finfo(np.float64).tiny
-    loss = -np.log(probabilities[rows, labels].clip(smallest)).sum()
-    return counts.tolist(), float(loss)
+    def _score(self, window: list[Row], probabilities: np.ndarray) -> tuple[list[list[int]], float]:
+        """Count rows by label and prediction, (labels, labels); add up their log losses."""
+        classes = probabilities.shape[1]
+        counts = np.zeros((classes, classes), np.int64)
+        numbers = self.numbers
+        known = [None if numbers is None else label_number(row, numbers) for row in window]
+        rows = np.array([row for row, label in enumerate(known) if label is not None], np.int64)
+        labels = np.array([label for label in known if label is not None], np.int64)
+        np.add.at(counts, (labels, probabilities[rows].argmax(axis=1)), 1)
+        smallest = np.finfo(np.float64).tiny
+        loss = -np.log(probabilities[rows, labels].clip(smallest)).sum()
+        return counts.tolist(), float(loss)
