@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from helpers import FUZZ_EXAMPLES, as_csv, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout, Row
 
@@ -268,6 +269,65 @@ def test_a_thousand_columns_are_not_listed(tmp_path, suffix):
 def test_a_file_name_cannot_control_the_terminal(tmp_path):
     path = write(tmp_path / "a\x1b[31m.csv", "label,text\n0,x,y\n")
     assert "\x1b" not in error(path)
+
+
+# --- All columns, and rows that are left out ------------------------------------------------------
+
+
+def test_every_column_comes_with_its_row_in_order_and_with_its_type(tmp_path):
+    rows_ = [{"text": "x", "id": 7, "tags": ["a", "b"], "open": True, "more": {"b": None}}]
+    write(tmp_path / "a.jsonl", json.dumps(rows_[0]))
+    pq.write_table(pa.Table.from_pylist(rows_), tmp_path / "a.parquet")
+    for suffix in ("jsonl", "parquet"):
+        (row,) = rows(tmp_path / f"a.{suffix}", label_column="id", all_columns=True)
+        assert (row.label, row.text) == (7, "x")
+        assert row.fields == rows_[0]
+        assert list(row.fields) == list(rows_[0])
+    path = write(tmp_path / "a.csv", 'id,text,date\n7,"x, y",\n')
+    (row,) = rows(path, label_column=None, all_columns=True)
+    assert (row.label, row.fields) == (None, {"id": "7", "text": "x, y", "date": ""})
+    (row,) = rows(path, label_column="id")
+    assert row.fields is None
+    path = write(tmp_path / "b.csv", "5,great\n")
+    (row,) = rows(path, 1, None, all_columns=True)
+    assert row.fields == {"0": "5", "1": "great"}
+
+
+def test_a_line_of_a_text_file_is_a_row_without_a_label(tmp_path):
+    path = write(tmp_path / "a.txt", "first\r\n\n\ufeff\u00e9 last")
+    found = rows(path, label_column=None)
+    assert [(row.location, row.text) for row in found] == [
+        (f"{path} line 1", "first"),
+        (f"{path} line 3", "\ufeff\u00e9 last"),
+    ]
+    assert found[0].fields == {"text": "first"}
+    assert error(path) == f"{path} has no column 'label'; it has 'text'"
+    assert "is empty" in error(write(tmp_path / "b.txt", "\n\n"), label_column=None)
+
+
+BAD_ROWS = {
+    "csv": (b'id,text\n1,fine\n2,too,many\n3,"one\nb\xff"\n4,"go\nod"\n\xe9,x\n', [3, 5, 8]),
+    "jsonl": (
+        b'{"id": 1, "text": "fine"}\n{"id": 2\n{"id": 3, "text": "\xff"}\n[]\n{"id": 9}\n'
+        b'{"id": 4, "text": "go\\nod"}\n', [2, 3, 4, 5],
+    ),
+    "txt": (b"fine\n\xff\xfe\xfa\ngo\x0cod\n", [2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", BAD_ROWS)
+def test_rows_that_cannot_be_read_are_left_out_with_their_error(tmp_path, suffix):
+    content, lines = BAD_ROWS[suffix]
+    path = write(tmp_path / f"a.{suffix}", content)
+    problems: list[BadRow] = []
+    layout = Layout("text", None)
+    found = [row.text for row in readers.rows(path, layout, "here", problems.append)]
+    assert found[0] == "fine"
+    assert re.sub(r"\s", "", found[1]) == "good"
+    assert [problem.location for problem in problems] == [f"here line {line}" for line in lines]
+    with pytest.raises(BadRow) as first:
+        list(readers.rows(path, layout, "here"))
+    assert str(first.value) == str(problems[0])
 
 
 # --- Fuzz -----------------------------------------------------------------------------------------

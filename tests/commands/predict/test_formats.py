@@ -105,7 +105,9 @@ def test_a_cell_of_csv_is_read_back_as_it_was(tmp_path, text):
     assert row == {"x": text, "y": text}
 
 
-@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=FUZZ_EXAMPLES // 4, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(values=st.lists(JSON, min_size=1, max_size=4))
 def test_any_json_value_fits_into_a_text_column_of_every_format(tmp_path, values):
     schema = pa.schema([("x", pa.string())])

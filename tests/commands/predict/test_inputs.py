@@ -102,12 +102,6 @@ def json_line(value) -> str:
     return json.dumps({"text": "good", "x": value})
 
 
-def test_a_file_without_a_header_has_columns_by_number(tmp_path):
-    (tmp_path / "a.csv").write_text("1,good\n2,bad\n")
-    rows, _ = read(tmp_path / "a.csv", layout=LAYOUT._replace(text_column=1))
-    assert [row.fields for row in rows] == [{"0": "1", "1": "good"}, {"0": "2", "1": "bad"}]
-
-
 BAD = {
     "a.csv": ('id,text\n1,\n2,good\n3\n4,a\0b\n5," "\n', 4, 1),
     "a.jsonl": ('{"text": "good"}\n{"text": 3}\n{"txt": ""}\n[1]\nx\n{"text": null}\n', 5, 1),
@@ -128,24 +122,6 @@ def test_bad_rows_are_an_error_with_their_location_or_left_out(tmp_path, name):
         assert inputs.check(source, None, errors.append).rows == good
         assert [row.text for row in source.rows(inputs.ignore)] == ["good"]
     assert len(errors) == bad
-
-
-def test_lines_that_are_not_utf_8_are_left_out_on_request(tmp_path):
-    (tmp_path / "a.txt").write_bytes(b"good\n\xff\xfe\xfa\nbad\n")
-    rows, _ = read(tmp_path / "a.txt", skip=inputs.ignore)
-    assert [row.text for row in rows] == ["good", "bad"]
-
-
-def test_a_bad_byte_in_a_quoted_field_takes_its_row_with_it_and_no_other(tmp_path):
-    (tmp_path / "a.csv").write_bytes(b'id,text\n1,"one\nb\xff"\n2,two\n\xe9,three\n4,"four\n4"\n')
-    errors: list[BadRow] = []
-    with inputs.open_input([str(tmp_path / "a.csv")], LAYOUT, False) as source:
-        assert [row.fields["id"] for row in source.rows(errors.append)] == ["2", "4"]
-    location = f"{tmp_path}/a.csv line"
-    assert [(error.location, error.problem) for error in errors] == [
-        (f"{location} 3", "is not UTF-8 (byte 0xff)"),
-        (f"{location} 5", "is not UTF-8 (byte 0xe9)"),
-    ]
 
 
 def test_escapes_are_undone_on_request():

@@ -82,7 +82,7 @@ def test_two_processes_do_not_write_one_file(output):
         pass
 
 
-def test_a_run_that_was_killed_before_its_manifest_begins_anew(output):
+def test_a_run_that_was_killed_before_its_manifest_begins_again(output):
     folder = output.with_name("out.csv.part")
     folder.mkdir(parents=True)
     (folder / "lock").touch()

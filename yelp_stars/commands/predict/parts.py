@@ -27,7 +27,7 @@ class Parts:
     def __init__(self, folder: Path, records: list[dict[str, Any]]) -> None:
         self.folder = folder
         self.records = records
-        """What was noted about each window."""
+        """The record of each window."""
 
     @property
     def paths(self) -> list[Path]:
@@ -38,13 +38,13 @@ class Parts:
         return self.folder / f"{number:07}"
 
     def add(self, content: bytes, record: dict[str, Any]) -> None:
-        """Keep a window; what is noted about it comes last, and makes it finished."""
+        """Write a window; its record comes last, and makes it finished."""
         path = self._path(len(self.records))
         with replacing(path) as partial:
             partial.write_bytes(content)
-        noted = {**record, "sha256": hashlib.sha256(content).hexdigest()}
-        write_json(path.with_suffix(".json"), noted)
-        self.records.append(noted)
+        record = {**record, "sha256": hashlib.sha256(content).hexdigest()}
+        write_json(path.with_suffix(".json"), record)
+        self.records.append(record)
 
     def remove(self) -> None:
         """Delete the folder; the last window first, so that what is left is valid at any time."""
@@ -56,11 +56,7 @@ class Parts:
 
 @contextlib.contextmanager
 def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
-    """Create the folder, or find the finished windows of the run with the same `key`.
-
-    Raises:
-        UserError: if the folder is that of another run, or of a process that is running.
-    """
+    """Create the folder, or find the finished windows of the run with the same `key`."""
     folder = output.with_name(f"{output.name}.part")
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{quoted(str(folder))} is in the way; choose another -o")
@@ -93,14 +89,14 @@ def _another(folder: Path, what: str) -> UserError:
 
 def _manifest(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / MANIFEST).read_bytes())
+        manifest = json.loads((folder / MANIFEST).read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return manifest if isinstance(manifest, dict) else None
 
 
 def _finished(folder: Path) -> Iterator[dict[str, Any]]:
-    """What was noted about each window, up to the first that is not there as it was written."""
+    """Yield the record of each window, up to the first that is not there as it was written."""
     number = 0
     while True:
         path = folder / f"{number:07}"
