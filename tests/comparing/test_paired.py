@@ -5,7 +5,6 @@ import pytest
 from helpers import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
 
 from yelp_stars.comparing.paired import (
     Comparison,
@@ -46,32 +45,21 @@ def simulate(both: float, first: float, second: float, n: int, runs: int):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("both", "first", "second", "n"),
-    [
-        pytest.param(0.5, 0.1, 0.12, 1000, marks=soak),
-        pytest.param(0.5, 0.1, 0.1, 1000, marks=soak),
-        (0.5, 0.15, 0.25, 100),
-        (0.6, 0.0, 0.3, 200),
-    ],
+    ("first", "second", "n"),
+    [(0.15, 0.25, 100), (0.0, 0.3, 200), (0.01, 0.01, 1000), (0.2, 0.2, 60)],
 )
-def test_the_interval_covers_a_known_difference_in_95_of_100_experiments(both, first, second, n):
-    covered, _, _ = simulate(both, first, second, n, runs=2000)
-    assert 0.935 <= covered <= 0.965
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("first", "n"), [pytest.param(0.1, 1000, marks=soak), (0.01, 1000), (0.2, 60)]
-)
-def test_two_equal_models_are_called_different_in_at_most_5_of_100_experiments(first, n):
-    covered, rejected, _ = simulate(both=0.5, first=first, second=first, n=n, runs=2000)
+def test_intervals_cover_the_truth_and_equal_models_are_seldom_called_different(first, second, n):
+    covered, rejected, _ = simulate(both=0.5, first=first, second=second, n=n, runs=2000)
     assert covered >= 0.935
-    assert rejected <= 0.05
+    if first == second:
+        assert rejected <= 0.05
+    else:
+        assert covered <= 0.965
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("n", [pytest.param(n, marks=soak) for n in (50, 100, 300, 1000)] + [5000])
-@pytest.mark.parametrize("first", [0.0, 0.005, 0.02])
+@pytest.mark.parametrize("n", [pytest.param(n, marks=soak) for n in (50, 300, 1000)] + [5000])
+@pytest.mark.parametrize("first", [0.0, 0.02])
 def test_models_that_differ_by_the_margin_are_called_equivalent_in_at_most_5_of_100_experiments(
     first, n
 ):
@@ -118,10 +106,6 @@ def test_flips_are_the_rows_that_changed():
             (500, 60, 66, 374), 0.01, "undecided",
             "no difference between A and B that 1,000 rows can show (+0.6 points, 95 % interval -1",
         ),
-        (
-            (500, 60, 60, 380), 0.01, "undecided",
-            "no difference between A and B that 1,000 rows can show (+0.0 points, 95 % interval -2",
-        ),
         ((600, 0, 0, 400), 0.01, "equivalent", "A and B predict the same label for each of 1,000 "),
     ],
 )  # fmt: skip
@@ -141,33 +125,29 @@ def test_the_outcome_and_the_interval_turn_with_their_sides(counts, margin):
     assert outcome(two, margin) == turned.get(decided, decided)
     if decided in turned:
         assert verdict(one, "A", "B", margin) == verdict(two, "B", "A", margin)
-    accuracy, other = one.scores["accuracy"], two.scores["accuracy"]
-    assert -1 <= accuracy.low <= accuracy.difference + 1e-9
-    assert accuracy.difference - 1e-9 <= accuracy.high <= 1
-    assert accuracy.low < accuracy.high
-    assert (accuracy.low, accuracy.high) == pytest.approx((-other.high, -other.low))
+    (*_, delta, low, high), other = one.scores["accuracy"], two.scores["accuracy"]
+    assert -1 <= low <= delta + 1e-9
+    assert delta - 1e-9 <= high <= 1
+    assert (low, high) == pytest.approx((-other.high, -other.low))
 
 
 def test_the_rows_that_it_takes_show_the_difference_four_times_out_of_five():
     n = rows_needed(changed=0.2, difference=0.04)
     _, rejected, _ = simulate(both=0.5, first=0.08, second=0.12, n=n, runs=300)
     assert 0.72 <= rejected <= 0.9
-    z = norm.ppf([0.975, 0.8]) @ [0.2**0.5, (0.2 - 0.04**2) ** 0.5]  # Connor 1987
-    assert n == pytest.approx(z**2 / 0.04**2, rel=0.05)
 
 
 def test_each_slice_has_its_flips_and_an_adjusted_p_value():
     labels, a, b = np.random.default_rng(3).integers(5, size=(3, 400))
-    flips = compare_accuracy(labels, a, b).flips
     parts = [*by_class(labels, list("abcde")), Slice("audit", "leak", "", np.zeros(400, bool))]
     rows = by_slice(labels, a, b, parts)
     assert [row["name"] for row in rows] == list("abcde")  # a slice without rows is left out
-    for name, number in (("n", 400), *((k, len(flips._asdict()[k])) for k in flips._fields[:2])):
-        assert sum(row[name] for row in rows) == number
     for label, row in enumerate(rows):
         inside = labels == label
         of_class = compare_accuracy(labels[inside], a[inside], b[inside])
         assert of_class.p <= row["p"] <= 1
+        assert row["n"] == inside.sum()
+        assert row["harmful"] == len(of_class.flips.harmful)
         assert row["difference"] == of_class.scores["accuracy"].difference
 
 

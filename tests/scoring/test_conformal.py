@@ -54,15 +54,13 @@ def test_sets_are_those_of_an_independent_loop(weights, ordered, limit):
         assert (np.diff(inside) == 1).all()
 
 
-@pytest.mark.parametrize(
-    ("n", "rank"), [(9, 9), (10, 10), (19, 18), (20, 19), (69, 63), (99, 90), (100, 91)]
-)
+@pytest.mark.parametrize(("n", "rank"), [(9, 9), (10, 10), (19, 18), (69, 63), (100, 91)])
 def test_the_threshold_is_the_mass_of_rank_90_percent_of_n_plus_1(n, rank):
     masses = np.random.default_rng(0).permutation(np.arange(1, n + 1) / 1000)
     assert conformal.threshold(masses, 0.9) == rank / 1000
 
 
-@pytest.mark.parametrize("n", range(9))
+@pytest.mark.parametrize("n", [0, 8])
 def test_fewer_rows_than_a_promise_needs_let_in_every_class(n):
     assert conformal.threshold(np.zeros(n), 0.9) == 1.0
     assert conformal.sets(np.array([[0.0, 1.0, 0.0]]), True, 1.0).all()

@@ -111,6 +111,6 @@ def test_a_damaged_input_is_one_line_and_leaves_nothing(train_project, name):
 
 def test_the_rows_are_those_of_the_sample_and_no_other(train_project):
     _, predicted, _ = baseline(train_project)
-    hashes = predictions.text_hashes(train_project / "data" / "raw" / "test.arrow", predicted.rows)
-    assert predicted.texts == hashes
+    texts = predictions.read_texts(train_project / "data" / "raw" / "test.arrow", predicted.rows)
+    assert predicted.texts == [predictions.text_hash(text) for text in texts]
     assert np.isfinite(predicted.logits).all()

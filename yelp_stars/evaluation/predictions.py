@@ -50,11 +50,6 @@ def read_texts(raw: Path, rows: np.ndarray) -> list[str]:
     return texts
 
 
-def text_hashes(raw: Path, rows: np.ndarray) -> list[str]:
-    """Return the `text_hash` of some rows of a split in data/raw."""
-    return [text_hash(text) for text in read_texts(raw, rows)]
-
-
 def write(predictions: Predictions, path: Path) -> None:
     """Write row, text_hash, label, predicted, probability and the logit of each class."""
     best = predictions.logits.argmax(axis=1)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy.stats import ttest_ind
 
 from yelp_stars.commands.compare import seeds
@@ -16,7 +14,7 @@ def runs(rng, number, chances, of_seed):
 
 
 def simulate(gain: float, numbers: tuple[int, int], of_seed: float, times: int, rows: int = 400):
-    """How often the interval covers the true gain, and how often it is called real."""
+    """Count how often the interval covers the true gain, and how often it is called real."""
     covered = significant = 0
     for seed in range(times):
         rng = np.random.default_rng(seed)
@@ -30,8 +28,9 @@ def simulate(gain: float, numbers: tuple[int, int], of_seed: float, times: int, 
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("of_seed", [0.0, 0.03])
-@pytest.mark.parametrize("numbers", [(3, 3), (2, 5), (1, 4)])
+@pytest.mark.parametrize(
+    ("numbers", "of_seed"), [((3, 3), 0.0), ((2, 5), 0.03), ((1, 4), 0.0), ((1, 4), 0.03)]
+)
 def test_the_interval_covers_the_gain_and_equal_groups_are_rarely_called_different(
     numbers, of_seed
 ):
@@ -55,14 +54,14 @@ def test_without_rows_that_vary_it_is_welchs_test():
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-3)
 
 
-@given(seed=st.integers(0, 10**6), sizes=st.tuples(st.integers(1, 4), st.integers(2, 4)))
-def test_the_order_of_the_groups_turns_the_sign_and_nothing_else(seed, sizes):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("sizes", [(1, 2), (4, 3)])
+def test_the_order_of_the_groups_turns_the_sign_and_nothing_else(sizes):
+    rng = np.random.default_rng(0)
     first, second = (rng.random((size, 30)) < 0.6 for size in sizes)
     one, two = seeds.compare(first, second), seeds.compare(second, first)
-    assert one.difference == pytest.approx(-two.difference)
-    assert (one.low, one.high) == pytest.approx((-two.high, -two.low))
-    assert one.p == pytest.approx(two.p)
+    assert (one.difference, one.low, one.high, one.p) == pytest.approx(
+        (-two.difference, -two.high, -two.low, two.p)
+    )
     assert one.low <= one.difference <= one.high
 
 
@@ -90,9 +89,8 @@ def flipped(rng, core, number, share):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [3, 5])
-def test_the_smallest_difference_is_found_four_times_out_of_five(number):
-    rows, share, times, found = 1000, 0.08, 300, 0
+def test_the_smallest_difference_is_found_four_times_out_of_five():
+    number, rows, share, times, found = 3, 1000, 0.08, 300, 0
     draws = (np.random.default_rng(seed) for seed in range(times))
     smallest = [
         seeds.smallest(flipped(rng, rng.random(rows) < 0.6, number, share)) for rng in draws
@@ -118,26 +116,14 @@ def test_more_seeds_and_more_rows_show_a_smaller_difference():
     assert seeds.smallest(same) == 0.0
 
 
-@pytest.mark.parametrize(("number", "accuracy"), [(2, 0.98), (5, 0.9)])
-def test_the_interval_of_a_mean_covers_an_accuracy_near_1_too(number, accuracy):
-    """All runs agree: the rows are the only source of noise, and none is averaged out."""
+def test_the_interval_of_a_mean_covers_an_accuracy_near_1_too():
     covered = 0
     for seed in range(1000):
-        right = np.random.default_rng(seed).random(100) < accuracy
-        low, high = seeds.mean_interval(np.full(number, right.mean()), 100)
-        covered += low <= accuracy <= high
+        # Both runs agree: the rows are the only source of noise, and none is averaged out.
+        right = np.random.default_rng(seed).random(100) < 0.98
+        low, high = seeds.mean_interval(np.full(2, right.mean()), 100)
+        covered += low <= 0.98 <= high
     assert covered / 1000 >= 0.93
-
-
-@pytest.mark.parametrize(("number", "of_seed"), [(2, 0.0), (5, 0.03)])
-def test_the_interval_of_a_mean_covers_the_accuracy(number, of_seed):
-    covered = 0
-    for seed in range(500):
-        rng = np.random.default_rng(seed)
-        right = runs(rng, number, rng.beta(2, 2, 300), of_seed)
-        low, high = seeds.mean_interval(right.mean(axis=1), 300)
-        covered += low <= 0.5 <= high
-    assert covered / 500 >= 0.95
 
 
 @pytest.mark.parametrize(("number", "share"), [(2, 0.88), (5, 0.94)])

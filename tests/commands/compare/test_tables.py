@@ -3,11 +3,8 @@
 import re
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.commands.compare.tables import Table, pair, ranking, render
-from yelp_stars.pipeline.text import markdown_cell
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m", "\u202egnp.exe", "a|b", "<script>alert(1)</script>", "![i](http://x)",
@@ -110,14 +107,6 @@ def test_a_text_means_nothing_to_a_terminal_or_to_markdown(lay_out, described, t
     assert not re.search(r"(?<!\\)[`*_\[\]~]", found)
     for table in re.findall(r"(?m)(?:^\|.*\n?)+", found):
         assert len({len(cells(line)) for line in table.splitlines()}) == 1
-
-
-@settings(max_examples=100)
-@given(st.text(max_size=100))
-def test_a_cell_of_any_text_is_one_cell(text):
-    found = markdown_cell(text)
-    assert len(cells(f"| {found} | b |")) == 2
-    assert found.isprintable()
 
 
 def test_a_baseline_of_both_is_shown_once_and_that_no_parameter_differs():

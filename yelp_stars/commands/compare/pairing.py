@@ -1,5 +1,6 @@
 """Two runs, row by row: the same rows of both, what differs, and which is better."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -17,11 +18,7 @@ SECONDS = 10.0  # for one pattern of evaluate.slices
 
 
 def match(first: Revision, second: Revision) -> np.ndarray:
-    """Return the index in the second of each row of the first, (rows,).
-
-    Raises:
-        UserError: if they are not predictions of the same rows with the same classes.
-    """
+    """Return the index in the second of each row of the first, (rows,)."""
     a, b = first.predictions, second.predictions
     names = f"{quoted(first.name, 40)} and {quoted(second.name, 40)}"
     if not a.texts:
@@ -35,14 +32,16 @@ def match(first: Revision, second: Revision) -> np.ndarray:
         )
     indices = {key: index for index, key in enumerate(zip(b.rows.tolist(), b.texts, strict=True))}
     keys = list(zip(a.rows.tolist(), a.texts, strict=True))
-    shared = sum(key in indices for key in keys)
-    if shared != len(keys) or len(keys) != len(indices):
-        changed = changed_params([first, second])
-        differing = [key for key in changed if key.startswith(("download.", "sample.test"))]
+    if {*keys} != {*indices}:
+        differing = [
+            key
+            for key in changed([first.lock.params, second.lock.params])
+            if key.startswith(("download.", "sample.test"))
+        ]
         why = f": {', '.join(differing[:5])} differ" if differing else ""
         raise UserError(
-            f"{names} were tested on different rows ({shared:,} of {len(keys):,} and "
-            f"{len(indices):,} are the same{why})",
+            f"{names} were tested on different rows ({len({*keys} & {*indices}):,} of "
+            f"{len(keys):,} and {len(indices):,} are the same{why})",
             advice="compare runs with the same test rows",
         )
     matched = np.array([indices[key] for key in keys], np.int64)
@@ -53,41 +52,35 @@ def match(first: Revision, second: Revision) -> np.ndarray:
     return matched
 
 
-def changed_params(runs: list[Revision]) -> dict[str, list[Any]]:
-    """Return the parameters that differ: their value in each run, None where it has none."""
-    keys = sorted({key for run in runs for key in run.lock.params})
-    values = {key: [run.lock.params.get(key) for run in runs] for key in keys}
-    return {key: row for key, row in values.items() if any(value != row[0] for value in row)}
+def changed(runs: list[dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return what differs between runs, by name: the value in each, None where it has none."""
+    names = sorted({name for run in runs for name in run})
+    values = {name: [run.get(name) for run in runs] for name in names}
+    return {name: row for name, row in values.items() if any(value != row[0] for value in row)}
 
 
-def changed_code(runs: list[Revision]) -> list[str]:
-    """Return the modules and folders of code that differ."""
-    paths = sorted({path for run in runs for path in run.lock.code})
-    return [path for path in paths if len({run.lock.code.get(path) for run in runs}) > 1]
-
-
-def describe(
-    first: Revision, second: Revision, *, margin: float = 0.01, texts: int = 0
-) -> dict[str, Any]:
+def describe(first: Revision, second: Revision, *, margin: float, texts: int) -> dict[str, Any]:
     """Describe a pair, as `--json` prints it; with some `texts` of each kind of flip."""
     matched = match(first, second)
     tested, other = first.predictions, second.predictions
-    compared = paired.compare(
-        tested.labels, tested.logits, other.logits[matched], ordered=tested.ordered
-    )
-    reviews = _texts(first, second, matched, pull=texts > 0)
-    if texts and reviews is None:
+    logits = other.logits[matched]
+    compared = paired.compare(tested.labels, tested.logits, logits, ordered=tested.ordered)
+    reviews = revisions.read_texts(first, pull=texts > 0)
+    if reviews is None:
+        others = revisions.read_texts(second, pull=texts > 0)
+        reviews = others and [others[index] for index in matched]
+    parts = slices.by_class(tested.labels, tested.names)
+    if reviews is not None:
+        lengths = np.array([len(text) for text in reviews])
+        parts += [*slices.by_length(lengths, "characters"), *_by_pattern(first, reviews)]
+    elif texts:
         raise UserError(
             f"neither DVC's cache nor its remote has the texts of the test rows of "
             f"{quoted(first.name)}",
             advice="run `dvc repro download` at that revision",
         )
-    parts = slices.by_class(tested.labels, tested.names)
-    if reviews is not None:
-        lengths = np.array([len(text) for text in reviews])
-        parts += [*slices.by_length(lengths, "characters"), *_by_pattern(first, reviews)]
     parts += slices.by_flag(revisions.read_flags(first))
-    a, b = tested.logits.argmax(axis=1), other.logits[matched].argmax(axis=1)
+    a, b = tested.logits.argmax(axis=1), logits.argmax(axis=1)
     flips = compared.flips._asdict()
     described = {
         "first": first.name,
@@ -102,17 +95,11 @@ def describe(
         "baselines": _baselines(first, second),
         "flips": {name: len(rows) for name, rows in flips.items()},
         "slices": paired.by_slice(tested.labels, a, b, parts),
-        "params": changed_params([first, second]),
-        "code": changed_code([first, second]),
+        "params": changed([first.lock.params, second.lock.params]),
+        "code": [*changed([first.lock.code, second.lock.code])],
     }
-    if texts:
-        assert reviews is not None
+    if texts and reviews is not None:
         probability = np.exp(other.log_probabilities[matched].max(axis=1))
-        # Those of which the second model is surest.
-        surest = {
-            name: rows[np.argsort(-probability[rows], kind="stable")][:texts]
-            for name, rows in flips.items()
-        }
         described["texts"] = {
             name: [
                 {
@@ -123,31 +110,21 @@ def describe(
                     "probability": float(probability[row]),
                     "text": reviews[row],
                 }
-                for row in rows
+                # Those of which the second model is surest.
+                for row in rows[np.argsort(-probability[rows], kind="stable")][:texts]
             ]
-            for name, rows in surest.items()
+            for name, rows in flips.items()
         }
     return described
 
 
-def _texts(
-    first: Revision, second: Revision, matched: np.ndarray, *, pull: bool
-) -> list[str] | None:
-    """Return the texts of the first's rows, by what DVC has of either revision."""
-    texts = revisions.read_texts(first, pull=pull)
-    if texts is None:
-        others = revisions.read_texts(second, pull=pull)
-        texts = [others[index] for index in matched] if others is not None else None
-    return texts
-
-
 def _by_pattern(run: Revision, texts: list[str]) -> list[Slice]:
     """Slice by the patterns that a run's evaluate.slices declares."""
-    prefix = "evaluate.slices."
-    params = run.lock.params.items()
-    declared = {key.removeprefix(prefix): v for key, v in params if key.startswith(prefix)}
     parts = []
-    for name, pattern in declared.items():
+    for key, pattern in run.lock.params.items():
+        name = key.removeprefix("evaluate.slices.")
+        if name == key:
+            continue
         try:
             patterns.check_pattern(pattern)
             matched = patterns.matches(texts, {name: pattern}, SECONDS)
@@ -160,14 +137,12 @@ def _by_pattern(run: Revision, texts: list[str]) -> list[Slice]:
 def _baselines(*runs: Revision) -> dict[str, float]:
     """Return the accuracy of each run's baseline on the same rows, if DVC's cache has it."""
     accuracies: dict[str, float] = {}
-    if any(run.name.endswith(":baseline") for run in runs):
+    if any(":" in run.name for run in runs):  # one of them is a baseline
         return accuracies
     for run in runs:
-        try:
+        with contextlib.suppress(UserError):
             baseline = revisions.read_revision(f"{run.name}:baseline", pull=False)
             match(run, baseline)
-        except UserError:
-            continue
-        right = baseline.predictions.logits.argmax(axis=1) == baseline.predictions.labels
-        accuracies[run.name] = float(right.mean())
+            right = baseline.predictions.logits.argmax(axis=1) == baseline.predictions.labels
+            accuracies[run.name] = float(right.mean())
     return accuracies

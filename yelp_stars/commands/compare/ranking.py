@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from yelp_stars.commands.compare import seeds
-from yelp_stars.commands.compare.pairing import changed_code, changed_params, match
+from yelp_stars.commands.compare.pairing import changed, match
 from yelp_stars.commands.runs.revisions import Revision
 from yelp_stars.comparing import paired
 from yelp_stars.evaluation.intervals import LEVEL, holm
@@ -34,26 +34,28 @@ class Group(NamedTuple):
 
 def group(runs: list[Revision]) -> list[Group]:
     """Group runs by what made them, but for their seeds; all are on the same test rows."""
-    groups: dict[str, list[tuple[Revision, np.ndarray]]] = {}
+    groups: dict[str, list[Revision]] = {}
     for run in runs:
-        right = run.predictions.logits.argmax(axis=1) == run.predictions.labels
         params = {k: v for k, v in run.lock.params.items() if not SEED.fullmatch(k)}
         made_by = [params, run.lock.code, run.name.partition(":")[2]]
         key = json.dumps(made_by, sort_keys=True, default=str)
-        groups.setdefault(key, []).append((run, right[match(runs[0], run)]))
+        groups.setdefault(key, []).append(run)
     return [
-        Group([run for run, _ in members], np.stack([right for _, right in members]))
+        Group(members, np.stack([_right(run)[match(runs[0], run)] for run in members]))
         for members in groups.values()
     ]
 
 
+def _right(run: Revision) -> np.ndarray:
+    right: np.ndarray = run.predictions.logits.argmax(axis=1) == run.predictions.labels
+    return right
+
+
 def _are_same(one: Revision, other: Revision) -> bool:
     """Tell one run in two commits from two runs that predict the same, with other seeds."""
-    suffixes = {revision.name.partition(":")[2] for revision in (one, other)}
-    return (
-        len(suffixes) == 1
-        and (one.lock.params, one.lock.code) == (other.lock.params, other.lock.code)
-        and np.array_equal(one.predictions.logits, other.predictions.logits)
+    made_by = [(run.name.partition(":")[2], run.lock.params, run.lock.code) for run in (one, other)]
+    return made_by[0] == made_by[1] and np.array_equal(
+        one.predictions.logits, other.predictions.logits
     )
 
 
@@ -72,10 +74,7 @@ def rank(runs: list[Revision]) -> dict[str, Any]:
     gaps = [_gap(one.right, other.right) for one, other in itertools.combinations(groups, 2)]
     adjusted = holm([gap.p for gap in gaps])
     # The first pairs are those of the best, in the order of the others.
-    to_best: list[dict[str, float | None]] = [
-        dict.fromkeys(seeds.Gap._fields),
-        *({**gap._asdict(), "p": p} for gap, p in zip(gaps, adjusted, strict=True)),
-    ]
+    to_best = [gap._replace(p=p)._asdict() for gap, p in zip(gaps, adjusted, strict=True)]
     ranking = [
         {
             "name": one.name,
@@ -84,21 +83,19 @@ def rank(runs: list[Revision]) -> dict[str, Any]:
             "standard_deviation": seeds.spread(one.right),
             **gap,
         }
-        for one, gap in zip(groups, to_best, strict=False)
+        for one, gap in zip(groups, [dict.fromkeys(seeds.Gap._fields), *to_best], strict=False)
     ]
     n = len(runs[0].predictions.labels)
-    firsts = [one.runs[0] for one in groups]
-    several = len(groups) < len(runs)
+    firsts = [one.runs[0].lock for one in groups]
+    params = changed([lock.params for lock in firsts])
+    if len(groups) < len(runs):
+        params = {key: values for key, values in params.items() if not SEED.fullmatch(key)}
     return {
         "verdict": _verdict(ranking, groups[0].right, n),
         "n": n,
         "ranking": ranking,
-        "params": {
-            key: values
-            for key, values in changed_params(firsts).items()
-            if not (several and SEED.fullmatch(key))
-        },
-        "code": changed_code(firsts),
+        "params": params,
+        "code": [*changed([lock.code for lock in firsts])],
     }
 
 
