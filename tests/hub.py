@@ -12,6 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+from huggingface_hub import constants
+
 REVISION = "c1f9ee939b7d05667af864ee1cb066393154bf85"
 
 
@@ -170,3 +173,13 @@ def online(hub: Hub, cache: Path) -> dict[str, str]:
         "HF_HUB_DISABLE_XET": "1",
         "USE_TORCH": "0",  # datasets imports it for a stream
     }
+
+
+def connect(patch: pytest.MonkeyPatch, hub: Hub, cache: Path) -> None:
+    """Let the client in this process use this Hub and a cache of its own."""
+    patch.setattr(constants, "HF_HUB_OFFLINE", False)
+    patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    patch.setattr(constants, "HF_HUB_CACHE", str(cache))
+    patch.setattr(constants, "ENDPOINT", hub.address)
+    template = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+    patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)

@@ -3,8 +3,8 @@
 import hashlib
 import json
 import re
-import shutil
 import tarfile
+from pathlib import Path
 
 import pytest
 from helpers import (
@@ -32,46 +32,38 @@ ROWS = as_csv([(number % 2, f"review {number}") for number in range(50)])
 
 
 @pytest.fixture
-def repo_with_a_file(repo):
+def repo_with_a_file(project):
     """A repository whose download stage has read the user's own file."""
-    put(repo, "a.csv", ROWS)
-    replace(repo, "download", FILES)
-    dvc_in(repo, "repro", "download")
-    commit(repo, "my reviews")
-    return repo
-
-
-def test_hashes_are_written_and_the_folders_of_other_sources_are_not_read(data_project):
-    replace(data_project, "pretrained", read_yaml(ROOT / "params.yaml")["pretrained"])
-    call(main, *(data_project / path for path in PATHS))
-    assert json.loads((data_project / "a.json").read_text()) == {}
-    assert json.loads((data_project / "b.json").read_text()) == {}
-    put(data_project, "a.csv", ROWS)
-    replace(data_project, "download", FILES)
-    call(main, *(data_project / path for path in PATHS))
-    assert list(json.loads((data_project / "a.json").read_text())) == ["a.csv"]
-
-
-def test_a_missing_file_is_one_line_and_leaves_nothing(data_project):
-    replace(data_project, "download", FILES)
-    message = fails_here(main, *PATHS)
-    assert message == "no file 'data/external/a.csv'; 'data/external' holds nothing"
-    assert not (data_project / "a.json").exists()
-    assert not (data_project / "b.json").exists()
+    commit(project)
+    put(project, "a.csv", ROWS)
+    replace(project, "download", FILES)
+    dvc_in(project, "repro", "download", "pretrained")
+    commit(project, "my reviews")
+    return project
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_the_named_files_are_hashed_and_no_other(tmp_path):
-    folder = put(tmp_path, "a.csv", b"a").parent
-    put(tmp_path, "in/b.csv", b"b")
-    put(tmp_path, "c.csv", b"c")
-    names = {"train_file": "a.csv", "test_file": "in/b.csv"}
-    assert hash_data(folder, names) == {"a.csv": sha256(b"a"), "in/b.csv": sha256(b"b")}
-    assert hash_data(folder, {"train_file": "a.csv", "test_file": None}) == {"a.csv": sha256(b"a")}
-    assert hash_data(folder, {"source": "synthetic"}) == {}
+def test_the_named_files_are_hashed_and_no_other(data_project):
+    replace(data_project, "pretrained", read_yaml(ROOT / "params.yaml")["pretrained"])
+    call(main, *map(Path, PATHS))
+    assert [json.loads(Path(name).read_text()) for name in PATHS[2:]] == [{}, {}]
+    put(data_project, "a.csv", b"a")
+    put(data_project, "in/b.csv", b"b")
+    put(data_project, "c.csv", b"c")
+    replace(data_project, "download", {**FILES, "test_file": "in/b.csv", "test_size": None})
+    call(main, *map(Path, PATHS))
+    hashes = {"a.csv": sha256(b"a"), "in/b.csv": sha256(b"b")}
+    assert [json.loads(Path(name).read_text()) for name in PATHS[2:]] == [hashes, {}]
+
+
+def test_a_missing_file_is_one_line_and_leaves_nothing(data_project):
+    replace(data_project, "download", FILES)
+    message = fails_here(main, *PATHS)
+    assert message == "no file 'data/external/a.csv'; 'data/external' holds nothing"
+    assert not [name for name in PATHS[2:] if Path(name).exists()]
 
 
 def test_of_a_file_in_an_archive_the_archive_is_hashed(tmp_path):
@@ -88,22 +80,21 @@ def test_all_files_of_the_named_checkpoint_are_hashed(tmp_path):
         (tmp_path / name).write_text(name)
     expected = {name: sha256(name.encode()) for name in ("tiny/config.json", "tiny/in/x")}
     assert hash_checkpoint(tmp_path, {"folder": "tiny"}) == expected
-    assert hash_checkpoint(tmp_path, {"source": "package"}) == {}
 
 
 @pytest.mark.parametrize("inside", [".", ".dvc/tmp/exps/standalone/tmpx1", ".dvc/tmp/yelp-stars"])
 def test_a_missing_file_in_a_copy_of_the_project_is_reported_with_dvc_add(
     tmp_path, monkeypatch, inside
 ):
-    (tmp_path / inside / "data" / "external").mkdir(parents=True)
+    folder = Path("data", "external")
+    (tmp_path / inside / folder).mkdir(parents=True)
     monkeypatch.chdir(tmp_path / inside)
-    folder = (tmp_path / inside / "data" / "external").relative_to(tmp_path / inside)
-    for name, hash_it in (
-        ("a.csv", lambda: hash_data(folder, {"train_file": "a.csv"})),
-        ("tiny", lambda: hash_checkpoint(folder, {"folder": "tiny"})),
+    for name, hashes, section in (
+        ("a.csv", hash_data, {"train_file": "a.csv"}),
+        ("tiny", hash_checkpoint, {"folder": "tiny"}),
     ):
         with pytest.raises(UserError) as caught:
-            hash_it()
+            hashes(folder, section)
         has_advice = f"run `dvc add data/external/{name}` in the project" in caught.value.advice
         assert has_advice == (inside != ".")
 
@@ -131,8 +122,3 @@ def test_a_file_that_a_temporary_experiment_lacks_is_there_after_the_advice(repo
     dvc_in(repo_with_a_file, *advice[0].split()[1:])
     commit(repo_with_a_file, "track my reviews")
     assert "test: 6 reviews, 2 labels" in run(*experiment, cwd=repo_with_a_file)
-    shutil.rmtree(repo_with_a_file / "data" / "external")  # the user's own file is in the cache
-    run("git", "checkout", "data/external", cwd=repo_with_a_file)
-    dvc_in(repo_with_a_file, "checkout", "data/external/a.csv.dvc")
-    found = (repo_with_a_file / "data" / "external" / "a.csv").read_bytes()
-    assert found == ROWS.encode()
