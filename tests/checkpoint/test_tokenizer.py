@@ -18,12 +18,9 @@ from yelp_stars.checkpoint.tokenizer import (
 from yelp_stars.pipeline.errors import Damaged, UserError
 
 
-def test_head_tail_is_that_of_the_paper():
+def test_a_budget_spends_all_of_the_room_and_head_tail_is_that_of_the_paper():
     assert head_tail_budget(510, "head_tail") == (128, 382)
-
-
-def test_a_budget_spends_all_of_the_room():
-    for room in range(1000):
+    for room in range(100):
         assert head_tail_budget(room, "head") == (room, 0)
         assert head_tail_budget(room, "tail") == (0, room)
         assert sum(head_tail_budget(room, "head_tail")) == room
@@ -48,39 +45,26 @@ def test_a_tokenizer_files_own_truncation_and_padding_do_not_count(folder):
 
 
 ROBERTA = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+DEBERTA = {"model_type": "deberta-v2", "max_position_embeddings": 512}
 
 
 @pytest.mark.parametrize(
     ("config", "tokenizer_config", "expected"),
     [
         ({"max_position_embeddings": 512}, {"model_max_length": 128}, 128),
-        ({"max_position_embeddings": 512}, {"model_max_length": int(1e30)}, 512),
         ({"max_position_embeddings": 512}, {"model_max_length": 1e30}, 512),
-        ({"max_position_embeddings": 512}, {}, 512),
         ({"max_position_embeddings": 512}, {"model_max_length": None}, 512),
         ({"max_position_embeddings": None}, {"model_max_length": 256.0}, 256),
-        ({}, {"model_max_length": 256}, 256),
         ({}, {}, UNLIMITED),
         ({"n_positions": 256}, {}, 256),
         ({"max_seq_len": 256}, {}, 256),
-        (ROBERTA, {}, 512),
         (ROBERTA, {"model_max_length": 514}, 512),
         ({**ROBERTA, "pad_token_id": 3}, {}, 510),
-        ({"model_type": "xlm-roberta", "max_position_embeddings": 514}, {}, 512),
-        ({"model_type": "longformer", "max_position_embeddings": 4098}, {}, 4096),
-        ({"model_type": "mpnet", "max_position_embeddings": 514, "pad_token_id": 5}, {}, 512),
-        ({"model_type": "bert", "max_position_embeddings": 514, "pad_token_id": 1}, {}, 512),
+        ({**ROBERTA, "model_type": "mpnet", "pad_token_id": 5}, {}, 512),
+        ({**ROBERTA, "model_type": "bert"}, {}, 512),
         ({"model_type": "t5", "n_positions": 512}, {}, UNLIMITED),
-        ({"model_type": "deberta-v2", "max_position_embeddings": 512}, {}, 512),
-        (
-            {
-                "model_type": "deberta-v2",
-                "max_position_embeddings": 512,
-                "position_biased_input": False,
-            },
-            {},
-            UNLIMITED,
-        ),
+        (DEBERTA, {}, 512),
+        ({**DEBERTA, "position_biased_input": False}, {}, UNLIMITED),
     ],
 )
 def test_the_models_length_is_the_smaller_of_both_limits(
@@ -138,18 +122,11 @@ def test_positions_that_leave_no_token_are_reported(folder):
 
 
 @pytest.mark.parametrize(
-    "content",
-    [b"[]", b"null", b"", b"\xff", b"{", b"[" * 100_000, b"9" * 5_000],
+    "content", [b"[]", b"", b"\xff", b"[" * 100_000, b"9" * 5_000, "sparse"], ids=list("abcdef")
 )
-def test_a_json_file_that_is_not_an_object_is_one_line(tmp_path, content):
-    (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(Damaged, match="is not a JSON object"):
-        read_json(tmp_path / "a.json")
-
-
-def test_a_huge_json_file_is_not_read(tmp_path):
+def test_a_json_file_that_is_not_an_object_or_huge_is_one_line(tmp_path, content):
     with (tmp_path / "config.json").open("wb") as file:
-        file.truncate(10**12)  # a sparse file
+        file.truncate(10**12) if content == "sparse" else file.write(content)
     with pytest.raises(Damaged, match="is not a JSON object, or too large"):
         read_json(tmp_path / "config.json")
 
@@ -158,8 +135,6 @@ def test_a_huge_json_file_is_not_read(tmp_path):
     "content",
     [
         {},
-        {"model": 5},
-        {"model": {}},
         {"model": {"type": "BPE"}},
         {"model": {"type": "WordPiece", "vocab": {}}},
         {"model": {"type": "Nope", "vocab": {"a": 1}}},

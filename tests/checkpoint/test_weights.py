@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers import FUZZ_EXAMPLES, change_json, result_or_line
+from helpers import FUZZ_EXAMPLES, change_json, result_or_line, thorough
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -44,6 +44,11 @@ SIZES = {
     "intermediate_size": 64,
     "max_position_embeddings": 64,
 }
+
+ARCHITECTURES = [
+    "albert", "big_bird", "convbert", "deberta-v2", "distilbert", "electra", "longformer",
+    "mobilebert", "modernbert", "mpnet", "nomic_bert", "rembert", "roberta", "roformer",
+]  # fmt: skip
 
 
 def put_weights(checkpoint: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -87,9 +92,6 @@ def assert_same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor])
     assert not [name for name in first if not torch.equal(first[name], second[name])]
 
 
-# --- Names ----------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("prefix", ["", "bert."])
 def test_weights_without_a_head_are_copied_as_they_are(checkpoint, prefix):
     put_weights(checkpoint, prefixed(checkpoint, prefix))
@@ -99,7 +101,7 @@ def test_weights_without_a_head_are_copied_as_they_are(checkpoint, prefix):
         assert (target / path.name).read_bytes() == path.read_bytes()
 
 
-@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.module.model.bert.", "0.auto_model."])
+@pytest.mark.parametrize("prefix", ["_orig_mod.module.model.bert.", "0.auto_model."])
 def test_a_foreign_prefix_is_named_with_the_line_that_strips_it(checkpoint, prefix):
     expected = load_file(checkpoint / WEIGHTS)
     put_weights(checkpoint, prefixed(checkpoint, prefix))
@@ -126,13 +128,7 @@ def drop(pattern: str):
         (dict, {"num_hidden_layers": 2}, "the model expects 'bert.encoder.layer.1.attention"),
         (dict, {"num_hidden_layers": 0}, "the file has 'encoder.layer.0.attention.output.L"),
         (dict, {"vocab_size": 700}, "has the shape [600, 32], not [700, 32]"),
-        (dict, {"hidden_size": 64}, "has the shape [32], not [64]"),
-        (
-            dict,
-            {"hidden_size": 10**12},
-            "no model can be made from the checkpoint's 'config.json' (",
-        ),
-        (dict, {"model_type": "gpt2"}, "those of the gpt2 in its 'config.json': the model expects"),
+        (dict, {"hidden_size": 10**12}, "no model can be made from the checkpoint's 'config.json'"),
         (dict, {"model_type": "albert"}, "the model expects 'albert.encoder.albert_layer"),
     ],
 )
@@ -140,9 +136,6 @@ def test_weights_of_another_model_are_reported(checkpoint, kept, config, message
     put_weights(checkpoint, kept(load_file(checkpoint / WEIGHTS)))
     change_json(checkpoint / "config.json", **config)
     assert message in refused(checkpoint).problem
-
-
-# --- Poolers and heads ----------------------------------------------------------------------------
 
 
 def test_a_missing_pooler_is_printed(checkpoint):
@@ -156,7 +149,6 @@ def test_a_missing_pooler_is_printed(checkpoint):
 @pytest.mark.parametrize(
     ("model", "values"),
     [
-        (BertForSequenceClassification, {"num_labels": 3}),
         (BertForSequenceClassification, {"num_labels": 1}),
         (BertForSequenceClassification, {"num_labels": 3, "problem_type": "regression"}),
         (BertForTokenClassification, {"num_labels": 9}),
@@ -186,27 +178,10 @@ def test_a_layer_between_encoder_and_labels_is_kept_from_pretraining(checkpoint)
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "auto", [AutoModel, AutoModelForMaskedLM, AutoModelForSequenceClassification]
+    "auto",
+    [AutoModelForMaskedLM, *thorough(AutoModel, AutoModelForSequenceClassification)],
 )
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        "albert",
-        "big_bird",
-        "convbert",
-        "deberta-v2",
-        "distilbert",
-        "electra",
-        "longformer",
-        "mobilebert",
-        "modernbert",
-        "mpnet",
-        "nomic_bert",
-        "rembert",
-        "roberta",
-        "roformer",
-    ],
-)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_encoders_of_transformers_are_accepted_as_any_task_saves_them(
     checkpoint, architecture, auto
 ):
@@ -242,28 +217,18 @@ def test_random_weights_follow_their_seed(checkpoint):
     assert first == again != other
 
 
-# --- Files and values -----------------------------------------------------------------------------
-
-
-@pytest.fixture
-def sharded(checkpoint: Path) -> Path:
+def test_shards_become_one_file_and_a_missing_one_is_reported(checkpoint, tiny_checkpoint):
     model = BertModel.from_pretrained(checkpoint, trust_remote_code=False)
     (checkpoint / WEIGHTS).unlink()
     model.save_pretrained(checkpoint, max_shard_size="20KB")
-    assert len(list(checkpoint.glob("model-0*.safetensors"))) > 2
-    return checkpoint
-
-
-def test_shards_become_one_file(sharded, tiny_checkpoint):
-    target, lines = complete(sharded)
+    shards = sorted(checkpoint.glob("model-0*.safetensors"))
+    assert len(shards) > 2
+    target, lines = complete(checkpoint)
     assert lines == []
     assert [path.name for path in target.glob("model*")] == [WEIGHTS]
     assert_same(load_file(target / WEIGHTS), load_file(tiny_checkpoint / WEIGHTS))
-
-
-def test_a_missing_shard_is_reported(sharded):
-    min(sharded.glob("model-0*.safetensors")).unlink()
-    assert "the model expects 'bert.embeddings" in refused(sharded).problem
+    shards[0].unlink()
+    assert "the model expects 'bert.embeddings" in refused(checkpoint).problem
 
 
 @pytest.mark.parametrize("content", [b"version https://git-lfs", b"", b"\0" * 100])
@@ -274,8 +239,15 @@ def test_damaged_weights_are_reported_with_the_usual_cause(checkpoint, content):
     assert "`git lfs pull`" in error.advice
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16, torch.float64])
-@pytest.mark.parametrize("value", [float("nan"), float("-inf"), -1e30])
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [
+        (torch.float32, float("nan")),
+        (torch.float16, float("-inf")),
+        (torch.bfloat16, -1e30),
+        (torch.float64, 1e11),
+    ],
+)
 def test_a_weight_that_is_not_finite_or_absurdly_large_is_reported(checkpoint, dtype, value):
     weights = {name: w.to(dtype) for name, w in load_file(checkpoint / WEIGHTS).items()}
     put_weights(checkpoint, weights)
@@ -290,9 +262,6 @@ def test_quantized_weights_are_reported(checkpoint):
     weights["pooler.dense.weight"] = weights["pooler.dense.weight"].to(torch.int8)
     put_weights(checkpoint, weights)
     assert "'pooler.dense.weight' is torch.int8, not floating-point" in refused(checkpoint).problem
-
-
-# --- The tokenizer --------------------------------------------------------------------------------
 
 
 def test_a_token_without_an_embedding_is_reported(checkpoint):
@@ -310,8 +279,6 @@ def test_a_padding_token_without_an_embedding_is_reported(checkpoint, index):
     change_json(checkpoint / "config.json", pad_token_id=index)
     assert refused(checkpoint).advice == "correct it, or choose another checkpoint"
 
-
-# --- Fuzz -----------------------------------------------------------------------------------------
 
 VALUES = [
     None, True, 0, 1, -1, 7, 599, 600, 1000, -(10**9), 0.5, 1e30, "", "x", "\x1b[31m\n", "0" * 5000,

@@ -128,7 +128,7 @@ def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
 
 
 @pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c", "d")])
-def test_a_wrong_number_of_paths_is_reported_with_the_usage(paths):
+def test_a_wrong_number_of_paths_is_reported_with_the_usage_before_params_are_read(paths):
     assert fails_here(sample.main, *paths).startswith(
         "usage: python -m stages.sample tokenized audit sampled (`dvc repro` runs it)"
     )
@@ -151,10 +151,7 @@ def test_a_user_error_is_one_line_on_stderr_and_exit_code_1(data_project):
     [
         (errno.ENOENT, "run `dvc repro` or `dvc pull`"),
         (errno.EISDIR, "a file is expected there: move the folder away"),
-        (errno.ENOTDIR, "a folder is expected there: move the file away"),
         (errno.EACCES, "change its permissions"),
-        (errno.ENOSPC, "free some space and run again"),
-        (errno.EDQUOT, "free some space and run again"),
         (errno.EFBIG, "free some space and run again"),
     ],
 )
@@ -179,32 +176,19 @@ def test_no_space_for_temporary_files_is_reported_as_that():
     assert error.endswith("]; free some space and run again")
 
 
-def test_a_folder_in_place_of_a_file_is_reported_and_the_advice_works():
-    Path("a.txt").mkdir()
-    passed = []
-
-    def main(given: Data, made: Nothing) -> None:
-        passed.append(given.data.read_bytes())
-
-    assert fails_here(main, "a.txt").startswith("Is a directory 'a.txt'; a file is expected there:")
-    Path("a.txt").rename("away")
-    Path("a.txt").write_text("text")
-    call(main, Path("a.txt"))
-    assert passed == [b"text"]
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (MemoryError(), "the memory is exhausted; close other programs"),
+        (RecursionError("maximum\ndepth"), "an input is nested too deeply: maximum depth"),
+        (SafetensorError("I/O error"), "the weights could not be read or written: I/O error"),
+    ],
+)
+def test_an_exhausted_machine_is_one_line(error, message):
+    assert fails_here(stage_that_raises(error), "out").startswith(message)
 
 
-@pytest.mark.parametrize("error", [MemoryError(), RecursionError("maximum\ndepth")])
-def test_an_exhausted_memory_or_stack_is_one_line(error):
-    expected = ("the memory is exhausted; close other programs", "an input is nested too deeply")
-    assert fails_here(stage_that_raises(error), "out").startswith(expected)
-
-
-def test_unreadable_weights_are_one_line():
-    error = fails_here(stage_that_raises(SafetensorError("I/O error")), "out")
-    assert error == "the weights could not be read or written: I/O error"
-
-
-@pytest.mark.parametrize("error", [OSError("of a library"), ValueError("a bug"), KeyError("x")])
+@pytest.mark.parametrize("error", [OSError("of a library"), KeyError("x")])
 def test_a_bug_keeps_its_traceback(monkeypatch, error):
     monkeypatch.setattr(sys, "argv", ["stages/x.py", "out"])
     with pytest.raises(type(error)) as caught:
@@ -281,15 +265,15 @@ def test_a_stage_that_has_finished_exits_with_0_whatever_arrives_then():
     script = STUBBORN[: STUBBORN.index("class Swallowing")]
     script += "def main(given: Number, made: Number) -> None: made.number.touch()\nrun(main); "
     script += "signal.raise_signal(int(sys.argv[1])); print('still here')"
-    for number in SIGNALS:
-        command = [sys.executable, "-c", script, str(int(number)), "out"]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
+    command = [sys.executable, "-c", script, str(int(signal.SIGINT)), "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
 
 
 # Each stage reads what the ones before it wrote.
-STOPPED = {DOWNLOAD: ("raw", "m"), TOKENIZE: ("tokens",)}
+STOPPED = {DOWNLOAD: ("raw", "m")}
 SOAKED = {
+    TOKENIZE: ("tokens",),
     ("python", "-m", "stages.audit", "raw", "a.parquet", "a.json"): ("a.parquet", "a.json"),
     ("python", "-m", "stages.sample", "tokens", "a.parquet", "sample"): ("sample",),
     (*TRAIN, *TRAIN_OUTS): TRAIN_OUTS,
@@ -333,7 +317,3 @@ def stopped(command: tuple[str, ...], after: float | None, number: int) -> tuple
         output, early = STARTING.subn("", stage.communicate(timeout=DEADLINE)[0].decode())
     assert not re.search("Traceback|Exception ignored|swallowed", output), output
     return -number if early else stage.returncode, output
-
-
-def test_a_mistake_in_the_command_line_is_found_before_params_are_read():
-    assert fails_here(download.main).startswith("usage: python -m stages.download sentences files")

