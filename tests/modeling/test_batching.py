@@ -22,12 +22,7 @@ from yelp_stars.pipeline.errors import UserError
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 
 
-@given(
-    lengths=LENGTHS,
-    rows_per_step=st.integers(1, 32),
-    seed=st.integers(0, 99),
-    epoch=st.integers(0, 9),
-)
+@given(LENGTHS, st.integers(1, 32), st.integers(0, 99), st.integers(0, 9))
 def test_every_row_comes_exactly_once_an_epoch(lengths, rows_per_step, seed, epoch):
     order = length_grouped(lengths, rows_per_step, seed, epoch)
     assert sorted(order) == list(range(len(lengths)))
@@ -93,22 +88,17 @@ def write_sample(path: Path, lengths: list[int]) -> None:
     arrow.write(path, schema, [pa.record_batch([ids, labels], schema=schema)])
 
 
-def test_a_dataset_has_the_rows_of_its_file(tmp_path):
-    write_sample(tmp_path / "rows.arrow", [3, 1, 2])
+def test_a_dataset_has_the_rows_of_its_file_also_sorted_from_short_to_long(tmp_path):
+    write_sample(tmp_path / "rows.arrow", [3, 1, 2, 1])
     rows = ReviewDataset.read(tmp_path / "rows.arrow")
     assert (rows.label_names, rows.max_length) == (["bad", "good"], 64)
-    assert rows.lengths.tolist() == [3, 1, 2]
-    found = [(rows[index]["input_ids"].tolist(), rows[index]["labels"]) for index in range(3)]
-    assert found == [([0, 1, 2], 0), ([3], 1), ([4, 5], 0)]
-
-
-def test_a_sorted_dataset_runs_from_short_to_long_rows(tmp_path):
-    write_sample(tmp_path / "rows.arrow", [3, 1, 2, 1])
-    rows = ReviewDataset.read_sorted(tmp_path / "rows.arrow")
-    assert len(rows) == 4
-    assert rows.lengths.tolist() == [1, 1, 2, 3]
-    assert [rows[index]["input_ids"][0] for index in range(4)] == [3, 6, 4, 0]
-    assert [rows[index]["labels"] for index in range(4)] == [1, 1, 0, 0]
+    assert rows.lengths.tolist() == [3, 1, 2, 1]
+    found = [(row["input_ids"].tolist(), row["labels"]) for row in (rows[0], rows[2])]
+    assert found == [([0, 1, 2], 0), ([4, 5], 0)]
+    ordered = ReviewDataset.read_sorted(tmp_path / "rows.arrow")
+    assert ordered.lengths.tolist() == [1, 1, 2, 3]
+    assert [ordered[index]["input_ids"][0] for index in range(len(ordered))] == [3, 6, 4, 0]
+    assert [ordered[index]["labels"] for index in range(len(ordered))] == [1, 1, 0, 0]
 
 
 def test_a_missing_sample_is_reported_with_the_next_command(tmp_path):
