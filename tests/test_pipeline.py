@@ -216,6 +216,7 @@ def test_damaged_weights_are_healed_by_the_commands_in_the_error(repo, monkeypat
     assert would_run(repo) == set()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("lost", ["out", pytest.param("cache", marks=soak)])
 def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo, monkeypatch, lost):
     monkeypatch.chdir(repo)
@@ -239,7 +240,17 @@ def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo, m
     assert stars("show") == 0
 
 
+def test_data_outs_are_the_same_bytes_at_another_path(finished_repo, sampled_project):
+    def contents(project):
+        files = [path for out in DATA for path in (project / out, *(project / out).rglob("*"))]
+        return {path.relative_to(project): path.read_bytes() for path in files if path.is_file()}
+
+    assert len(expected := contents(finished_repo)) > len(DATA)
+    assert contents(sampled_project) == expected
+
+
 # The first run had one thread of OpenMP, and one of Rayon for each core.
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("openmp", "rayon"), [("2", "1"), *(pytest.param(n, n, marks=soak) for n in ("1", "2"))]
 )

@@ -11,7 +11,7 @@ from helpers import ROOT, run
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 STAGE = '''\
 """Count the rows of the sample.

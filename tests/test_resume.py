@@ -122,6 +122,7 @@ def complete_steps(project: Path) -> list[int]:
     return [int(path.parent.name.split("-")[1]) for path in project.rglob("complete.json")]
 
 
+@pytest.mark.thorough
 @pytest.mark.timeout((KILLS + 2) * DEADLINE)
 def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
     resumable_project, expected
@@ -173,6 +174,7 @@ def test_another_run_never_resumes_from_it(interrupted_project, capsys):
     assert [*Path("models", "checkpoints").iterdir()] == [kept]
 
 
+@pytest.mark.thorough
 def test_another_launcher_resumes_from_it(interrupted_project, expected, monkeypatch):
     (kept,) = Path("models", "checkpoints").iterdir()
     monkeypatch.setenv("STARS_LAUNCHER", "torchrun --nproc-per-node 1")
@@ -180,17 +182,13 @@ def test_another_launcher_resumes_from_it(interrupted_project, expected, monkeyp
     assert result(interrupted_project) == expected
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(
     ("file", "more"),
     [
         ("model.safetensors", -1),  # full while the weights are written
-        *(
-            pytest.param(file, more, marks=pytest.mark.thorough)
-            for file, more in [
-                ("model.safetensors", 1000),  # in the midst of the optimizer's state, a larger one
-                ("optimizer.pt", -1),  # when its file is closed
-            ]
-        ),
+        ("model.safetensors", 1000),  # in the midst of the optimizer's state, a larger one
+        ("optimizer.pt", -1),  # when its file is closed
     ],
 )
 def test_a_full_disk_is_reported_and_the_next_run_resumes(

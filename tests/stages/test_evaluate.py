@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails_here, read_reviews, run, train
+from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails_here, read_reviews, train
 from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
@@ -132,10 +132,10 @@ def test_classes_without_an_order_are_scored_without_distances(train_project, ca
     assert "kappa" not in (train_project / "plots" / "training" / "state.json").read_text()
 
 
-def test_evaluation_computes_in_the_precision_of_the_params(train_project):
+def test_evaluation_computes_in_the_precision_of_the_params(train_project, capsys):
     train(train_project)
-    output = run(*EVALUATE, cwd=train_project)
-    assert "30 rows in fp32 (as requested) on cpu" in output
+    call(evaluate.main, *map(Path, EVALUATE[3:]))
+    assert "30 rows in fp32 (as requested) on cpu" in capsys.readouterr().out
     edit(train_project, "evaluate", precision="fp16")
     message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in message

@@ -100,6 +100,7 @@ def test_a_missing_file_in_a_copy_of_the_project_is_reported_with_dvc_add(
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_dvc_add_of_an_unchanged_file_reruns_no_stage_that_reads_it(repo_with_a_file):
     dvc_in(repo_with_a_file, "add", "data/external/a.csv", "models/external/tiny")
     put(repo_with_a_file, "notes.txt", "another file")

@@ -41,6 +41,7 @@ def test_the_parameters_as_they_are_can_win():
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_a_winner_is_compared_and_taken_over_by_the_commands_that_are_printed(toy_project, capfd):
     (toy_project / "space.yaml").write_text("train.learning_rate: {choices: [3e-5, 1e-4]}\n")
     command = ("search", "space.yaml", "--trials", "1", "--finalists", "1", "--seeds", "2")

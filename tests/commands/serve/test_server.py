@@ -279,6 +279,7 @@ def test_the_page_shows_what_the_model_says(port):
     assert seen.console == []
 
 
+@pytest.mark.thorough
 @needs_chromium
 def test_the_documentation_asks_no_other_server(port):
     url = f"http://127.0.0.1:{port}/"
