@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from yelp_stars.commands.runs.git import git
+from yelp_stars.commands.runs.git import check_repository, git
 from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import one_line, quoted
@@ -35,6 +35,7 @@ def release(
 
     if not VERSION.fullmatch(version):
         raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
+    check_repository()
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     if changed:
         raise UserError(

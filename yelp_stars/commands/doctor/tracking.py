@@ -7,7 +7,7 @@ from typing import Any
 
 from dvc.config_schema import RelPath
 
-from yelp_stars.commands.runs.git import ask_git, git
+from yelp_stars.commands.runs.git import ask_git, check_repository
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
 
@@ -19,9 +19,9 @@ def check_git() -> Iterator[str]:
     folder = Path.cwd()
     if any((parent / ".git").exists() for parent in (folder, *folder.parents)):
         try:
-            git("rev-parse", "--git-dir")
+            check_repository()
         except UserError as error:
-            yield f"git cannot read this project: {error.problem}"
+            yield f"git cannot read this project: {error}"
 
 
 def check_your_files(outs: Iterable[str]) -> Iterator[str]:

@@ -23,7 +23,7 @@ from dvc.config import Config
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 
-from yelp_stars.commands.runs.git import ask_git, git
+from yelp_stars.commands.runs.git import ask_git, check_repository, git
 from yelp_stars.commands.runs.pipeline_file import inputs
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models
@@ -73,7 +73,7 @@ def take_snapshot() -> Snapshot:
     """Record what the experiments of a command start from; the workspace stays as it is."""
     params: dict[str, Any] = read_yaml(Path("params.yaml"))
     check(params, stage_models(), "params.yaml")
-    git("rev-parse", "--git-dir")  # or git says why not
+    check_repository()
     head = ask_git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
         raise UserError("git has no commit here; run `git add -A && git commit -m start`")

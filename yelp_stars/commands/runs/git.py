@@ -1,5 +1,6 @@
 """Run git: all commands ask it here."""
 
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -21,6 +22,24 @@ def git(*arguments: str, folder: Path = Path()) -> str:
         reason = one_line(done.stderr.decode("utf-8", "replace"))
         raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
     return done.stdout.decode("utf-8", "replace").rstrip("\n")
+
+
+def check_repository() -> None:
+    """Open the repository with git and, as DVC does, with libgit2, which may refuse its owner."""
+    # Late: other commands need git alone.
+    import pygit2
+    from scmrepo.git import Git
+
+    git("rev-parse", "--git-dir")
+    try:
+        Git(search_parent_directories=True).pygit2  # noqa: B018
+    except pygit2.GitError as error:
+        folder = shlex.quote(git("rev-parse", "--show-toplevel"))
+        raise UserError(
+            f"DVC cannot read this repository: {one_line(str(error))}",
+            # It reads no file that GIT_CONFIG_GLOBAL names.
+            advice=f"run `git config --file ~/.gitconfig --add safe.directory {folder}`",
+        ) from None
 
 
 def ask_git(*arguments: str, folder: Path = Path()) -> str:

@@ -23,7 +23,7 @@ from dvc_data.hashfile.hash import file_md5
 from dvc_data.index import DataIndexDirError
 
 from yelp_stars.commands.runs import remotes
-from yelp_stars.commands.runs.git import ask_git, git
+from yelp_stars.commands.runs.git import ask_git, check_repository
 from yelp_stars.commands.runs.lock import Stages, flat, read_lock, read_lock_at
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
@@ -169,6 +169,7 @@ def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
         found = files.find(root, detail=True)
         for file, info in found.items():
             copy = target / PurePosixPath(file).relative_to(root)
+            # `cache`, which only DVC's code documents: store what the remote sends, as `dvc fetch`.
             files.get_file(file, str(copy), cache=True)
             if info.get("md5") not in (None, file_md5(str(copy))):  # None: git has the file
                 cached = Repo().cache.local.oid_to_path(info["md5"])
@@ -209,9 +210,10 @@ def _summary(stages: Stages) -> Lock:
 def resolve(revision: str) -> str:
     """Return the commit of a revision or of an experiment's name."""
     try:
-        git("rev-parse", "--git-dir")
+        check_repository()
     except UserError as error:
-        raise UserError(f"only 'workspace' can be read here: {error.problem}") from None
+        problem = f"only 'workspace' can be read here: {error.problem}"
+        raise UserError(problem, advice=error.advice) from None
     if not Path("dvc.yaml").is_file():
         raise UserError("no dvc.yaml in this folder; run the command in the project's folder")
     try:
