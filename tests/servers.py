@@ -144,17 +144,14 @@ def read_only_http(folder: Path, fault: int | str | None = None) -> Iterator[Ser
 
 
 class Line(socketserver.ThreadingTCPServer):
-    """A connection to a server on another port, which after `most` bytes stalls, or is cut.
-
-    Every 64 kB take `pause` seconds.
-    """
+    """A connection to a server on another port, which after `most` bytes stalls, or is cut."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, target: int, most: int, cut: bool, pause: float = 0) -> None:
+    def __init__(self, target: int, most: int, cut: bool) -> None:
         super().__init__(("127.0.0.1", 0), _Connection)
-        self.target, self.most, self.cut, self.pause = target, most, cut, pause
+        self.target, self.most, self.cut = target, most, cut
         self.carried = 0
         self.reached = threading.Event()
         threading.Thread(target=self.serve_forever, daemon=True).start()
@@ -187,7 +184,6 @@ class _Connection(socketserver.BaseRequestHandler):
                         break
                     time.sleep(DEADLINE)
                 self.server.carried += len(data)
-                time.sleep(self.server.pause * len(data) / 65536)
                 target.sendall(data)
         for end in (source, target):
             with contextlib.suppress(OSError):

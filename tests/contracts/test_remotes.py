@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -158,12 +157,9 @@ def test_a_folder_served_over_http_is_pulled_from_but_not_pushed_to(
             dvc("push", ok=False)
 
 
-@pytest.mark.parametrize(
-    "over_http", [pytest.param(False, id="folder"), pytest.param(True, id="http", marks=soak)]
-)
 @pytest.mark.parametrize("verify", ["false", "true"])
 def test_garbage_of_a_remote_is_refused_if_the_remote_says_verify(
-    small_repo, tmp_path, monkeypatch, capsys, verify, over_http
+    small_repo, tmp_path, monkeypatch, capsys, verify
 ):
     add_remote(small_repo, str(tmp_path / "store"), ("verify", verify))
     dvc("push")
@@ -172,25 +168,22 @@ def test_garbage_of_a_remote_is_refused_if_the_remote_says_verify(
     model = next(path for path in there if path.read_bytes() == content)
     overwrite(model, b"garbage" * 700)
     monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
-    with servers.read_only_http(tmp_path / "store") as server:
-        if over_http:
-            redirect(server, server.port)
-        dvc("pull", ok=verify == "false")
-        dvc("status")
-        status = capsys.readouterr().out
-        lines = diagnose(capsys)
-        if verify == "false":  # DVC takes 5 kB of garbage for the model
-            assert MODEL.read_bytes() != content
-            assert status.endswith(UP_TO_DATE)
-            assert [line for line in lines if line.startswith(f"{str(MODEL)!r} is damaged in DVC")]
-        else:
-            assert not MODEL.exists()
-            assert not status.endswith(UP_TO_DATE)
-            assert [line for line in lines if line.startswith(f"DVC's cache lacks {str(MODEL)!r}")]
-            overwrite(model, content)
-            dvc("pull")
-            assert MODEL.read_bytes() == content
-            assert diagnose(capsys) == []
+    dvc("pull", ok=verify == "false")
+    dvc("status")
+    is_current = capsys.readouterr().out.endswith(UP_TO_DATE)
+    (line,) = [line for line in diagnose(capsys) if str(MODEL) in line]
+    if verify == "false":  # DVC takes 5 kB of garbage for the model
+        assert MODEL.read_bytes() != content
+        assert is_current
+        assert line.startswith(f"{str(MODEL)!r} is damaged in DVC")
+    else:
+        assert not MODEL.exists()
+        assert not is_current
+        assert line.startswith(f"DVC's cache lacks {str(MODEL)!r}")
+        overwrite(model, content)
+        dvc("pull")
+        assert MODEL.read_bytes() == content
+        assert diagnose(capsys) == []
 
 
 @pytest.fixture
@@ -213,20 +206,10 @@ def interrupted(line: servers.Line, *command: str) -> str:
     return output
 
 
-@pytest.mark.parametrize(
-    ("server", "cut"),
-    [
-        pytest.param("ssh", False, id="ssh, killed"),
-        pytest.param("ssh", True, id="ssh, cut", marks=soak),
-        pytest.param("s3", False, id="s3, killed", marks=soak),  # cut: DVC tries for minutes
-    ],
-    indirect=["server"],
-)
-def test_a_push_that_was_interrupted_is_completed_by_a_second_one(
-    large_repo, tmp_path, capsys, server, cut
-):
+@pytest.mark.parametrize("server", ["ssh"], indirect=True)
+def test_a_push_that_was_killed_is_completed_by_a_second_one(large_repo, capsys, server):
     connect(large_repo, server)
-    line = servers.Line(server.port, 2_000_000, cut)
+    line = servers.Line(server.port, 2_000_000, cut=False)
     redirect(server, line.port)
     assert "Traceback" not in interrupted(line, "dvc", "push")
     redirect(server, server.port)
@@ -239,49 +222,23 @@ def test_a_push_that_was_interrupted_is_completed_by_a_second_one(
 @pytest.mark.parametrize(
     "cut", [pytest.param(False, id="killed", marks=soak), pytest.param(True, id="cut")]
 )
-@pytest.mark.parametrize("kind", ["http", pytest.param("ssh", marks=soak)])
 def test_a_pull_that_was_interrupted_is_completed_by_a_second_one(
-    large_repo, tmp_path, monkeypatch, capsys, kind, cut
+    large_repo, tmp_path, monkeypatch, capsys, cut
 ):
-    with contextlib.ExitStack() as stack:
-        if kind == "ssh":
-            server = stack.enter_context(servers.ssh(tmp_path / "ssh"))
-            connect(large_repo, server)
-        else:
-            add_remote(large_repo, str(tmp_path / "store"))
-            server = stack.enter_context(servers.read_only_http(tmp_path / "store"))
-        dvc("push")
+    add_remote(large_repo, str(tmp_path / "store"))
+    dvc("push")
+    with servers.read_only_http(tmp_path / "store") as server:
         monkeypatch.chdir(clone(large_repo, tmp_path / "clone"))
         line = servers.Line(server.port, 2_000_000, cut)
-        for port in (line.port, server.port):
-            redirect(server, port)
-            if port == line.port:
-                interrupted(line, "dvc", "pull")
-                assert not Path("data/external/large.bin").exists()
+        redirect(server, line.port)
+        interrupted(line, "dvc", "pull")
+        assert not Path("data/external/large.bin").exists()
+        redirect(server, server.port)
         dvc("pull")
     assert Path("data/external/large.bin").stat().st_size == 4_000_000
     assert not [text for text in diagnose(capsys) if "unfinished" not in text]
     dvc("status")
     assert capsys.readouterr().out == UP_TO_DATE
-
-
-@soak
-@pytest.mark.parametrize("server", ["ssh", "s3"], indirect=True)
-def test_a_slow_server_takes_and_gives_everything(
-    large_repo, tmp_path, monkeypatch, capsys, server
-):
-    connect(large_repo, server)
-    line = servers.Line(server.port, sys.maxsize, cut=False, pause=0.2)
-    redirect(server, line.port)
-    dvc("push")
-    assert stored() == objects(large_repo / ".dvc" / "cache").keys()
-    monkeypatch.chdir(clone(large_repo, tmp_path / "clone"))
-    redirect(server, line.port)
-    started = time.monotonic()
-    dvc("pull")
-    assert time.monotonic() - started > 10
-    assert Path("data/external/large.bin").stat().st_size == 4_000_000
-    assert diagnose(capsys, "--remote") == []
 
 
 def test_a_server_that_is_gone_is_one_line(small_repo, capsys):
@@ -404,14 +361,6 @@ def test_the_commands_of_the_guide_work(small_repo, tmp_path, monkeypatch, capsy
     assert line.startswith("note: the cache ")
 
 
-def test_a_remote_of_the_config_loses_its_comments(small_repo, tmp_path):
-    config = Path(".dvc", "config")
-    config.write_text("# a comment\n" + config.read_text())
-    add_remote(small_repo, str(tmp_path / "store"))
-    assert "# a comment" not in config.read_text()
-    assert "#" not in (ROOT / ".dvc" / "config").read_text()
-
-
 def test_a_remote_that_is_not_committed_is_named_and_an_experiment_then_pushed(
     small_repo, tmp_path, capsys
 ):
@@ -455,14 +404,3 @@ def test_a_commit_of_a_remote_passes_the_hook_that_calls_doctor(small_repo, tmp_
     Path("README").write_text("unrelated")
     run("git", "add", "README", cwd=small_repo)
     assert "'other' is in .dvc/config" in run("git", "commit", "-m", "x", cwd=small_repo, ok=False)
-
-
-def test_a_relative_remote_is_made_absolute(small_repo, tmp_path, capsys):
-    add_remote(small_repo, "../the store")
-    (line,) = diagnose(capsys)
-    assert line.startswith("the remote 'store' is a relative path, which `dvc exp push` and")
-    follow(line)
-    commit(small_repo, "absolute")
-    assert diagnose(capsys) == []
-    dvc("push", "--all-commits")
-    assert objects(tmp_path / "the store").keys() == objects(Path(".dvc", "cache")).keys()

@@ -65,9 +65,9 @@ def plots(
       stars plots
       stars plots main slow
     """  # noqa: D301
-    # Not `dvc`: the environment need not be active.
-    command = [sys.executable, "-m", "dvc", "plots", *(["diff"] if revisions else ["show"])]
     revisions = revisions or []
+    # Not `dvc`: the environment need not be active.
+    command = [sys.executable, "-m", "dvc", "plots", "diff" if revisions else "show"]
     for revision in revisions:
         if revision.startswith("-"):
             raise UserError(f"{quoted(revision)} is not a revision; see `stars plots --help`")

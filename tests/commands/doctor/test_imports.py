@@ -1,12 +1,32 @@
 """Code that decides a stage's result is in its deps."""
 
+import re
+
+import pytest
+
 from yelp_stars.commands.doctor.imports import own_imports, undeclared
+from yelp_stars.pipeline.errors import UserError
 
 
 def write(path, text=""):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
     return path
+
+
+@pytest.mark.parametrize(
+    ("damaged", "problem"),
+    [
+        (b"word = 'caf\xe9'\n", "(unicode error) "),
+        (b"\0", "null bytes"),
+    ],
+    ids=["Latin-1", "NUL"],
+)
+def test_code_that_is_not_python_is_one_line(tmp_path, damaged, problem):
+    script = write(tmp_path / "fit.py")
+    script.write_bytes(damaged)
+    with pytest.raises(UserError, match=re.escape(problem)):
+        own_imports(tmp_path, script)
 
 
 def test_imports_are_followed_and_also_those_inside_functions(tmp_path):

@@ -92,24 +92,9 @@ def test_one_path_with_two_hashes_is_no_run_also_for_a_file_of_a_folder(dep):
         ({**PARAMS, "prepare": {"n": 2}}, "'prepare.n'"),
         ({**PARAMS, "prepare": None}, "'prepare.n'"),
         ({**PARAMS, "prepare": {"n": 1, "m": 1}}, "'prepare.m'"),
-        ({**PARAMS, "fit": {"rate": 0.1, "layers": [1]}}, "'fit.layers'"),
         (None, "'prepare.n', 'fit.rate', 'fit.layers'"),
     ],
 )
 def test_parameters_of_no_run_are_named(params, keys):
     (line,) = check_params(parsed(LOCK), params)
     assert line == f"params.yaml differs from dvc.lock in {keys}; run `dvc repro`"
-
-
-@pytest.mark.parametrize(
-    ("params", "differing"),
-    [
-        ({"fit": {"rate": 0.1, "other": 1}, "seed": 1}, ""),
-        ({"fit": {"rate": 0.2}, "seed": 2}, "'fit.rate', 'seed'"),
-        ({"fit": 3}, "'fit.rate', 'seed'"),
-    ],
-)
-def test_single_parameters_are_compared_too(params, differing):
-    recorded = {"params.yaml": {"fit.rate": 0.1, "seed": 1}}
-    lines = list(check_params({"fit": Run(cmd="fit", params=recorded)}, params))
-    assert [differing in line for line in lines] == [True] * bool(differing)

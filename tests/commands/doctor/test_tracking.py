@@ -14,8 +14,10 @@ from benchmarks.workspace import commit
 from yelp_stars.commands.doctor import tracking
 
 
-@pytest.mark.parametrize("folder", ["data/external", "models/external"])
-@pytest.mark.parametrize("name", ["new reviews.csv", "tiny/config.json"])
+@pytest.mark.parametrize(
+    ("folder", "name"),
+    [("data/external", "new reviews.csv"), ("models/external", "tiny/config.json")],
+)
 def test_a_file_that_nothing_tracks_is_tracked_after_the_advice(small_repo, capsys, folder, name):
     path = Path(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,16 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
-from helpers import (
-    DEADLINE,
-    KILLS,
-    ROOT,
-    dvc_in,
-    edit,
-    run,
-    soak,
-    stars,
-)
+from helpers import DEADLINE, KILLS, ROOT, dvc_in, edit, run, soak, stars
 
 from benchmarks.workspace import commit
 from yelp_stars.commands.runs import experiments
@@ -26,6 +17,19 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
+
+
+def start_seeds(folder: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "yelp_stars.cli", "seeds", "2"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, cwd=folder, env=environment, start_new_session=True)
+
+
+def wait_for(condition):
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def listed(folder: Path) -> list[str]:
@@ -49,8 +53,8 @@ def test_an_experiment_runs_once_and_leaves_the_workspace_alone(toy_project, cap
     assert not experiments.CLONE.exists()
     params = run("git", "show", f"{experiments.find(name)}:params.yaml", cwd=toy_project)
     (toy_project / "theirs.yaml").write_text(params)
-    found = read_yaml(toy_project / "theirs.yaml")["train"]
-    assert (found["weight_decay"], found["learning_rate"], found["seed"]) == (0.02, 3e-5, 7)
+    train = read_yaml(toy_project / "theirs.yaml")["train"]
+    assert (train["weight_decay"], train["learning_rate"], train["seed"]) == (0.02, 3e-5, 7)
     assert experiments.read_score(name).n == 500
     assert experiments.read_score(name).accuracy > 0.8
     capfd.readouterr()
@@ -85,16 +89,13 @@ def test_what_cannot_run_is_one_line_before_anything_runs(toy_project):
         "train.learning_rate=x": ("params.yaml: train.learning_rate is 'x': should be a number"),
         "train.padding='${x}'": "'train.padding' cannot be set to '${x}' from here",
         "train.seed=[": "the value of 'train.seed=[' is not valid YAML",
-        "/etc/x=1": "'/etc/x' is not in params.yaml; run `stars params`",
         ".=1": "'.' is not in params.yaml; run `stars params`",
-        "..=1": "'..' is not in params.yaml; run `stars params`",
         "x" * 300 + "=1": f"'{'x' * 79}… is not in params.yaml; run `stars params`",
         "train.seed=\udcff": "the value of 'train.seed=\\udcff' is not valid YAML",
     }
     for setting, message in refused.items():
         assert stars("seeds", "2", "-S", setting) == f"error: {message}"
     assert listed(toy_project) == []
-    assert "learning_rate" in run(sys.executable, "-m", "yelp_stars.cli", "params", cwd=ROOT)
 
 
 def test_an_experiment_that_fails_leaves_nothing_and_says_so(toy_project, capfd):
@@ -103,14 +104,6 @@ def test_an_experiment_that_fails_leaves_nothing_and_says_so(toy_project, capfd)
     assert "the loss is not finite" in "".join(capfd.readouterr())
     assert listed(toy_project) == []
     assert not experiments.CLONE.exists()
-
-
-@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
-def test_of_a_repository_that_git_refuses_to_read_its_reason_is_shown(toy_project, monkeypatch):
-    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
-    run("chown", "-R", "1234", ".", cwd=toy_project)
-    message = stars("seeds", "2")
-    assert "git rev-parse --git-dir failed: fatal: detected dubious ownership" in message
 
 
 def test_without_a_commit_the_message_brings_one(toy_project):
@@ -127,11 +120,7 @@ def test_without_a_commit_the_message_brings_one(toy_project):
 def test_a_killed_command_is_resumed_and_an_orphaned_run_is_waited_for(toy_project, capfd):
     script = (toy_project / "toy.py").read_text()
     (toy_project / "toy.py").write_text(f"import time; time.sleep(30)\n{script}")
-    command = [sys.executable, "-m", "yelp_stars.cli", "seeds", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, cwd=toy_project, env=environment, start_new_session=True
-    ) as first:
+    with start_seeds(toy_project) as first:
         wait_for(lambda: list(experiments.CLONE.glob(".dvc/tmp/rwlock")))
         time.sleep(1)
         first.kill()  # alone: DVC does not notice
@@ -149,12 +138,8 @@ def test_a_killed_command_is_resumed_and_an_orphaned_run_is_waited_for(toy_proje
 def test_a_command_killed_at_any_moment_loses_nothing(toy_project):
     edit(toy_project, "train", weight_decay=0.02)  # not committed
     before = (toy_project / "params.yaml").read_text()
-    command = [sys.executable, "-m", "yelp_stars.cli", "seeds", "2"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for kill in range(KILLS):
-        with subprocess.Popen(
-            command, cwd=toy_project, env=environment, start_new_session=True
-        ) as started:
+        with start_seeds(toy_project) as started:
             time.sleep(0.2 + 3 * kill / KILLS)
             os.killpg(started.pid, signal.SIGKILL)
         assert (toy_project / "params.yaml").read_text() == before
@@ -163,13 +148,6 @@ def test_a_command_killed_at_any_moment_loses_nothing(toy_project):
         assert run("git", "branch", "--show-current", cwd=toy_project) == "main\n"
     assert stars("seeds", "2") == 0
     assert len(listed(toy_project)) == 2
-
-
-def wait_for(condition):
-    deadline = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @soak
@@ -194,13 +172,12 @@ def test_a_killed_training_of_the_real_pipeline_resumes_from_its_checkpoint(repo
     run("dvc", "add", "models/external/tiny", cwd=repo)
     edit(repo, "train", num_train_epochs=50, save_steps=5)
     commit(repo, "a longer training")
-    command = [sys.executable, "-m", "yelp_stars.cli", "seeds", "2"]
-    with subprocess.Popen(command, cwd=repo, start_new_session=True) as started:
+    with start_seeds(repo) as started:
         checkpoints = repo / "models" / "checkpoints"
         # Each is complete when the next one begins.
         wait_for(lambda: len(list(checkpoints.glob("*/checkpoint-*"))) > 1)
         os.killpg(started.pid, signal.SIGKILL)
-    shown = run(*command, cwd=repo)
+    shown = run("stars", "seeds", "2", cwd=repo)
     assert "resuming from models/checkpoints/" in shown
     assert "2 runs that differ only in train.seed: seeds-" in shown
     assert list(checkpoints.iterdir()) == []

@@ -1,13 +1,9 @@
 """dvc.lock is read completely, or the line says why not."""
 
 import pytest
-from helpers import result_or_line
-from hypothesis import given
-from hypothesis import strategies as st
 
 from yelp_stars.commands.runs.lock import flat, read_lock
 from yelp_stars.pipeline.errors import Damaged
-from yelp_stars.pipeline.yaml_file import dump_yaml
 
 
 @pytest.mark.parametrize("end", ["cmd:", "hash: md", "hash: md5", "md5: 83c5", "size:", "size: 2"])
@@ -25,23 +21,6 @@ def test_a_file_of_which_dvc_wrote_a_part_is_refused_where_dvc_itself_fails(
         with pytest.raises(Damaged) as caught:
             read_lock()
         assert caught.value.advice == "run `stars doctor`"
-
-
-KEYS = ["stages", "fit", "deps", "outs", "params", "params.yaml", "path", "md5", "cmd"]
-TREES = st.recursive(
-    st.none() | st.integers() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner),
-    max_leaves=12,
-)
-
-
-@given(TREES)
-def test_any_content_is_a_lock_or_one_line(tmp_path_factory, content):
-    folder = tmp_path_factory.getbasetemp()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        (folder / "dvc.lock").write_text(dump_yaml({"stages": {"fit": content}}))
-        assert result_or_line(read_lock) is not None
 
 
 def test_nested_parameters_are_flat():

@@ -86,7 +86,7 @@ def test_reading_changes_no_file_of_the_repository(here):
     assert run("git", "status", "--porcelain", "--ignored", cwd=here) == before
 
 
-@pytest.mark.parametrize("name", ["HEAD~1", "better", "refs/tags/better", "HEAD^{/^better}"])
+@pytest.mark.parametrize("name", ["HEAD~1", "better", "HEAD^{/^better}"])
 def test_any_name_that_git_has_for_a_commit_is_a_revision(here, name):
     assert revisions.read_revision(name).commit == revisions.read_revision("better").commit
 
@@ -95,10 +95,6 @@ def test_a_folder_of_the_project_is_not_the_project(here, monkeypatch):
     Path("elsewhere").mkdir()
     monkeypatch.chdir("elsewhere")
     assert error("HEAD") == "no dvc.yaml in this folder; run the command in the project's folder"
-
-
-def test_a_model_and_a_revision_are_two_models(here):
-    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/other") == 2
 
 
 def test_a_project_in_a_folder_of_a_repository_is_read(made, tmp_path, monkeypatch):
@@ -129,10 +125,8 @@ def test_an_experiment_is_found_by_its_name_as_dvc_does(repo):
     ("name", "message"),
     [
         ("none", "no revision or experiment 'none'; run `dvc exp list`"),
-        ("", "no revision or experiment ''; run `dvc exp list`"),
         ("x\x1b[31m", r"no revision or experiment 'x\x1b[31m'; run `dvc exp list`"),
         ("--all", "no revision or experiment '--all'; run `dvc exp list`"),
-        ("base..better", "no revision or experiment 'base..better'; run `dvc exp list`"),
         ("HEAD^{tree}", "no revision or experiment 'HEAD^{tree}'; run `dvc exp list`"),
         ("base:x", "'base:x' is not a revision, nor one with :baseline after it"),
         ("early", "'early' has no data/predictions/test.parquet in its dvc.lock; `git log --oneli"),
@@ -221,17 +215,12 @@ def test_the_flags_are_those_of_the_audit_or_none(repo):
     assert revisions.read_flags(latest) == {}
 
 
-@pytest.mark.parametrize(
-    "content",
-    ["<<<<<<< HEAD\n=======\n>>>>>>> other\n", "[1]", "a: [", "stages: {a: {outs: [{md5: x}]}}"],
-)
+@pytest.mark.parametrize("content", ["[1]", "a: [", "stages: {a: {outs: [{md5: x}]}}"])
 def test_a_damaged_lock_file_is_one_line(repo, content):
     (repo / "dvc.lock").write_text(content)
-    message = error("workspace")
+    assert error("workspace").startswith("dvc.lock is not ")
     commit(repo, "damaged")
-    message = error("HEAD")
-    assert message.startswith("the dvc.lock of 'HEAD' is not ")
-    assert "/tmp" not in message
+    assert error("HEAD").startswith("the dvc.lock of 'HEAD' is not ")
 
 
 @pytest.mark.slow
@@ -261,6 +250,7 @@ def test_the_model_of_a_revision_is_that_which_it_was_made_with(finished_repo, m
         shown.append(capsys.readouterr().out)
     assert shown[0] == shown[1] == shown[2]
     assert "no revision or experiment 'nothing'" in stars("predict", "good", "--rev", "nothing")
+    assert stars("predict", "good", "--rev", "HEAD", "--model", "models/other") == 2
 
 
 def test_a_model_comes_from_the_cache_or_the_remote_or_is_one_line(small_repo, tmp_path):
@@ -292,8 +282,3 @@ def test_a_model_comes_from_the_cache_or_the_remote_or_is_one_line(small_repo, t
     for command in again:
         run(*shlex.split(command), cwd=small_repo)
     assert read() == content
-
-
-def test_outside_a_project_a_revision_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert "not a git repository" in error("HEAD")

@@ -40,15 +40,11 @@ def test_extrapolated_accuracies_are_labelled_as_such(capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("arguments", [["100", "200", "400"], ["1", "2", "3", "0"]])
-def test_too_few_sizes_are_one_line(toy_project, arguments):
-    message = stars("curve", *arguments)
-    assert message.startswith("error: the sizes are [")
-    assert message.endswith("4 different ones or more are needed")
-
-
-@pytest.mark.slow
-def test_all_rows_are_not_a_number(toy_project):
+def test_too_few_sizes_and_all_rows_are_one_line(toy_project):
+    for sizes in (["100", "200", "400"], ["1", "2", "3", "0"]):
+        message = stars("curve", *sizes)
+        assert message.startswith("error: the sizes are [")
+        assert message.endswith("4 different ones or more are needed")
     message = "error: sample.train_size is 'all'; set a number, at most the training "
     message += "rows that the validation sample leaves, such as -S sample.train_size=10000"
     assert stars("curve", "-S", "sample.train_size=all") == message

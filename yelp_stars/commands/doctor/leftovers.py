@@ -33,10 +33,15 @@ def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
         yield f"{len(files):,} unfinished outputs of killed runs take space; {_remove(files)}"
     copies = [*tmp.glob("exps/standalone/tmp*"), *tmp.glob("exps/tmp*")]
     if copies:
-        records = [path for path in tmp.glob("exps/**/*.run") if _of_a_copy(path, copies)]
+        # DVC's records of them say that they run.
+        records = [
+            path.parent
+            for path in tmp.glob("exps/**/*.run")
+            if Path((_read(path) or {}).get("root_dir") or "") in copies
+        ]
         yield (
             f"{len(copies):,} copies of the project of killed experiments take space; "
-            f"{_remove([*copies, *(path.parent for path in records)])}"
+            f"{_remove([*copies, *records])}"
         )
 
 
@@ -76,20 +81,14 @@ def _writes(words: list[str]) -> bool:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """Return the content of DVC's file of locks; None if it is damaged."""
+    """Return the content of a file of DVC's; None if it is damaged."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return {}
     except ValueError:
         return None
-    return content if isinstance(content, dict) else None
-
-
-def _of_a_copy(record: Path, copies: list[Path]) -> bool:
-    """Return whether a record of a running experiment is of one of these copies of the project."""
-    folder = (_read(record) or {}).get("root_dir")
-    return isinstance(folder, str) and Path(folder) in copies
+    return content
 
 
 def _remove(paths: list[Path]) -> str:

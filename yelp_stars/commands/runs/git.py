@@ -9,11 +9,7 @@ from yelp_stars.pipeline.text import one_line
 
 
 def git(*arguments: str, folder: Path = Path()) -> str:
-    """Return the output of a command of git, without the line break at its end.
-
-    Raises:
-        UserError: if git is not installed, or fails: with its own reason.
-    """
+    """Return the output of a command of git, without the line break at its end."""
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True)
     except FileNotFoundError:

@@ -39,23 +39,14 @@ _STAGES = TypeAdapter(Stages)
 
 
 def read_lock() -> Stages:
-    """Read the dvc.lock of the workspace.
-
-    Raises:
-        Missing: if nothing has run.
-        Damaged: as with the marks of a conflict, or if DVC wrote only a part of it.
-    """
+    """Read the dvc.lock of the workspace; Missing if nothing has run, Damaged if DVC was killed."""
     if not LOCK.is_file():
         raise Missing(f"no {str(LOCK)!r}: nothing has run", advice="run `dvc repro`")
     return _parse(LOCK.read_bytes(), str(LOCK), "run `stars doctor`")
 
 
 def read_lock_at(commit: str, revision: str) -> Stages:
-    """Read the dvc.lock of a commit, which the user calls `revision`; empty if it has none.
-
-    Raises:
-        Damaged: if it is not one of DVC's.
-    """
+    """Read the dvc.lock of a commit, which the user calls `revision`; empty if it has none."""
     content = ask_git("show", f"{commit}:./{LOCK}").encode()
     name = f"the {LOCK} of {quoted(revision)}"
     return _parse(content, name, "name another revision") if content else {}
@@ -73,15 +64,10 @@ def _parse(content: bytes, name: str, advice: str) -> Stages:
 
 
 def recorded_hash(lock: Stages, stage: str, kind: Literal["deps", "outs"], path: str) -> str:
-    """Return the hash that dvc.lock records of a dep or an out of a stage.
-
-    Raises:
-        Missing: if it records none.
-    """
-    entries: list[Entry] = getattr(lock[stage], kind) if stage in lock else []
-    for entry in entries:
+    """Return the hash that dvc.lock records of a dep or an out of a stage."""
+    for entry in getattr(lock[stage], kind) if stage in lock else []:
         if entry.path == path:
-            return entry.md5
+            return str(entry.md5)
     raise Missing(f"{LOCK} has no run of the stage {stage!r}", advice="run `dvc repro`")
 
 

@@ -15,13 +15,10 @@ READ_ERRORS = (OSError, aiohttp.ClientError)
 
 
 def check_answers(repo: Repo, name: str) -> None:
-    """Ask a remote on a server what it has.
+    """Ask a remote on a server what it has: it may be down, refuse the key, or need a package.
 
     Each kind has errors of its own, which the command `dvc` knows. Over HTTP it takes a server that
     is down or refuses for one that has nothing.
-
-    Raises:
-        UserError: if it does not answer, refuses the key, or needs a package that is not installed.
     """
     settings: Any = repo.config["remote"][name]
     if "://" not in settings["url"]:

@@ -83,21 +83,18 @@ def read_texts(revision: Revision, *, pull: bool = False) -> list[str] | None:
     """
     texts = _matching(Path(TEXTS), revision.predictions)
     if texts is None and revision.commit is not None:
-        with (
-            contextlib.suppress(UserError),
-            _opened(*revision[:3], TEXTS, pull=pull) as file,
-        ):
+        with contextlib.suppress(UserError), _opened(*revision[:3], TEXTS, pull=pull) as file:
             return _matching(file, revision.predictions)
     return texts
 
 
-def _matching(path: Path, found: Predictions) -> list[str] | None:
+def _matching(path: Path, predicted: Predictions) -> list[str] | None:
     """Return the texts of a file, if they are those of the predicted rows."""
     try:
-        texts = predictions.read_texts(path, found.rows)
+        texts = predictions.read_texts(path, predicted.rows)
     except (UserError, OSError, IndexError):  # damaged, missing, or of other data with fewer rows
         return None
-    return texts if [predictions.text_hash(text) for text in texts] == found.texts else None
+    return texts if [*map(predictions.text_hash, texts)] == predicted.texts else None
 
 
 def read_flags(revision: Revision) -> dict[str, np.ndarray]:
@@ -122,12 +119,7 @@ def open_model(name: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _opened(name: str, commit: str | None, lock: Lock, path: str, *, pull: bool) -> Iterator[Path]:
-    """Yield a file or folder of a run: the workspace's own, if `commit` is None, or a copy.
-
-    Raises:
-        Missing: if DVC's cache and, with `pull`, its remote lack it.
-        Damaged: if it does not match dvc.lock.
-    """
+    """Yield a file or folder of a run: the workspace's own, if `commit` is None, or a copy."""
     if commit is None:
         if not Path(path).is_file():
             raise Missing(f"no file {path!r}", advice="run `dvc repro` or `dvc pull`")
@@ -166,8 +158,8 @@ def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
     """Copy a file or folder of a commit and check its hashes; False if a part is missing."""
     root = ask_git("rev-parse", "--show-prefix") + path  # of a folder of a larger repository
     try:
-        found = files.find(root, detail=True)
-        for file, info in found.items():
+        infos = files.find(root, detail=True)
+        for file, info in infos.items():
             copy = target / PurePosixPath(file).relative_to(root)
             # `cache`, which only DVC's code documents: store what the remote sends, as `dvc fetch`.
             files.get_file(file, str(copy), cache=True)
@@ -179,7 +171,7 @@ def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
                 )
     except (DvcException, DataIndexDirError, *remotes.READ_ERRORS):
         return False
-    return bool(found)
+    return bool(infos)
 
 
 @functools.cache

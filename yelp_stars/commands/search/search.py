@@ -1,5 +1,7 @@
 """`stars search`: seeded trials, few training rows first, the finalists over several seeds."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +32,6 @@ class Settings(NamedTuple):
 class Found(NamedTuple):
     """The results of a search."""
 
-    trials: list[Overrides]
     rungs: dict[int, dict[int, float]]
     """Training rows -> trial -> validation accuracy."""
     finals: dict[int, Repeats]
@@ -63,34 +64,35 @@ def search(
     Only validation accuracies decide. A trial that fails is out; if the parameters as they are
     fail, the search ends, as other trials would fail too.
     """
-    found = Found(trials, {}, {}, [])
+    found = Found({}, {}, [])
     left = list(range(len(trials)))
     for rows, keep in rungs:
         accuracies = found.rungs.setdefault(rows, {})
         for trial in left:
-            try:
+            with _noted(trial, found.failed):
                 name = experiments.run(snapshot, "search", {**trials[trial], ROWS: rows})
-            except experiments.Failed as error:
-                if trial == OWN:
-                    raise
-                print(f"trial {trial}: {error}")
-                found.failed.append(trial)
-            else:
                 accuracies[trial] = experiments.read_score(name).accuracy
         left = halving.best({t: score for t, score in accuracies.items() if t != OWN}, keep)
     finals = {}
     for trial in [OWN, *(trial for trial in left if trial != OWN)]:
-        try:
+        with _noted(trial, found.failed):
             finals[trial] = repeat(snapshot, "search", trials[trial], settings.seeds)
-        except experiments.Failed as error:
-            if trial == OWN:
-                raise
-            print(f"trial {trial}: {error}")
-            found.failed.append(trial)
     means = {trial: float(repeats.validation.mean()) for trial, repeats in finals.items()}
     for trial in halving.best(means, len(means)):
         found.finals[trial] = finals[trial]
     return found
+
+
+@contextlib.contextmanager
+def _noted(trial: int, failed: list[int]) -> Iterator[None]:
+    """Note a trial that fails, and go on."""
+    try:
+        yield
+    except experiments.Failed as error:
+        if trial == OWN:
+            raise
+        print(f"trial {trial}: {error}")
+        failed.append(trial)
 
 
 def show(
@@ -125,7 +127,7 @@ def verdict(found: Found, drawn: list[Overrides]) -> str:
         f"Validation accuracy {repeats.validation.mean():.3f} (95 % interval {low:.3f} to "
         f"{high:.3f}), mean of {len(repeats.names)} seeds on {repeats.rows:,} rows; the parameters "
         f"as they are: {own.validation.mean():.3f}",
-        f"It was chosen on these rows, as the best of {len(found.trials) - 1} trials: expect less "
+        f"It was chosen on these rows, as the best of {len(drawn) - 1} trials: expect less "
         f"on others.",
     ]
     if winner != OWN:

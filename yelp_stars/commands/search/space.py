@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.stats import qmc
 
-from yelp_stars.commands.runs.experiments import Overrides, change, check_overrides
+from yelp_stars.commands.runs.experiments import SEED, Overrides, change, check_overrides
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import StageParams, check
 from yelp_stars.pipeline.text import quoted
@@ -17,10 +17,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 MOST = 20  # parameters, and choices of one
 # The other sections decide which rows the trials are compared on.
 SECTIONS = ("tokenize", "train")
-FIXED = ("train.seed",)
 DIGITS = 3  # of a number between `low` and `high`
-
-
 # An integer beyond these is not a float exactly.
 Number = Annotated[int | float, Field(ge=-(2**53), le=2**53)]
 
@@ -74,18 +71,14 @@ def _between(low: float, high: float, log: bool, share: float) -> float:
 
 
 def read_space(path: Path, params: dict[str, Any]) -> dict[str, Parameter]:
-    """Read a search space and check it against params.yaml.
-
-    Raises:
-        UserError: with every problem of the file.
-    """
+    """Read a search space and check it against params.yaml; report every problem."""
     tree = read_yaml(path)
     if not isinstance(tree, dict) or not 1 <= len(tree) <= MOST:
         raise UserError(
             f"{quoted(str(path))} should have 1 to {MOST} parameters, such as "
             f"'train.learning_rate: {{low: 1e-5, high: 1e-4, log: true}}'"
         )
-    known = {f"{section}.{key}" for section in SECTIONS for key in params[section]} - {*FIXED}
+    known = {f"{section}.{key}" for section in SECTIONS for key in params[section]} - {SEED}
     problems = [
         f"{quoted(key)} is not a parameter of {' or '.join(SECTIONS)} that a search may change"
         for key in tree
