@@ -29,10 +29,9 @@ from helpers import (
     fails,
     fails_here,
 )
-from helpers import run as run_command
 from safetensors import SafetensorError
 
-from stages import download, sample
+from stages import sample
 from yelp_stars.pipeline.entrypoint import SIGNALS, Live, call, run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import finished
@@ -238,16 +237,21 @@ def test_a_signal_ends_a_stage_wherever_it_is_and_leaves_nothing(number, code):
     assert list(Path.cwd().iterdir()) == []
 
 
-def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(data_project):
-    paths = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
-    with Path("stages/download.py").open() as running:
+def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(monkeypatch):
+    def main(given: Nothing, made: Nothing) -> None:
+        calls.append(1)
+
+    calls = []
+    script = Path("x.py")
+    script.touch()
+    monkeypatch.setattr(sys, "argv", [str(script)])
+    with script.open() as running:
         fcntl.flock(running, fcntl.LOCK_EX)
-        assert fails_here(download.main, *paths) == (
-            "the stage 'download' is running in this folder already; wait until it ends or stop "
-            "it, then run `dvc repro`"
-        )
-        assert not Path("raw").exists()
-    run_command(*DOWNLOAD, cwd=data_project)
+        with pytest.raises(SystemExit, match="the stage 'x' is running in this folder already"):
+            run(main)
+    assert calls == []
+    run(main)
+    assert calls == [1]
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):

@@ -202,7 +202,7 @@ def test_wrong_keys_of_a_mapping_have_a_line_each_and_what_is_allowed():
 
 @pytest.mark.parametrize(
     "value",
-    ["x" * 100_000, ["x" * 10_000] * 10_000, {"a": {"b": ["x" * 10_000] * 1000}}, 10**4000,
+    ["x" * 100_000, ["x" * 10_000] * 1000, {"a": {"b": ["x" * 10_000] * 1000}}, 10**4000,
      "\x1b]0;title\x07", "a\nb\rc", "\u202egnp.exe", [[[[[[1]]]]]], b"x" * 9000],
     ids=list("abcdefghi"),
 )  # fmt: skip

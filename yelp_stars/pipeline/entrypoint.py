@@ -110,7 +110,7 @@ def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
 
 
 def explain(error: OSError) -> str:
-    """An error of the operating system that has a number, and what to do about it: one line."""
+    """Return an error of the operating system, and what to do about it, as one line."""
     if "temporary directory" in (error.strerror or ""):  # of tempfile, on a full disk
         return one_line(f"{error.strerror}; {ADVICE[errno.ENOSPC]}")
     file = f" {quoted(str(error.filename))}" if error.filename else ""
@@ -123,42 +123,37 @@ def _only_one(script: Path) -> Iterator[None]:
     """Lock the script of a stage: two processes would write the same files.
 
     The lock ends with the process, however that ends.
-
-    Raises:
-        UserError: if another process of this folder runs the stage.
     """
-    with contextlib.ExitStack() as stack:
-        if os.environ.get("RANK", "0") == "0":
-            with contextlib.suppress(FileNotFoundError):
-                file = stack.enter_context(script.open("rb"))
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(
-                        f"the stage {script.stem!r} is running in this folder already; wait until "
-                        f"it ends or stop it, then run `dvc repro`"
-                    ) from None
-                except OSError:  # a file system without locks
-                    pass
+    if os.environ.get("RANK", "0") != "0" or not script.is_file():
+        yield
+        return
+    with script.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"the stage {script.stem!r} is running in this folder already; wait until it ends "
+                f"or stop it, then run `dvc repro`"
+            ) from None
+        except OSError:  # a file system without locks
+            pass
         yield
 
 
 def stage_seconds() -> dict[str, float]:
-    """How long each stage took when it last ran in this folder; empty if that is not known."""
+    """Return how long each stage took when it last ran here, if that is known."""
     try:
-        found = json.loads(SECONDS.read_text(encoding="utf-8"))
-        seconds = {str(name): float(value) for name, value in found.items()}
+        seconds = json.loads(SECONDS.read_text(encoding="utf-8"))
+        return {name: value for name, value in seconds.items() if math.isfinite(value)}
     except (OSError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
-    return {name: value for name, value in seconds.items() if math.isfinite(value)}
 
 
 def _record_seconds(stage: str, seconds: float) -> None:
     """Keep the time of a stage, if the project has the folder for it."""
     if SECONDS.parent.is_dir() and os.environ.get("RANK", "0") == "0":
-        others = {name: found for name, found in stage_seconds().items() if name != stage}
         with contextlib.suppress(OSError):  # the result is there; its time can be missing
-            write_json(SECONDS, {**others, stage: round(seconds, 1)})
+            write_json(SECONDS, {**stage_seconds(), stage: round(seconds, 1)})
 
 
 def stop(number: int, frame: Any) -> NoReturn:

@@ -12,6 +12,8 @@ from typing import Any
 from yelp_stars.pipeline.errors import Damaged, Missing
 from yelp_stars.pipeline.text import quoted
 
+# What Python raises on the content of a damaged file.
+DAMAGE = (OSError, KeyError, TypeError, ValueError, RecursionError)
 # Outputs that are being written, for `remove_unfinished`.
 _unfinished: set[Path] = set()
 
@@ -93,17 +95,9 @@ def damaged_as(
     `errors` are its own ones, beside those of Python. A full disk, or a file that is not there,
     stays an error of the operating system, with a number.
     """
-    known: tuple[type[BaseException], ...] = (
-        *errors,
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        RecursionError,
-    )
     try:
         yield
-    except known as error:
+    except errors + DAMAGE as error:
         # pyarrow's FileNotFoundError has no number.
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) is not None:
             raise
@@ -135,18 +129,14 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file that a stage wrote.
-
-    Raises:
-        UserError: if it is not JSON any more, as with the marks of a merge conflict.
-    """
-    try:
+    """Read a JSON file that a stage wrote."""
+    try:  # it may hold the marks of a merge conflict
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         raise Damaged(f"{quoted(str(path))} is not JSON", advice="run `dvc repro`") from None
 
 
 def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file's content, as 64 hexadecimal digits."""
+    """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()

@@ -18,8 +18,11 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 HubRepo = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 HubRevision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
-# Kinds of errors whose location ends in a key that the file may lack.
-NAMED_LAST = ("missing", "extra_forbidden", "invalid_key")
+# By kind of an error about a key instead of its value.
+PROBLEMS = {
+    **dict.fromkeys(("missing", "union_tag_not_found"), "is missing"),
+    **dict.fromkeys(("extra_forbidden", "invalid_key"), "is not a parameter"),
+}
 # What pydantic says in Python's words.
 EXPECTED = {
     **dict.fromkeys(("bool_type", "bool_parsing"), "should be true or false"),
@@ -32,6 +35,8 @@ EXPECTED = {
     "string_too_short": "should have {min_length} character or more",
     "string_pattern_mismatch": "should match {pattern}",
     "union_tag_invalid": "should be {expected_tags}",
+    **dict.fromkeys(("missing", "union_tag_not_found"), "add it"),
+    **dict.fromkeys(("extra_forbidden", "invalid_key"), "remove it or check its spelling"),
 }
 
 
@@ -143,11 +148,10 @@ def _problems(
         if "[key]" in location:  # of a mapping
             location = location[: location.index("[key]") - 1]
             problem = f"has the key {_written(given)}"
-        elif kind == "missing" or kind == "union_tag_not_found":
-            problem, message = "is missing", "add it"
-        elif kind in ("extra_forbidden", "invalid_key"):
-            problem, message = "is not a parameter", "remove it or check its spelling"
-            message = getattr(model, "REPLACED", {}).get(location[-1], message)
+        elif kind in PROBLEMS:
+            problem = PROBLEMS[kind]
+            if kind == "extra_forbidden":
+                message = getattr(model, "REPLACED", {}).get(location[-1], message)
         elif kind == "union_tag_invalid":
             problem = f"is {_written(context['tag'])}"
         elif kind == "value_error" and isinstance(given, dict):
@@ -182,7 +186,7 @@ def _keys(
         location = location[1:]
     keys = []
     for depth, part in enumerate(location):
-        named_last = depth == len(location) - 1 and kind in NAMED_LAST
+        named_last = depth == len(location) - 1 and kind in PROBLEMS
         in_list = isinstance(values, list) and isinstance(part, int)
         if in_list or (isinstance(values, dict) and part in values):
             values = values[part]

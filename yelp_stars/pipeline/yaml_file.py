@@ -117,11 +117,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def parse_yaml(content: bytes, name: str) -> Any:
-    """Parse YAML that the user knows as `name`; empty content is None.
-
-    Raises:
-        UserError: with the line of the first fault.
-    """
+    """Parse YAML that the user knows as `name`; empty content is None."""
     if len(content) > MAX_BYTES:
         raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
     try:
