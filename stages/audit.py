@@ -44,7 +44,7 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.audit import audit
 
     names = arrow.label_names(arrow.read_schema(given.raw / "train.arrow"))
-    audits = audit.audit(given.raw, audit.Rules(**params.model_dump()))
+    audits = audit.audit(given.raw, **params.model_dump())
     summary = audit.summary(audits, names)
     audit.write(audits, made.flags)
     write_json(made.metrics, summary)

@@ -101,16 +101,6 @@ FILES = {
     "unescape": False,
     "drop_empty": False,
 }
-# The same with its defaults, for yelp_stars.data.sources.Files.
-FILE_SOURCE = {
-    **{name: value for name, value in FILES.items() if name != "source"},
-    "ordered": True,
-    "unlabelled": "error",
-    "encoding": "utf-8",
-    "delimiter": None,
-    "quoted": None,
-    "longest_line_mb": 64,
-}
 
 
 def result_or_line(call: Callable[[], Any]) -> Any:

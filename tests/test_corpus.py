@@ -4,7 +4,7 @@ import functools
 import json
 
 import pytest
-from helpers import FILE_SOURCE, FUZZ_EXAMPLES, ROOT, result_or_line
+from helpers import FILES, FUZZ_EXAMPLES, ROOT, SENTENCES, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -51,7 +51,7 @@ def read(folder, name: str) -> int:
     """The number of rows of a file."""
     source = Files(
         **{
-            **FILE_SOURCE,
+            **FILES,
             "train_file": f"{name}/train.csv" if name.endswith("tgz") else name,
             "test_size": 1,
             "labels": LABELS,
@@ -59,7 +59,7 @@ def read(folder, name: str) -> int:
             "delimiter": ";" if name.startswith("semicolons") else None,
             "unlabelled": "drop" if name.startswith("unlabelled") else "error",
         }
-    ).open(folder)
+    ).open(SENTENCES, folder)
     return len([*source.train, *source.test])
 
 

@@ -53,19 +53,7 @@ if __name__ == "__main__":
 '''
 SOURCE = '''
 
-@dataclass(frozen=True)
-class Pigeons:
-    """Reviews that pigeons bring."""
-
-    pigeons: int
-
-    def open(self) -> ReviewSource:
-        """Read what each pigeon has brought."""
-        rows = [(pigeon % 2, f"{pigeon} coos") for pigeon in range(self.pigeons)]
-        dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-        return ReviewSource(["bad", "good"], False, iter(rows), iter(rows), dropped, {})
-'''
-PARAMS = '''class Pigeons(StageParams):
+class Pigeons(StageParams):
     """Pigeons that carry reviews."""
 
     source: Literal["pigeons"]
@@ -73,7 +61,10 @@ PARAMS = '''class Pigeons(StageParams):
     pigeons: PositiveInt
     """Pigeons, each with one review."""
 
-
+    def open(self, sentences: Path, files: Path) -> ReviewSource:
+        """Read what each pigeon has brought."""
+        rows = [(pigeon % 2, f"{pigeon} coos") for pigeon in range(self.pigeons)]
+        return ReviewSource(["bad", "good"], False, iter(rows), iter(rows), no_counts(), {})
 '''
 
 
@@ -106,11 +97,8 @@ def add_source(project: Path) -> None:
     sources = project / "yelp_stars" / "data" / "sources.py"
     sources.write_text(sources.read_text("utf-8") + SOURCE, encoding="utf-8")
     stage = project / "stages" / "download.py"
-    insert(stage, "class Params(RootModel", PARAMS)
-    content = stage.read_text("utf-8").replace("Files | Hub", "Files | Hub | Pigeons")
+    content = stage.read_text("utf-8").replace("sources.Hub", "sources.Hub | sources.Pigeons")
     stage.write_text(content, encoding="utf-8")
-    case = "        case Pigeons():\n            return sources.Pigeons(**values).open()\n"
-    insert(stage, "\n\nclass Inputs", case)
 
 
 def add_preset(project: Path) -> None:

@@ -133,7 +133,9 @@ def test_parameters_of_a_training_that_do_not_fit_together_are_reported(tree, va
     ("change", "message"),
     [
         ({"test_size": None}, "set one of test_file and test_size"),
+        ({"test_file": "a.csv", "test_size": None}, "test_file is train_file; set it to null"),
         ({"text_column": 1}, "two different names, or two indices"),
+        ({"text_column": 1, "label_column": 1}, "two different names, or two indices"),
         ({"train_file": "../secret.csv"}, "must be a path inside data/external"),
         ({"test_file": "/etc/passwd", "test_size": None}, "must be a path inside data/external"),
         ({"labels": {"0": "bad", "1": "bad"}}, "two different names"),
@@ -152,6 +154,8 @@ def test_parameters_that_do_not_fit_together_are_reported(tree, change, message)
     [
         ("download", {**FILES, "labels": {"0": "bad", "1": ""}}, "download.labels.1 is ''"),
         ("download", {**FILES, "text_column": -1}, "download.text_column is -1"),
+        ("download", {**FILES, "encoding": "rot13"}, "download.encoding is 'rot13'"),
+        ("download", {**FILES, "delimiter": ";;"}, "download.delimiter is ';;'"),
         ("pretrained", {"source": "folder", "folder": "../x"}, "pretrained.folder is '../x'"),
         ("pretrained", {"source": "folder"}, "pretrained.folder is missing"),
         ("pretrained", {**HUB, "revision": "main"}, "pretrained.revision is 'main'"),

@@ -35,15 +35,6 @@ MEANINGS = {
 RELEASE_ROWS = 1000  # read one by one, after which their pages are released
 
 
-class Rules(NamedTuple):
-    """What counts as nearly the same, and as short; stages/audit.py documents each field."""
-
-    min_words: int
-    near_duplicates: bool
-    similarity: float
-    seed: int
-
-
 class Audit(NamedTuple):
     """What is known of each row of a split."""
 
@@ -54,13 +45,15 @@ class Audit(NamedTuple):
     """The rows that have each flag, bool."""
 
 
-def audit(raw: Path, rules: Rules) -> dict[str, Audit]:
-    """Audit both splits of data/raw."""
+def audit(
+    raw: Path, *, min_words: int, near_duplicates: bool, similarity: float, seed: int
+) -> dict[str, Audit]:
+    """Audit both splits of data/raw; stages/audit.py documents the parameters."""
     mapped = {split: arrow.read_mapped(raw / f"{split}.arrow") for split in SPLITS}
     sizes = [len(file.table) for file in mapped.values()]
     rows = sum(sizes)
     lengths, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
-    sketches = Sketches(rows if rules.near_duplicates else 0, rules.seed)
+    sketches = Sketches(rows if near_duplicates else 0, seed)
     start = 0
     for split, file in mapped.items():
         for batch in tqdm(file.batches(), f"audit {split}", file.table["text"].num_chunks, delay=1):
@@ -68,7 +61,7 @@ def audit(raw: Path, rules: Rules) -> dict[str, Audit]:
             stop = start + len(words)
             lengths[start:stop] = [len(text) for text in words]
             hashes[start:stop] = [_hashed("".join(text)) for text in words]
-            if rules.near_duplicates:
+            if near_duplicates:
                 sketches.add(start, words)
             start = stop
     in_test = np.arange(rows) >= sizes[0]
@@ -77,10 +70,10 @@ def audit(raw: Path, rules: Rules) -> dict[str, Audit]:
     first = np.full((2, len(chosen)), NEVER)
     np.minimum.at(first, (in_test.astype(np.int64), text), np.arange(rows))
     near = np.full_like(first, NEVER)
-    if rules.near_duplicates:
-        near = Pairs(first, sketches, chosen, _reader([*mapped.values()]), rules.similarity).find()
+    if near_duplicates:
+        near = Pairs(first, sketches, chosen, _reader([*mapped.values()]), similarity).find()
     labels = np.concatenate([arrow.column(file.table, "label") for file in mapped.values()])
-    flags = {**_flags(text, labels, in_test, first, near), "short": lengths < rules.min_words}
+    flags = {**_flags(text, labels, in_test, first, near), "short": lengths < min_words}
     parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))
     return {
         split: Audit(labels[part], lengths[part], {name: flags[name][part] for name in KINDS})

@@ -1,32 +1,42 @@
 """Where labelled reviews come from: synthetic, the user's files, the Hugging Face Hub.
 
-stages/download.py documents the fields of each source.
+Each source is a variant of the section `download` of params.yaml.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterator
+from itertools import compress, islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    model_validator,
+)
 from tqdm import tqdm
 
 from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
     Reviews,
     canonical_label,
+    canonical_labels,
     class_names,
     map_labels,
     unlabelled,
 )
 from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.lines import known_encoding
 from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
 
@@ -48,47 +58,49 @@ class ReviewSource(NamedTuple):
     """For metrics/data.json: hashes, or repository and revision."""
 
 
-@dataclass(frozen=True)
-class Synthetic:
-    """Reviews composed from the sentences of this project."""
+def no_counts() -> dict[str, Counter[str]]:
+    """Return counts of dropped rows for each split."""
+    return {"train": Counter(), "test": Counter()}
 
-    train_size: int
-    test_size: int
-    median_words: int
-    label_noise: float
-    seed: int
 
-    def open(self, sentences: Path) -> ReviewSource:
-        """Compose the reviews of both splits, none before it is read."""
+class Synthetic(StageParams):
+    """Reviews composed from the sentences in data/synthetic: no network, not Yelp's."""
 
-        def compose(split: str, rows: int) -> Reviews:
-            return synthetic.reviews(
-                synthetic.read_bank(sentences, split),
-                rows,
-                median_words=self.median_words,
-                label_noise=self.label_noise,
-                seed=self.seed,
-                split=split,
-            )
+    source: Literal["synthetic"]
+    """Where the reviews come from."""
+    train_size: Annotated[int, Field(ge=100, le=7_000_000)]
+    """Reviews in the train split. A larger split begins with the rows of a smaller one."""
+    test_size: Annotated[int, Field(ge=100, le=7_000_000)]
+    """Reviews in the test split; they share no sentence with train."""
+    median_words: Annotated[int, Field(ge=8, le=500)]
+    """Median length in words. Yelp's is 97."""
+    label_noise: Annotated[float, Field(ge=0, lt=1)]
+    """Share of reviews that read like a neighbouring star."""
+    seed: NonNegativeInt
+    """Seed of the reviews."""
 
-        return ReviewSource(
-            synthetic.LABEL_NAMES,
-            True,
-            compose("train", self.train_size),
-            compose("test", self.test_size),
-            {"train": Counter(), "test": Counter()},
-            {"sha256": sha256_of(sentences)},
+    def open(self, sentences: Path, files: Path) -> ReviewSource:
+        """Compose the reviews of both splits from `sentences`, none before it is read."""
+        options = self.model_dump(include={"median_words", "label_noise", "seed"})
+        train, test = (
+            synthetic.reviews(synthetic.read_bank(sentences, split), rows, split=split, **options)
+            for split, rows in (("train", self.train_size), ("test", self.test_size))
         )
+        provenance = {"sha256": sha256_of(sentences)}
+        return ReviewSource(synthetic.LABEL_NAMES, True, train, test, no_counts(), provenance)
 
 
-@dataclass(frozen=True)
-class Cleaned:
-    """Rows of the user's own data, cleaned before anything is drawn from them."""
+class Cleaned(StageParams):
+    """Rows of your own data, cleaned before anything is drawn from them."""
 
-    ordered: bool
+    ordered: bool = True
+    """Whether the classes have an order, from worst to best; topics or intents have none."""
     unescape: bool
+    r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
     drop_empty: bool
-    unlabelled: Literal["error", "drop"]
+    """Drop empty and missing texts before anything is drawn; false keeps and counts them."""
+    unlabelled: Literal["error", "drop"] = "error"
+    """What to do with a row without a label (-1 on the Hub); dropped rows are counted."""
 
     def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
         """Unescape the texts, and drop the empty ones and count them, each on request."""
@@ -100,45 +112,71 @@ class Cleaned:
                 yield label, text
 
 
-@dataclass(frozen=True)
 class Files(Cleaned):
-    """The user's files: one for each split, or one that is split by a seed."""
+    """Your own labelled text in data/external."""
 
+    source: Literal["files"]
+    """Where the reviews come from."""
     train_file: str
+    """CSV, TSV, JSON lines or Parquet in data/external; also as .gz, or inside a .tgz."""
     test_file: str | None
-    test_size: int | None
-    seed: int
-    text_column: str | int
-    label_column: str | int
-    labels: Mapping[str, str]
-    encoding: str
-    delimiter: str | None
-    quoted: bool | None
-    longest_line_mb: int
+    """A second file for the test split, or null to draw test_size rows from train_file."""
+    test_size: PositiveInt | None
+    """Rows to draw from train_file for the test split; null with a test_file."""
+    seed: NonNegativeInt
+    """Seed of that draw."""
+    text_column: str | NonNegativeInt
+    """Column of the text: a name, or an index from 0 in a file without a header."""
+    label_column: str | NonNegativeInt
+    """Column of the label: a name or an index, same as text_column."""
+    labels: Annotated[
+        dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
+    ]
+    """Value in the file: class name. 1, 1.0 and '1' are one value, and so are true and 'True'."""
+    encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
+    """Of a CSV, TSV or JSON lines file, such as cp1252; UTF-16 with a byte order mark is seen."""
+    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
+    """Between the columns of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
+    quoted: bool | None = None
+    """Whether double quotes enclose fields; null is yes in a CSV and no in a TSV."""
+    longest_line_mb: Annotated[int, Field(ge=1, le=1000)] = 64
+    """Megabytes of a line at most: a file without line breaks would fill the memory."""
 
-    def open(self, folder: Path) -> ReviewSource:
-        """Open the files in `folder`; one that is split is read once to count its rows."""
-        dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-        train: Reviews
-        test: Reviews
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        columns, names = (self.text_column, self.label_column), (self.train_file, self.test_file)
+        if (self.test_file is None) == (self.test_size is None):
+            raise ValueError("set one of test_file and test_size, and the other to null")
+        if self.train_file == self.test_file:
+            raise ValueError("test_file is train_file; set it to null, and test_size to a number")
+        if columns[0] == columns[1] or isinstance(columns[0], str) != isinstance(columns[1], str):
+            raise ValueError("text_column and label_column: two different names, or two indices")
+        if len(set(self.labels.values())) < 2:
+            raise ValueError("labels must have two different names, or there is nothing to learn")
+        for name in filter(None, names):
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise ValueError(f"{quoted(name)} must be a path inside data/external")
+        return self
+
+    def open(self, sentences: Path, files: Path) -> ReviewSource:
+        """Open files of the folder `files`; one that is split is read once to count its rows."""
+        train_file, dropped = files / self.train_file, no_counts()
+        paths = {self.train_file: train_file}
+        train = self._read(train_file, dropped["train"])
         if self.test_file is not None:
-            train = self._read(folder / self.train_file, dropped["train"])
-            test = self._read(folder / self.test_file, dropped["test"])
+            paths[self.test_file] = files / self.test_file
+            test = self._read(paths[self.test_file], dropped["test"])
         else:
-            is_test = self._draw(folder)
-
-            def part(wanted: bool, counts: Counter[str]) -> Reviews:
-                rows = zip(is_test, self._read(folder / self.train_file, counts), strict=True)
-                return (row for test, row in rows if test == wanted)
-
+            is_test = self._draw(train_file)
             # A dropped row belongs to neither split; the larger one counts it.
-            train, test = part(False, dropped["train"]), part(True, Counter())
-        names = filter(None, (self.train_file, self.test_file))
-        hashes = {name: sha256_of(on_disk(folder / name)) for name in names}
+            rows = self._read(train_file, Counter())
+            train = compress(train, ~is_test)
+            test = compress(rows, is_test)
+        hashes = {name: sha256_of(on_disk(path)) for name, path in paths.items()}
         classes = class_names(self.labels)
         return ReviewSource(classes, self.ordered, train, test, dropped, {"files": hashes})
 
-    def _read(self, path: Path, dropped: Counter[str]) -> Reviews:
+    def _read(self, path: Path, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
         columns, longest = (self.text_column, self.label_column), self.longest_line_mb * 10**6
         layout = Layout(*columns, self.encoding, self.delimiter, self.quoted, longest)
         drop = self.unlabelled == "drop"
@@ -146,14 +184,14 @@ class Files(Cleaned):
         mapped = map_labels(rows, self.labels, drop_unlabelled=drop, dropped=dropped)
         return self.clean(mapped, dropped)
 
-    def _draw(self, folder: Path) -> np.ndarray:
+    def _draw(self, path: Path) -> np.ndarray:
         """Draw which rows of the only file are the test split: bool, (rows,).
 
         This pass checks and counts the rows, later ones yield them: a file larger than memory
         needs no more than a few bytes per row.
         """
         assert self.test_size is not None  # the stage requires one of the two
-        reviews = self._read(folder / self.train_file, Counter())
+        reviews = self._read(path, Counter())
         total = sum(1 for _ in tqdm(reviews, "count", unit=" rows", delay=1))
         if self.test_size >= total:
             raise UserError(
@@ -169,18 +207,31 @@ class Files(Cleaned):
         return is_test
 
 
-@dataclass(frozen=True)
 class Hub(Cleaned):
-    """A data set of the Hub at a pinned revision."""
+    """A data set of the Hugging Face Hub at a pinned revision."""
 
-    repo: str
-    revision: str
+    source: Literal["hub"]
+    """Where the reviews come from."""
+    repo: HubRepo
+    """owner/name."""
+    revision: HubRevision
+    """Commit of the data set, 40 hexadecimal digits: branches move."""
     train_split: str
+    """Split to train on."""
     test_split: str
+    """Split to test on."""
     text_column: str
+    """Column of the text."""
     label_column: str
+    """Column of the label, a ClassLabel."""
 
-    def open(self) -> ReviewSource:
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.text_column == self.label_column:
+            raise ValueError("text_column and label_column: two different names")
+        return self
+
+    def open(self, sentences: Path, files: Path) -> ReviewSource:
         """Open a stream of each split."""
         # Late: only this source needs them, and datasets takes two seconds.
         from yelp_stars.checkpoint import hub
@@ -188,8 +239,7 @@ class Hub(Cleaned):
         hub.check(self.repo, self.revision, "dataset", OFFLINE)
         import datasets
 
-        dropped: dict[str, Counter[str]] = {"train": Counter(), "test": Counter()}
-        names = {"train": self.train_split, "test": self.test_split}
+        dropped, names = no_counts(), {"train": self.train_split, "test": self.test_split}
         streams: dict[str, Any] = {}
         # Without hf://, a folder of this name would be read instead, at no revision.
         remote, options = f"hf://datasets/{self.repo}", {"revision": self.revision}
