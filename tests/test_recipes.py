@@ -139,7 +139,7 @@ def test_each_recipe_is_complete(tmp_path):
         "tests/evaluation/test_estimates.py::test_every_score_that_is_committed_has_its_interval",
         cwd=project,
     )  # fmt: skip
-    run("stars", "use", "pigeons", cwd=project)
+    run("stars", "use", "pigeons", cwd=project, PYTHONPATH=str(project))
     command = ("data/synthetic/sentences.tsv", "data/external", "data/raw", "metrics/data.json")
     output = run(sys.executable, "-m", "stages.download", *command, cwd=project)
     assert "train: 9 reviews" in output

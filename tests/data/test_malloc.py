@@ -1,13 +1,10 @@
-"""glibc's malloc settings do what they are for; other C libraries are left alone."""
+"""glibc's malloc settings do what they are for."""
 
-import ctypes
 import platform
 import subprocess
 import sys
 
 import pytest
-
-from yelp_stars.data.malloc import release_freed_memory, reuse_freed_memory
 
 glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="not glibc")
 
@@ -60,9 +57,3 @@ del arrays
 print(resident() - before)
 """)
     assert resident < 10_000_000
-
-
-def test_another_c_library_is_left_alone(monkeypatch):
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    reuse_freed_memory()
-    release_freed_memory()

@@ -89,29 +89,11 @@ def test_the_notebooks_rows_are_those_of_datasets(seed, size):
 
 @settings(max_examples=30)
 @given(
-    sizes=st.tuples(st.integers(1, 60), st.integers(1, 40)),
-    seeds=st.tuples(st.integers(0, 9), st.integers(0, 9)), stratify=st.booleans(),
-)  # fmt: skip
-def test_validation_is_disjoint_from_train_and_the_same_for_any_size(sizes, seeds, stratify):
-    labels = np.arange(100) % 5
-    values = {"validation_size": sizes[1], "stratify": stratify}
-    values |= {"train_seed": seeds[0], "validation_seed": seeds[1]}
-    drawn = draw(labels, labels, **values, train_size=sizes[0])
-    larger = draw(labels, labels, **values, train_size="all")
-    train, validation = drawn["train"].rows, drawn["validation"].rows
-    assert not np.intersect1d(train, validation).size
-    assert validation.tolist() == larger["validation"].rows.tolist()
-    assert train.tolist() == larger["train"].rows[: sizes[0]].tolist()
-    assert len(larger["train"].rows) == 100 - sizes[1]
-
-
-@settings(max_examples=50)
-@given(
     excluded=st.lists(st.booleans(), min_size=100, max_size=100).map(np.array),
     sizes=st.tuples(st.integers(1, 60), st.integers(1, 40)), stratify=st.booleans(),
     validation_from=st.sampled_from(["train", "test"]),
 )  # fmt: skip
-def test_excluded_rows_are_skipped_and_all_others_keep_their_order(
+def test_validation_is_disjoint_from_train_and_excluded_rows_are_skipped_in_one_order(
     excluded, sizes, stratify, validation_from
 ):
     labels = np.arange(100) % 5
@@ -135,16 +117,9 @@ def test_excluded_rows_are_skipped_and_all_others_keep_their_order(
     order = permutation(labels, 1, stratify).tolist()
     assert train.tolist() == sorted(train.tolist(), key=order.index)
     larger = draw(labels, labels, **{**values, "train_size": "all"}, excluded=excluded)
+    assert validation.tolist() == larger["validation"].rows.tolist()
     assert train.tolist() == larger["train"].rows[: len(train)].tolist()
     assert len(larger["train"].rows) == 100 - excluded.sum() - held_out
-
-
-def test_each_subset_names_its_split():
-    subsets = draw(FIFTY, FIFTY)
-    assert {name: subset.split for name, subset in subsets.items()} == {
-        "train": "train", "validation": "train", "test": "test",
-    }  # fmt: skip
-    assert [len(subset.rows) for subset in subsets.values()] == [20, 10, 10]
 
 
 @pytest.mark.parametrize(
@@ -170,12 +145,8 @@ def test_too_few_rows_after_exclusions_are_reported(left):
         draw(FIFTY, FIFTY, excluded=np.arange(50) >= left)
     assert f"of which sample.exclude removes {50 - left} train rows" in caught.value.problem
     assert (caught.value.setting == "sample.exclude") == (left < 2)
-
-
-@pytest.mark.parametrize(("n_train", "n_test"), [(0, 9), (1, 9), (9, 0)])
-def test_a_split_without_rows_is_reported(n_train, n_test):
     with pytest.raises(UserError) as caught:
-        draw(np.zeros(n_train, int), np.zeros(n_test, int), train_size="all", test_size="all")
+        draw(FIFTY[:left], FIFTY[:0])
     assert caught.value.advice == "get more reviews"
 
 
@@ -194,12 +165,7 @@ def test_an_overlap_is_an_error_unless_it_is_allowed():
     chosen = draw(labels, labels, **values, allow_overlap=True)
     assert chosen["validation"].split == "test"
     draw(labels, labels, **{**values, "train_size": 5, "validation_from": "train"})
-
-
-def test_two_parts_of_the_test_split_that_do_not_overlap_are_allowed():
-    values = {"validation_from": "test", "validation_size": 1, "test_size": 1}
-    chosen = draw(FIFTY, FIFTY, **values)
-    assert not np.intersect1d(chosen["validation"].rows, chosen["test"].rows).size
+    draw(labels, labels, **{**values, "validation_size": 1, "test_size": 1})  # by chance none
 
 
 def test_labels_are_read_in_the_narrowest_dtype(tmp_path):

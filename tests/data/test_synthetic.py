@@ -29,14 +29,6 @@ def test_the_bank_has_several_hundred_sentences_for_each_split_and_shares_none()
     assert slots == set(synthetic.SLOTS)
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_every_business_has_sentences_of_every_grade(split):
-    bank = synthetic.read_bank(SENTENCES, split)
-    businesses = {business for business, _ in bank}
-    assert set(bank) == {(business, grade) for business in businesses for grade in range(6)}
-    assert all(bank.values())
-
-
 def test_a_test_review_has_no_sentence_of_the_train_split():
     train = synthetic.read_bank(SENTENCES, "train")
     shown = [s for sentences in train.values() for s in sentences if "{" not in s]
@@ -50,13 +42,8 @@ def test_reviews_are_balanced_and_a_prefix_of_more():
     assert set(Counter(label for label, _ in few).values()) == {201}
     for start in range(0, 1005, 5):
         assert {label for label, _ in few[start : start + 5]} == set(range(5))
-    assert len(synthetic.LABEL_NAMES) == 5
-
-
-def test_reviews_follow_their_seed_and_leave_no_slot_open():
-    assert reviews(300) == reviews(300)
     assert reviews(300) != reviews(300, seed=1)
-    assert not [text for _, text in reviews(1000) if "{" in text or "}" in text]
+    assert not [text for _, text in many if "{" in text or "}" in text]
 
 
 def test_lengths_are_distributed_as_yelps():
@@ -75,18 +62,18 @@ def test_label_noise_is_the_share_of_texts_of_a_neighbouring_label():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "message"),
+    ("old", "new", "problem"),
     [
         ("\n", "\n\n", "line 2 is not a split, a business, a grade and a sentence"),
         ("\t1\t", "\tone\t", "is not a split, a business, a grade and a sentence"),
-        ("\tany\t", "\tbar\t", "has no sentence for train, 'any', grade 0; run `git checkout "),
-        ("train", "trian", "has no sentence for train, 'any', grade 0; run `git checkout "),
+        ("\tany\t", "\tbar\t", "has no sentence for train, 'any', grade 0"),
+        ("train", "trian", "has no sentence for train, 'any', grade 0"),
     ],
 )
-def test_a_bank_that_was_edited_wrongly_is_one_line(tmp_path, old, new, message):
+def test_a_bank_that_was_edited_wrongly_is_one_line(tmp_path, old, new, problem):
     path = tmp_path / "bank.tsv"
     path.write_text(SENTENCES.read_text("utf-8").replace(old, new), "utf-8")
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=problem):
         synthetic.read_bank(path, "train")
 
 

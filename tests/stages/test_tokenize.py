@@ -17,7 +17,7 @@ PATHS = ("raw", *(f"{CHECKPOINT}/{name}" for name in TOKENIZER_FILES), "tokens")
 
 def add_reviews(project) -> None:
     call(
-            download.main,
+        download.main,
         project / "data" / "synthetic" / "sentences.tsv", project / "data" / "external",
         project / "raw", project / "m",
     )  # fmt: skip
@@ -50,85 +50,36 @@ def test_rows_are_not_padded_and_lead_back_to_their_text(tokenizer_project, caps
     assert lengths.max() <= 32
 
 
-def test_a_second_run_writes_the_same_bytes(tokenizer_project):
-    call(main, *(tokenizer_project / path for path in PATHS))
-    first = tokenized(tokenizer_project)
-    assert set(first) == {"train.arrow", "test.arrow"}
-    call(main, *(tokenizer_project / path for path in PATHS))
-    assert tokenized(tokenizer_project) == first
-
-
 @pytest.mark.parametrize(
-    ("config", "tokenizer_config", "most", "reason", "otherwise"),
+    ("config", "limit", "advice"),
     [
-        ({}, {}, 64, "'{c}/config.json' has max_position_embeddings 64", ""),
-        (
-            {"max_position_embeddings": 512},
-            {},
-            64,
-            "'{c}/tokenizer_config.json' has model_max_length 64",
-            ", or correct that file in your checkpoint: 'config.json' allows 512",
-        ),
-        (
-            {"max_position_embeddings": 60},
-            {},
-            56,
-            "'{c}/config.json' has max_position_embeddings 60, and batches are padded to a "
-            "multiple of 8",
-            "",
-        ),
-        (
-            {"max_position_embeddings": None},
-            {},
-            64,
-            "'{c}/tokenizer_config.json' has model_max_length 64",
-            ", or correct that file in your checkpoint: 'config.json' allows any number",
-        ),
-        (
-            {"model_type": "roberta", "max_position_embeddings": 40, "pad_token_id": 1},
-            {"model_max_length": 512},
-            38,
-            "'{c}/config.json' has max_position_embeddings 40, of which 2 come before the first "
-            "token",
-            "",
-        ),
+        ({}, 64, ""),
+        ({"max_position_embeddings": 512}, 64, "'config.json' allows 512"),
+        ({"max_position_embeddings": None}, 64, "'config.json' allows any number"),
     ],
 )
 def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(
-    tokenizer_project, config, tokenizer_config, most, reason, otherwise
+    tokenizer_project, config, limit, advice
 ):
-    for name, values in (("config.json", config), ("tokenizer_config.json", tokenizer_config)):
-        path = tokenizer_project / CHECKPOINT / name
-        path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
-    edit(tokenizer_project, "tokenize", max_length=most + 1)
-    assert fails_here(main, *PATHS) == (
-        f"tokenize.max_length is {most + 1}, but the model takes at most {most} tokens "
-        f"({reason.format(c=CHECKPOINT)}); set it to {most} or less{otherwise}"
-    )
+    path = tokenizer_project / CHECKPOINT / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
+    edit(tokenizer_project, "tokenize", max_length=limit + 1)
+    message = fails_here(main, *PATHS)
+    assert f"is {limit + 1}, but the model takes at most {limit} tokens ('{CHECKPOINT}/" in message
+    assert message.endswith(advice or f"; set it to {limit} or less")
     assert not (tokenizer_project / "tokens").exists()
-    edit(tokenizer_project, "tokenize", max_length=most)
+    edit(tokenizer_project, "tokenize", max_length=limit)
     call(main, *(tokenizer_project / path for path in PATHS))
 
 
-def test_a_file_that_is_not_a_tokenizer_is_reported(tokenizer_project):
-    (tokenizer_project / CHECKPOINT / "tokenizer.json").write_text("{}")
-    assert "is not a fast-tokenizer file" in fails_here(main, *PATHS)
-    assert not (tokenizer_project / "tokens").exists()
-
-
-def test_missing_reviews_are_reported(tokenizer_project):
-    shutil.rmtree(tokenizer_project / "raw")
-    message = fails_here(main, *PATHS)
-    assert message == "no file 'raw/train.arrow'; run `dvc repro` or `dvc pull`"
-    assert not (tokenizer_project / "tokens").exists()
-
-
-def test_a_missing_or_damaged_second_split_leaves_nothing(tokenizer_project):
+def test_a_missing_or_damaged_input_is_one_line_and_leaves_nothing(tokenizer_project):
     test = tokenizer_project / "raw" / "test.arrow"
     test.write_bytes(test.read_bytes()[:3000])
     assert fails_here(main, *PATHS).startswith("'raw/test.arrow' is damaged; run `chmod u+w raw/te")
     test.unlink()
-    assert fails_here(main, *PATHS).startswith("no file 'raw/test.arrow'")
+    assert fails_here(main, *PATHS).startswith("no file 'raw/test.arrow'; run `dvc repro` or")
+    (tokenizer_project / CHECKPOINT / "tokenizer.json").write_text("{}")
+    assert "is not a fast-tokenizer file" in fails_here(main, *PATHS)
     assert not (tokenizer_project / "tokens").exists()
 
 
