@@ -268,10 +268,7 @@ def test_a_token_without_an_embedding_is_reported(checkpoint):
     tokens = json.loads((checkpoint / "tokenizer.json").read_text())["added_tokens"]
     new = {**tokens[0], "id": 600, "content": "<new>"}
     change_json(checkpoint / "tokenizer.json", added_tokens=[*tokens, new])
-    assert refused(checkpoint).problem == (
-        "the checkpoint's 'tokenizer.json' has the id 600 ('<new>'), but the model has 600 word "
-        "embeddings"
-    )
+    assert "'tokenizer.json' has the id 600 ('<new>')" in refused(checkpoint).problem
 
 
 @pytest.mark.parametrize("index", [-1, 600])
@@ -311,12 +308,12 @@ def mutate(tree: dict[str, Any], draw: random.Random) -> Any:
     return tree
 
 
-def damage(content: bytes, draw: random.Random, within: int) -> bytes:
-    """Change some bytes of a file's beginning, and cut some files."""
+def damage(content: bytes, draw: random.Random) -> bytes:
+    """Change some bytes of a safetensors file, most of them in its header, and cut some files."""
     damaged = bytearray(content)
+    header = 8 + int.from_bytes(content[:8], "little")
     for _ in range(draw.choice([1, 2, 8])):
-        end = min(len(damaged), draw.choice([8, within, len(damaged)]))
-        damaged[draw.randrange(end)] = draw.randrange(256)
+        damaged[draw.randrange(draw.choice([8, header, len(damaged)]))] = draw.randrange(256)
     return bytes(damaged[: draw.randrange(len(damaged))] if draw.random() < 0.2 else damaged)
 
 
@@ -332,13 +329,10 @@ def test_a_hostile_checkpoint_is_one_line_or_can_be_trained(
     shutil.copytree(tiny_checkpoint, checkpoint)
     path = checkpoint / draw.choice(FILES)
     if path.name == WEIGHTS:
-        content = path.read_bytes()
-        header = 8 + int.from_bytes(content[:8], "little")
-        path.write_bytes(damage(content, draw, within=header))
+        path.write_bytes(damage(path.read_bytes(), draw))
     else:
         tree = json.loads(path.read_text()) if path.is_file() else {"pad_token": "[PAD]"}
-        content = json.dumps(mutate(tree, draw)).encode()
-        path.write_bytes(damage(content, draw, len(content)) if draw.random() < 0.1 else content)
+        path.write_text(json.dumps(mutate(tree, draw)))
     result = result_or_line(functools.partial(complete, checkpoint))
     if isinstance(result, str):
         return

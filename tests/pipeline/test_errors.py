@@ -17,13 +17,6 @@ def test_an_error_of_the_hub_is_one_short_line_with_what_to_use_instead():
     assert len(error) < 400
 
 
-def test_a_quoted_value_is_cut_at_80_characters():
-    assert quoted("it's\nshort") == '"it\'s\\nshort"'
-    assert quoted([1, None]) == "[1, None]"
-    assert quoted("x" * 78) == f"'{'x' * 78}'"
-    assert quoted("x" * 500) == f"'{'x' * 79}…"
-
-
 @pytest.mark.timeout(10)
 def test_a_quoted_value_is_short_however_large_it_is():
     nested = ["x" * 100_000] * 9
@@ -31,6 +24,8 @@ def test_a_quoted_value_is_short_however_large_it_is():
         nested = [nested] * 9  # 9 to the power of 10 strings
     for value in (nested, {"a": nested}, ("x" * 10**7, nested), b"x" * 10**7, 10**9000):
         assert len(quoted(value)) <= 81
+    assert quoted("x" * 500) == f"'{'x' * 79}…"
+    assert quoted([1, "it's\nshort"]) == '[1, "it\'s\\nshort"]'
     assert quoted(10**9000) == "a number of 29,898 bits"
 
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from pathlib import Path
 
 import pytest
 
@@ -97,6 +96,6 @@ def test_json_holds_no_number_that_json_does_not_know(tmp_path):
 
 
 def test_a_hash_is_that_of_the_content(tmp_path):
-    content = bytes(range(256)) * 5000
-    Path(tmp_path / "file").write_bytes(content)
-    assert sha256_of(tmp_path / "file") == hashlib.sha256(content).hexdigest()
+    (tmp_path / "file").write_bytes(bytes(range(256)) * 5000)
+    expected = hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
+    assert sha256_of(tmp_path / "file") == expected

@@ -1,20 +1,6 @@
 """Text made safe to print: bounded, every character visible, counts that agree."""
 
-import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from yelp_stars.pipeline.text import HIDDEN, counted, visible
-
-
-@settings(max_examples=50)
-@given(st.text(st.characters(codec="utf-8")), st.integers(1, 30))
-def test_a_shown_text_is_short_and_has_no_hidden_character(text, longest):
-    shown = visible(text, longest)
-    assert not HIDDEN.search(shown)
-    assert len(shown) <= longest
-    if len(text) <= longest and not HIDDEN.search(text):
-        assert shown == text
+from yelp_stars.pipeline.text import counted, visible
 
 
 def test_what_turns_text_around_is_shown_as_a_code():
@@ -28,12 +14,7 @@ def test_what_turns_text_around_is_shown_as_a_code():
     assert visible("x" * 50_000, 600) == "x" * (599) + "…"
 
 
-@pytest.mark.parametrize(
-    ("count", "written"), [(0, "0 rows"), (1, "1 row"), (2, "2 rows"), (12_345, "12,345 rows")]
-)
-def test_a_count_agrees_with_its_noun(count, written):
-    assert counted(count, "row") == written
-
-
-def test_an_irregular_plural_is_given():
+def test_a_count_agrees_with_its_noun():
+    written = [counted(count, "row") for count in (0, 1, 2, 12_345)]
+    assert written == ["0 rows", "1 row", "2 rows", "12,345 rows"]
     assert [counted(count, "class", "classes") for count in (1, 2)] == ["1 class", "2 classes"]

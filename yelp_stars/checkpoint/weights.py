@@ -34,9 +34,10 @@ def add_weights(files: Sequence[Path], checkpoint: Path, random_seed: int | None
     lines = []
     if architecture.missing_pooler(info):
         lines.append("the checkpoint has no pooler: it will be new")
-    if head := own_head(model, weights):
+    if [*model.state_dict()][-1] in weights:  # a head that is already trained for labels
+        head = architecture.head_names(model) & weights.keys()
+        weights = {name: weight for name, weight in weights.items() if name not in head}
         lines.append(f"the checkpoint's own head is left out: {listed(sorted(head), 2)}")
-    weights = {name: weight for name, weight in weights.items() if name not in head}
     for name, weight in weights.items():
         check_values(name, weight)
     with refusing("the weights could not be written", "free some space and run again"):
@@ -91,11 +92,7 @@ def check_names(
     """Refuse weights that are not those of the model: each of the encoder's, and no more layers."""
     encoder = f"{model.base_model_prefix}."
     lost = architecture.lost_names(model, info)
-    shapes = {
-        name: f"{list(shape)}, not {list(expected)}"
-        for name, shape, expected in sorted(info["mismatched_keys"])
-        if name in lost
-    }
+    shapes = {name: sizes for name, *sizes in info["mismatched_keys"] if name in lost}
     missing = [name for name in lost if name not in shapes]
     unknown = sorted(info["unexpected_keys"])
     parts = {name for name, _ in model.base_model.named_children()}
@@ -111,8 +108,8 @@ def check_names(
     elif unused:
         problem = f"the file has {listed(unused, 2)}, which the model has not"
     elif shapes:
-        name, shape = next(iter(shapes.items()))
-        problem = f"{quoted(name)} has the shape {shape}"
+        name, (shape, expected) = min(shapes.items())
+        problem = f"{quoted(name)} has the shape {list(shape)}, not {list(expected)}"
     else:
         return
     raise UserError(
@@ -125,12 +122,6 @@ def check_names(
 def foreign_prefix(expected: str, weights: Mapping[str, torch.Tensor]) -> str:
     """Return what a trainer or a wrapper put before the name of a weight, if it did."""
     return next((n.removesuffix(expected) for n in weights if n.endswith(f".{expected}")), "")
-
-
-def own_head(model: PreTrainedModel, weights: Mapping[str, torch.Tensor]) -> set[str]:
-    """Return the weights of a head that is already trained for labels: its last layer is there."""
-    last_layer = [*model.state_dict()][-1]
-    return architecture.head_names(model) & weights.keys() if last_layer in weights else set()
 
 
 def check_tokenizer(checkpoint: Path, model: PreTrainedModel) -> None:
