@@ -61,6 +61,8 @@ def similarities(texts: list[str]) -> np.ndarray:
         (lambda words: words, 1.0),
         (lambda words: words[:80], 1.0),  # the beginning, as far as it reaches
         (lambda words: words[:BEGINNING], 1.0),
+        (lambda words: words[: BEGINNING - 1], 27 / 98),
+        (lambda words: [], 0.0),
         (lambda words: words[40:], 58 / 98),
         (lambda words: [*words[:50], "new", *words[51:]], 95 / 101),
         (lambda words: [*words[:40], *VOCABULARY[100:120], *words[60:]], 76 / 120),
@@ -71,12 +73,6 @@ def test_the_similarity_is_the_share_of_common_sequences(change, kept):
     words = VOCABULARY[:100]
     assert similarity_of(words, change(words)) == pytest.approx(kept, abs=0.02)
     assert similarity_of(change(words), words) == similarity_of(words, change(words))
-
-
-def test_a_short_beginning_is_not_enough():
-    words = VOCABULARY[:100]
-    assert similarity_of(words, words[: BEGINNING - 1]) < 0.3
-    assert similarity_of([], []) == similarity_of(["a"], ["a"]) == 0
 
 
 @settings(max_examples=FUZZ_EXAMPLES // 10)
@@ -120,23 +116,16 @@ def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
 def test_of_many_copies_all_but_a_few_have_an_earlier_one():
     rng = np.random.default_rng(3)
     form = text(rng, 60)
-    texts = [f"{form} {text(rng, 10)}" for _ in range(300)]
-    found = near(texts, in_test=np.arange(300) % 2)
+    texts = [f"{form} {text(rng, 10)}" for _ in range(100)]
+    found = near(texts, in_test=np.arange(100) % 2)
     assert (found != NEVER).all()  # near one of each split
-    earlier = found.min(axis=0) < np.arange(300)
-    assert earlier.sum() > 300 - 300 / LEADERS
+    earlier = found.min(axis=0) < np.arange(100)
+    assert earlier.sum() > 100 - 100 / LEADERS
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "tail",
-    [
-        10,
-        pytest.param(33, marks=pytest.mark.thorough),
-        pytest.param(150, marks=pytest.mark.thorough),
-    ],
-    ids=["near", "nearly near", "a greeting"],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("tail", [10, 33, 150], ids=["near", "nearly near", "a greeting"])
 def test_a_form_that_all_texts_share_takes_seconds_and_not_hours(tail):
     rng = np.random.default_rng(4)
     form = text(rng, 60)
@@ -165,30 +154,16 @@ def test_of_a_long_text_the_first_words_are_compared():
     assert near([f"{long} {text(rng, 500)}", f"{long} {text(rng, 3000)}"])[0].tolist() == [1, 0]
 
 
-@pytest.mark.parametrize("threads", ["1", "2"])
-def test_sketches_are_the_same_with_any_number_of_threads_and_in_another_process(threads):
+def test_sketches_are_the_same_with_any_number_of_threads_and_in_another_process():
     script = (
         "import numpy as np; from yelp_stars.audit.near_duplicates import Sketches\n"
         "words = [[f'w{a * b % 997}' for b in range(200)] for a in range(2000)]\n"
         "made = Sketches(2000, 0); made.add(0, words)\n"
         "print(int(made.slots.astype(np.int64).sum()), int(made.beginnings.sum()))"
     )
-    env = {"RAYON_NUM_THREADS": threads, "PYTHONHASHSEED": threads}
+    env = {"RAYON_NUM_THREADS": "2", "PYTHONHASHSEED": "2"}
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=ROOT, env=env, capture_output=True, text=True
     )
     assert re.fullmatch(r"\d+ \d+\n", done.stdout), done.stderr
     assert done.stdout == SKETCHES
-
-
-def test_sketches_estimate_the_similarity():
-    rng = np.random.default_rng(6)
-    words = [text(rng, 100).split() for _ in range(200)]
-    changed = [[*each[:50], *text(rng, 50).split()] for each in words]
-    sketches = Sketches(400, seed=1)
-    sketches.add(0, words + changed)
-    agreeing = (sketches.slots[:200] == sketches.slots[200:]).mean()
-    assert agreeing == pytest.approx(48 / 148, abs=0.02)
-    other = Sketches(200, seed=2)
-    other.add(0, words)
-    assert (sketches.slots[:200] == other.slots).mean() < 0.01

@@ -19,7 +19,12 @@ def fit_predict(train, labels, others):
     return None if model is None else predict(model, others, 5)
 
 
-@settings(max_examples=50)
+def find_five(texts, labels, limit=10):
+    """Find suspects among five classes, in five parts."""
+    return find(texts, labels, 5, fit_predict, folds=5, seed=0, limit=limit, ordered=True)
+
+
+@settings(max_examples=30)
 @given(
     logits=arrays(np.float32, (30, 4), elements=st.floats(-5, 5, width=32)),
     labels=arrays(np.int64, 30, elements=st.integers(0, 3)),
@@ -57,10 +62,8 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
 @pytest.mark.parametrize("labels", [[0] * 9, [0, 1], [0, 1, 1], [0, 1, 2, 3, 4], []])
 def test_few_rows_or_one_class_are_no_error(labels):
     texts = [f"good food {row}" for row in range(len(labels))]
-    found = find(
-        texts, np.array(labels, np.int64), 5, fit_predict, folds=5, seed=0, limit=10, ordered=True
-    )
-    assert len(found.indices) <= len(labels)
+    assert len(find_five(texts, np.array(labels, np.int64)).indices) <= len(labels)
+    assert not len(find_five(["!"] * len(labels), np.array(labels, np.int64)).indices)
 
 
 def test_the_only_row_of_a_class_is_no_suspect():
@@ -68,17 +71,7 @@ def test_the_only_row_of_a_class_is_no_suspect():
     texts = ["good food"] * 10 + ["bad food"] * 10 + ["odd service"]
     labels = np.array([4] * 10 + [0] * 10 + [2])
     labels[0] = 0
-    found = find(texts, labels, 5, fit_predict, folds=5, seed=0, limit=10, ordered=True)
-    assert found.indices.tolist() == [0]
-
-
-@pytest.mark.parametrize("text", ["", " ", "!"])
-def test_where_no_model_can_be_fitted_no_label_is_doubted(text):
-    labels = np.array([0, 1, 1, 1, 0, 2] * 5)
-    found = find(
-        [text] * len(labels), labels, 5, fit_predict, folds=5, seed=0, limit=10, ordered=True
-    )
-    assert not len(found.indices)
+    assert find_five(texts, labels).indices.tolist() == [0]
 
 
 @pytest.mark.parametrize(("n_classes", "folds"), [(2, 5), (20, 2), (20, 20)])
@@ -108,25 +101,17 @@ def test_suspects_are_written_with_their_rows_and_labels_by_name(tmp_path):
     assert np.allclose(table["loss"], -np.log([0.1, 0.2]))
 
 
-def planted_precision(seed: int) -> float:
-    """Plant 2 % wrong labels, two stars or more away, in the real sample: precision at 40."""
-    lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    labels = np.array([row["label"] for row in rows])
-    rng = np.random.default_rng(seed)
-    wrong = rng.choice(len(rows), len(rows) // 50, replace=False)
-    planted = labels.copy()
-    for place in wrong:
-        far = [label for label in range(5) if abs(label - labels[place]) >= 2]
-        planted[place] = rng.choice(far)
-    found = find(
-        [row["text"] for row in rows], planted, 5, fit_predict,
-        folds=5, seed=0, limit=40, ordered=True,
-    )  # fmt: skip
-    return float(np.isin(found.indices, wrong).mean())
-
-
 @needs_sample
 @pytest.mark.slow
 def test_planted_wrong_labels_are_found_three_times_as_often_as_by_chance():
-    assert planted_precision(seed=0) >= 3 * 0.02
+    # 2 % wrong labels, two stars or more away; precision at 40.
+    lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    labels = np.array([row["label"] for row in rows])
+    rng = np.random.default_rng(0)
+    wrong = rng.choice(len(rows), len(rows) // 50, replace=False)
+    planted = labels.copy()
+    for row in wrong:
+        planted[row] = rng.choice([label for label in range(5) if abs(label - labels[row]) >= 2])
+    found = find_five([row["text"] for row in rows], planted, limit=40)
+    assert np.isin(found.indices, wrong).mean() >= 3 * 0.02

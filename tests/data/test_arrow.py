@@ -42,7 +42,7 @@ def test_the_schema_holds_class_names_and_metadata(tmp_path):
     arrow.write(tmp_path / "x.arrow", schema, [])
     read = arrow.read_schema(tmp_path / "x.arrow")
     assert arrow.label_names(read) == ["caf\u00e9", "b"]
-    assert arrow.max_length(read) == 128
+    assert arrow.metadata(read, "max_length") == 128
     assert {name: read.field(name).type for name in read.names} == columns
     assert len(arrow.read(tmp_path / "x.arrow")) == 0
 

@@ -62,7 +62,7 @@ def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
     assert arrow.column(tables["test"], "row").tolist() == expected.tolist()
     for table in tables.values():
         assert arrow.label_names(table.schema) == list("abcde")
-        assert arrow.max_length(table.schema) == 32
+        assert arrow.metadata(table.schema, "max_length") == 32
         rows = arrow.column(table, "row")
         assert arrow.column(table, "label").tolist() == (rows % 5).tolist()
         ids = arrow.ListColumn(table["input_ids"])

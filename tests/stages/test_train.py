@@ -230,7 +230,11 @@ def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_proje
     table = arrow.read(path)
     columns = {name: table.schema.field(name).type for name in table.column_names}
     schema = arrow.make_schema(
-        columns, ["a", "b"], max_length=arrow.max_length(table.schema), truncation="head", source=""
+        columns,
+        ["a", "b"],
+        max_length=arrow.metadata(table.schema, "max_length"),
+        truncation="head",
+        source="",
     )
     two = table.filter(pc.less(table["label"], 2)).combine_chunks()
     path.unlink()

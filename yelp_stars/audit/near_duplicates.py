@@ -76,8 +76,8 @@ class Pairs:
         `first` has the first row of each text in each split, or `NEVER`: (splits, texts). The
         order of the texts must not depend on that of the rows.
         """
+        # The first row of each split whose text is near each text: (splits, texts).
         self.near = np.full_like(first, NEVER)
-        """The first row of each split whose text is near each text: (splits, texts)."""
         self._first, self._rows, self._similarity = first, rows, similarity
         self._slots = sketches.slots
         self._beginnings = _rare(sketches.beginnings[rows])

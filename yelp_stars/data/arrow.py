@@ -58,25 +58,12 @@ def label_names(schema: pa.Schema) -> list[str]:
 
 def ordered(schema: pa.Schema) -> bool:
     """Say whether the classes have an order, from worst to best."""
-    return bool(json.loads(schema.metadata[b"ordered"]))
+    return bool(metadata(schema, "ordered"))
 
 
-def max_length(schema: pa.Schema) -> int:
-    """Return the number of tokens that the rows of a tokenized file were truncated to."""
-    length: int = json.loads(schema.metadata[b"max_length"])
-    return length
-
-
-def truncation(schema: pa.Schema) -> str:
-    """Return the part that was kept of longer texts: head, tail or head_tail."""
-    part: str = json.loads(schema.metadata[b"truncation"])
-    return part
-
-
-def source(schema: pa.Schema) -> str:
-    """Return the origin of the reviews: "synthetic", "files", or a repository of the Hub."""
-    name: str = json.loads(schema.metadata[b"source"])
-    return name
+def metadata(schema: pa.Schema, name: str) -> Any:
+    """Return a value that `make_schema` was given beside the columns and the labels."""
+    return json.loads(schema.metadata[name.encode()])
 
 
 def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> None:

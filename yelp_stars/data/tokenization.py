@@ -108,14 +108,6 @@ def tokenize(
         yield pending.popleft().result()
 
 
-class TokenCounts(NamedTuple):
-    """The size of a tokenized split."""
-
-    rows: int
-    tokens: int
-    n_truncated: int
-
-
 def tokenize_file(
     source: Path,
     target: Path,
@@ -123,8 +115,8 @@ def tokenize_file(
     workers: Workers,
     max_length: int,
     truncation: Truncation,
-) -> TokenCounts:
-    """Tokenize the Arrow file of one split into another."""
+) -> tuple[int, int, int]:
+    """Tokenize the Arrow file of one split: the numbers of rows, tokens and truncated rows."""
     dtype = pa.from_numpy_dtype(id_dtype(tokenizer.get_vocab_size()))
     columns = {"input_ids": pa.list_(dtype), "label": pa.int64(), "row": pa.int64()}
     raw = arrow.read_schema(source)
@@ -134,7 +126,7 @@ def tokenize_file(
         ordered=arrow.ordered(raw),
         max_length=max_length,
         truncation=truncation,
-        source=arrow.source(raw),
+        source=arrow.metadata(raw, "source"),
     )
     rows = tokens = n_truncated = 0
     labels: deque[pa.Array] = deque()
@@ -158,4 +150,4 @@ def tokenize_file(
             n_truncated += encoded.n_truncated
 
     arrow.write(target, schema, batches())
-    return TokenCounts(rows, tokens, n_truncated)
+    return rows, tokens, n_truncated

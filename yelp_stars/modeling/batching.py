@@ -28,9 +28,9 @@ class ReviewDataset(Dataset[dict[str, Any]]):
     def __init__(self, table: pa.Table, order: np.ndarray | None = None) -> None:
         self.label_names = arrow.label_names(table.schema)
         self.ordered = arrow.ordered(table.schema)
-        self.max_length = arrow.max_length(table.schema)
-        self.truncation = arrow.truncation(table.schema)
-        self.source = arrow.source(table.schema)
+        self.max_length: int = arrow.metadata(table.schema, "max_length")
+        self.truncation: str = arrow.metadata(table.schema, "truncation")
+        self.source: str = arrow.metadata(table.schema, "source")
         self._labels = arrow.column(table, "label")
         self._ids = arrow.ListColumn(table["input_ids"])
         self._order = np.arange(len(table)) if order is None else order
