@@ -39,7 +39,7 @@ def test_predictions_lead_back_to_their_rows(train_project):
         alone = model(ids).logits[0].detach().numpy()
         assert np.allclose(alone, predicted.logits[row], atol=1e-5)
     scores = json.loads((train_project / "s.json").read_text())
-    correct = predicted.logits.argmax(axis=1) == predicted.labels
+    correct = predicted.right
     assert (scores["n"], scores["accuracy"]) == (30, round(correct.mean(), 2))
     assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
     confusion = (train_project / "plots" / "test" / "confusion.csv").read_text().splitlines()

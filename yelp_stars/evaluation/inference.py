@@ -33,11 +33,7 @@ class Rows(Protocol):
 def load_finetuned(
     finetuned: Path, resolved: Compute, advice: str = "run `dvc repro`"
 ) -> PreTrainedModel:
-    """Load a fine-tuned classifier to this machine's device, for inference only.
-
-    Raises:
-        UserError: if a file is damaged, or a weight is not in it.
-    """
+    """Load a fine-tuned classifier to this machine's device, for inference only."""
     architecture.be_quiet()
     compute.set_up_cuda(repeatable=False)
     with refusing(f"{str(finetuned)!r} cannot be loaded", advice):

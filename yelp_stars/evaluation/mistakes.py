@@ -8,10 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yelp_stars.data.flags import KINDS
-from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.evaluation.predictions import Predictions, labelled
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import reading
 from yelp_stars.pipeline.text import quoted
+from yelp_stars.scoring.metrics import losses
 
 AUDIT = {"split": pa.string(), "row": pa.int64(), **dict.fromkeys(KINDS, pa.bool_())}
 SUSPECTS = {
@@ -47,20 +48,10 @@ def read(path: Path) -> pa.Table:
 
 def write(predicted: Predictions, flags: Mapping[str, np.ndarray], path: Path) -> None:
     """Write the rows that are predicted wrongly, by their loss, with their flags, as Parquet."""
-    best = predicted.logits.argmax(axis=1)
-    log_probabilities = predicted.log_probabilities
-    loss = -log_probabilities[np.arange(len(best)), predicted.labels]
+    loss = losses(predicted.logits, predicted.labels)
     wrong = np.argsort(-loss, kind="stable")
-    wrong = wrong[best[wrong] != predicted.labels[wrong]]
-    names = pa.array(predicted.names, pa.string())
-    columns = {
-        "row": predicted.rows[wrong],
-        "label": names.take(pa.array(predicted.labels[wrong])),
-        "predicted": names.take(pa.array(best[wrong])),
-        "probability": np.exp(log_probabilities[wrong, best[wrong]]),
-        "loss": loss[wrong],
-    }
-    table = pa.table(columns, schema=pa.schema(SUSPECTS))
+    wrong = wrong[~predicted.right[wrong]]
+    table = pa.table({**labelled(predicted), "loss": pa.array(loss, pa.float32())}).take(wrong)
     table = with_flags(table, {flag: values[wrong] for flag, values in flags.items()})
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 

@@ -18,14 +18,14 @@ SECONDS = 60.0
 
 
 def check_name(name: str) -> str:
-    """A name that fits in a table."""
+    """Refuse a name that does not fit in a table."""
     if not name.isprintable() or name != name.strip():
         raise ValueError("should be printable and without spaces at its ends")
     return name
 
 
 def check_pattern(pattern: str) -> str:
-    """A regular expression."""
+    """Refuse what is not a regular expression."""
     try:
         re.compile(pattern)
     except (re.error, OverflowError, RecursionError) as error:
@@ -41,11 +41,7 @@ Patterns = Annotated[dict[Name, Pattern], Field(max_length=20)]
 def matches(
     texts: list[str], patterns: Mapping[str, str], seconds: float = SECONDS
 ) -> dict[str, np.ndarray]:
-    """For each name, which texts have a match of its pattern, bool.
-
-    Raises:
-        UserError: if a pattern takes longer than `seconds`.
-    """
+    """Tell for each name which texts match its pattern, bool; refuse one that takes too long."""
     found = {}
     for name, pattern in patterns.items():
         search = re.compile(pattern).search

@@ -33,10 +33,23 @@ class Predictions(NamedTuple):
     """Whether the classes have an order."""
 
     @property
-    def log_probabilities(self) -> np.ndarray:
-        """Of shape (rows, k), float64."""
-        values: np.ndarray = log_softmax(self.logits.astype(np.float64), axis=1)
-        return values
+    def predicted(self) -> np.ndarray:
+        """The predicted classes, of shape (rows,)."""
+        predicted: np.ndarray = self.logits.argmax(axis=1)
+        return predicted
+
+    @property
+    def right(self) -> np.ndarray:
+        """Which rows are predicted rightly, of shape (rows,), bool."""
+        right: np.ndarray = self.predicted == self.labels
+        return right
+
+    @property
+    def probability(self) -> np.ndarray:
+        """The probability of each row's prediction, of shape (rows,), float64."""
+        log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
+        probability: np.ndarray = np.exp(log_probabilities.max(axis=1))
+        return probability
 
 
 def text_hash(text: str) -> str:
@@ -50,18 +63,21 @@ def read_texts(raw: Path, rows: np.ndarray) -> list[str]:
     return texts
 
 
+def labelled(predictions: Predictions) -> dict[str, pa.Array]:
+    """Return the columns row, label, predicted and probability, with the names of the classes."""
+    names = pa.array(predictions.names, pa.string())
+    return {
+        "row": pa.array(predictions.rows, pa.int64()),
+        "label": names.take(pa.array(predictions.labels)),
+        "predicted": names.take(pa.array(predictions.predicted)),
+        "probability": pa.array(predictions.probability, pa.float32()),
+    }
+
+
 def write(predictions: Predictions, path: Path) -> None:
     """Write row, text_hash, label, predicted, probability and the logit of each class."""
-    best = predictions.logits.argmax(axis=1)
-    log_probabilities = predictions.log_probabilities[np.arange(len(best)), best]
-    names = pa.array(predictions.names)
-    columns: dict[str, pa.Array] = {
-        "row": pa.array(predictions.rows, pa.int64()),
-        "text_hash": pa.array(predictions.texts, pa.string()),
-        "label": names.take(pa.array(predictions.labels)),
-        "predicted": names.take(pa.array(best)),
-        "probability": pa.array(np.exp(log_probabilities), pa.float32()),
-    }
+    row, *others = labelled(predictions).items()
+    columns = dict([row, ("text_hash", pa.array(predictions.texts, pa.string())), *others])
     for number, name in enumerate(predictions.names):
         columns[f"{LOGIT}{name}"] = pa.array(predictions.logits[:, number], pa.float32())
     metadata = {"label_names": predictions.names, "ordered": predictions.ordered}

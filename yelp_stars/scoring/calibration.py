@@ -49,16 +49,9 @@ def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
     temperature = fit_temperature(logits, labels)
     masses = conformal.masses(softmax(logits.astype(np.float64), axis=1), ordered)
     scaled = logits.astype(np.float64) / temperature
-    digits = decimals(len(labels))
-    loss_before, loss_after, ece_before, ece_after = (
-        round(float(score), digits)
-        for score in (
-            losses(logits, labels).mean(),
-            losses(scaled, labels).mean(),
-            calibration_error(logits, labels),
-            calibration_error(scaled, labels),
-        )
-    )
+    digits, both = decimals(len(labels)), (logits, scaled)
+    loss_before, loss_after = (round(float(losses(x, labels).mean()), digits) for x in both)
+    ece_before, ece_after = (round(calibration_error(x, labels), digits) for x in both)
     return Calibration(
         temperature=temperature,
         conformal_threshold=conformal.threshold(masses[np.arange(len(labels)), labels], COVERAGE),

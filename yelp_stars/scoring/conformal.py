@@ -18,7 +18,7 @@ DIGITS = 6
 
 
 def masses(probabilities: np.ndarray, ordered: bool) -> np.ndarray:
-    """The mass that the set of a row has before it takes in a class: (rows, classes).
+    """Return the mass of a row's set before it takes in each class: (rows, classes).
 
     0 for the most likely class, which comes first.
     """
@@ -46,7 +46,7 @@ def masses(probabilities: np.ndarray, ordered: bool) -> np.ndarray:
 
 
 def threshold(label_masses: np.ndarray, coverage: float) -> float:
-    """The threshold at which the sets of new rows hold their labels, given those of n others.
+    """Return the threshold at which sets of new rows hold their labels, given those of n others.
 
     It is the mass of rank (n + 1) * coverage, rounded up; 1, which lets in every class, where there
     are too few rows for a promise.
@@ -60,6 +60,6 @@ def threshold(label_masses: np.ndarray, coverage: float) -> float:
 
 
 def sets(probabilities: np.ndarray, ordered: bool, limit: float) -> np.ndarray:
-    """Which classes are in the set of each row: (rows, classes) of bool."""
+    """Tell which classes are in the set of each row: (rows, classes) of bool."""
     inside: np.ndarray = masses(probabilities, ordered) <= limit
     return inside

@@ -16,7 +16,6 @@ Curve = list[tuple[int, float]]  # (step, value)
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
-    "svg.fonttype": "path",
     "text.parse_math": False,  # a $ in a class name does not start a formula
 }
 DOTS: dict[str, Any] = {"fmt": "o", "color": "tab:blue", "markersize": 4, "linewidth": 1}
@@ -28,12 +27,8 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(*_columns(curves["train/loss"]), color="tab:blue", label="training")
-    loss.plot(
-        *_columns(curves["validation/loss"]),
-        "o-",
-        color="tab:orange",
-        label="validation",
-    )
+    validation = _columns(curves["validation/loss"])
+    loss.plot(*validation, "o-", color="tab:orange", label="validation")
     loss.set(xlabel="step", ylabel="loss")
     loss.legend(frameon=False)
     accuracy.plot(*_columns(curves["validation/accuracy"]), "o-", color="tab:orange")

@@ -44,7 +44,7 @@ def test_the_p_values_are_those_of_mcnemar_adjusted_for_all_pairs():
         for i, (name, gain) in enumerate((("a", 2.0), ("b", 1.6), ("c", 1.5)))
     ]
     labels = three[0].predictions.labels
-    guesses = [run.predictions.logits.argmax(axis=1) for run in three]
+    guesses = [run.predictions.predicted for run in three]
     adjusted = intervals.holm(
         [paired.compare_accuracy(labels, *pair).p for pair in itertools.combinations(guesses, 2)]
     )

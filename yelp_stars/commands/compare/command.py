@@ -72,7 +72,17 @@ def compare(
     from yelp_stars.commands.runs.revisions import read_revision
 
     condition = parse_condition(fail_if) if fail_if is not None else None
-    _check(revisions, margin, texts, as_json and as_markdown, condition is not None)
+    if len(revisions) < 2:
+        raise UserError("name two revisions, such as `stars compare main workspace`")
+    doubled = [name for name in revisions if revisions.count(name) > 1]
+    if doubled:
+        raise UserError(f"{quoted(doubled[0])} is there twice", advice="name different revisions")
+    if not 0 < margin < 1:
+        raise UserError(f"--margin {margin} is not a share between 0 and 1, such as 0.01")
+    if as_json and as_markdown:
+        raise UserError("--json and --markdown exclude each other", advice="choose one")
+    if len(revisions) > 2 and (texts or condition):
+        raise UserError("--texts and --fail-if need exactly two revisions", advice="name two")
     read = [read_revision(name) for name in revisions]
     commits = [(run.commit, run.name.partition(":")[2]) for run in read if run.commit is not None]
     if len(set(commits)) < len(commits):
@@ -88,17 +98,3 @@ def compare(
     if condition is not None and is_met(condition, described):
         print(f"{fail_if} holds: exit code 3", file=sys.stderr)
         raise typer.Exit(3)
-
-
-def _check(names: list[str], margin: float, texts: int, both: bool, conditional: bool) -> None:
-    if len(names) < 2:
-        raise UserError("name two revisions, such as `stars compare main workspace`")
-    doubled = [name for name in names if names.count(name) > 1]
-    if doubled:
-        raise UserError(f"{quoted(doubled[0])} is there twice", advice="name different revisions")
-    if not 0 < margin < 1:
-        raise UserError(f"--margin {margin} is not a share between 0 and 1, such as 0.01")
-    if both:
-        raise UserError("--json and --markdown exclude each other", advice="choose one")
-    if len(names) > 2 and (texts or conditional):
-        raise UserError("--texts and --fail-if need exactly two revisions", advice="name two")

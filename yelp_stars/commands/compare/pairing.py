@@ -63,8 +63,9 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
     """Describe a pair, as `--json` prints it; with some `texts` of each kind of flip."""
     matched = match(first, second)
     tested, other = first.predictions, second.predictions
-    logits = other.logits[matched]
-    compared = paired.compare(tested.labels, tested.logits, logits, ordered=tested.ordered)
+    compared = paired.compare(
+        tested.labels, tested.logits, other.logits[matched], ordered=tested.ordered
+    )
     reviews = revisions.read_texts(first, pull=texts > 0)
     if reviews is None:
         others = revisions.read_texts(second, pull=texts > 0)
@@ -80,7 +81,7 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
             advice="run `dvc repro download` at that revision",
         )
     parts += slices.by_flag(revisions.read_flags(first))
-    a, b = tested.logits.argmax(axis=1), logits.argmax(axis=1)
+    a, b = tested.predicted, other.predicted[matched]
     flips = compared.flips._asdict()
     described = {
         "first": first.name,
@@ -99,7 +100,7 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
         "code": [*changed([first.lock.code, second.lock.code])],
     }
     if texts and reviews is not None:
-        probability = np.exp(other.log_probabilities[matched].max(axis=1))
+        probability = other.probability[matched]
         described["texts"] = {
             name: [
                 {
@@ -143,6 +144,5 @@ def _baselines(*runs: Revision) -> dict[str, float]:
         with contextlib.suppress(UserError):
             baseline = revisions.read_revision(f"{run.name}:baseline", pull=False)
             match(run, baseline)
-            right = baseline.predictions.logits.argmax(axis=1) == baseline.predictions.labels
-            accuracies[run.name] = float(right.mean())
+            accuracies[run.name] = float(baseline.predictions.right.mean())
     return accuracies

@@ -41,14 +41,9 @@ def group(runs: list[Revision]) -> list[Group]:
         key = json.dumps(made_by, sort_keys=True, default=str)
         groups.setdefault(key, []).append(run)
     return [
-        Group(members, np.stack([_right(run)[match(runs[0], run)] for run in members]))
-        for members in groups.values()
+        Group(same, np.stack([run.predictions.right[match(runs[0], run)] for run in same]))
+        for same in groups.values()
     ]
-
-
-def _right(run: Revision) -> np.ndarray:
-    right: np.ndarray = run.predictions.logits.argmax(axis=1) == run.predictions.labels
-    return right
 
 
 def _are_same(one: Revision, other: Revision) -> bool:

@@ -16,8 +16,6 @@ FLIPS = {
     "beneficial": "became right",
     "both_wrong": "wrong in another way",
 }
-SLICES = ["slice", "rows", "wrong", "right", "difference", "95 % interval", "p"]
-RANKING = ["", "runs", "accuracy", "sd", "to the best", "95 % interval", "p"]
 MAX_ROWS = 24  # of a folded table in the terminal
 MAX_LINE = 600  # characters
 MAX_TEXT = 300  # characters of a review
@@ -88,6 +86,7 @@ def pair(described: dict[str, Any]) -> list[Block]:
         ]
         for name, score in described["scores"].items()
     ]
+    titles = ["slice", "rows", "wrong", "right", "difference", "95 % interval", "p"]
     slices = [
         [
             row["name"],
@@ -98,33 +97,27 @@ def pair(described: dict[str, Any]) -> list[Block]:
         for row in described["slices"]
     ]
     harmful, beneficial, both_wrong = (described["flips"][name] for name in FLIPS)
-    reviews = {
-        FLIPS[name].capitalize(): [
-            (
-                f"row {row['row']}, {printable(row['label'])}: {printable(row['first'])} -> "
-                f"{printable(row['second'])} ({row['probability']:.2f})",
-                row["text"],
-            )
-            for row in rows
-        ]
+    reviews = [
+        Reviews(FLIPS[name].capitalize(), [_change(row) for row in rows])
         for name, rows in described.get("texts", {}).items()
         if rows
-    }
+    ]
     return [
         described["verdict"],
         Table(["", first, second, "difference", "95 % interval"], scores),
         *_baselines(described["baselines"]),
         f"Of {counted(described['n'], 'row')}, {harmful:,} became wrong, {beneficial:,} became "
         f"right, {both_wrong:,} are wrong in another way",
-        Table(SLICES, slices, folded="Slices"),
+        Table(titles, slices, folded="Slices"),
         f"wrong, right: rows that became so; p: adjusted for {counted(len(slices), 'slice')}",
         *_changes(described, [first, second]),
-        *(Reviews(title, changed) for title, changed in reviews.items()),
+        *reviews,
     ]
 
 
 def ranking(described: dict[str, Any]) -> list[Block]:
     """Lay out a ranking: verdict, runs, best first, what differs."""
+    titles = ["", "runs", "accuracy", "sd", "to the best", "95 % interval", "p"]
     rows = [
         [
             row["name"],
@@ -136,7 +129,7 @@ def ranking(described: dict[str, Any]) -> list[Block]:
         ]
         for row in described["ranking"]
     ]
-    blocks: list[Block] = [described["verdict"], Table(RANKING, rows)]
+    blocks: list[Block] = [described["verdict"], Table(titles, rows)]
     if len(rows) > 1:
         blocks.append("p: of the difference to the best, adjusted for the number of all pairs")
     return [*blocks, *_changes(described, [row["name"] for row in described["ranking"]])]
@@ -148,6 +141,12 @@ def _changes(described: dict[str, Any], names: list[str]) -> list[Block]:
     if described["code"]:
         blocks.append(f"Code that differs: {', '.join(described['code'])}")
     return blocks
+
+
+def _change(row: dict[str, Any]) -> tuple[str, str]:
+    label, first, second = (printable(row[key]) for key in ("label", "first", "second"))
+    change = f"row {row['row']}, {label}: {first} -> {second} ({row['probability']:.2f})"
+    return change, row["text"]
 
 
 def _difference(score: dict[str, Any]) -> list[str]:

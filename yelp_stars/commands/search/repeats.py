@@ -52,7 +52,7 @@ def repeat(snapshot: Snapshot, prefix: str, overrides: Overrides, number: int) -
 def read_right(names: list[str]) -> np.ndarray:
     """Return which test rows each experiment predicts correctly, (experiments, rows)."""
     runs = [read_revision(name).predictions for name in names]
-    return np.stack([run.logits.argmax(axis=1) == run.labels for run in runs])
+    return np.stack([run.right for run in runs])
 
 
 def advice(right: np.ndarray) -> str:
