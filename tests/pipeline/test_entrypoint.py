@@ -73,6 +73,13 @@ def stage_that_raises(error):
     return main
 
 
+def stage_that_notes(notes, look):
+    def main(given: Nothing, made: Nothing) -> None:
+        notes.append(look())
+
+    return main
+
+
 def test_the_paths_of_the_command_line_are_inputs_and_outputs_in_order(monkeypatch):
     def main(given: Data, made: Several) -> None:
         passed.append(given)
@@ -115,11 +122,8 @@ def test_only_the_first_of_several_processes_renames(monkeypatch):
 
 
 def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
-    def main(given: Nothing, made: Nothing) -> None:
-        seen.append(os.environ["GOMP_SPINCOUNT"])
-
+    main = stage_that_notes(seen := [], lambda: os.environ["GOMP_SPINCOUNT"])
     monkeypatch.setattr(sys, "argv", ["stages/x.py"])
-    seen = []
     run(main)
     monkeypatch.delenv("GOMP_SPINCOUNT")
     run(main)
@@ -238,10 +242,7 @@ def test_a_signal_ends_a_stage_wherever_it_is_and_leaves_nothing(number, code):
 
 
 def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(monkeypatch):
-    def main(given: Nothing, made: Nothing) -> None:
-        calls.append(1)
-
-    calls = []
+    main = stage_that_notes(calls := [], os.getpid)
     script = Path("x.py")
     script.touch()
     monkeypatch.setattr(sys, "argv", [str(script)])
@@ -251,16 +252,13 @@ def test_a_stage_that_runs_already_is_one_line_and_one_that_has_ended_is_not(mon
             run(main)
     assert calls == []
     run(main)
-    assert calls == [1]
+    assert len(calls) == 1
 
 
 def test_a_signal_that_is_ignored_stays_ignored(monkeypatch):
-    def main(given: Nothing, made: Nothing) -> None:
-        seen.append(signal.getsignal(signal.SIGINT))
-
+    main = stage_that_notes(seen := [], lambda: signal.getsignal(signal.SIGINT))
     monkeypatch.setattr(sys, "argv", ["stages/x.py"])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # as nohup does
-    seen = []
     run(main)
     assert seen == [signal.SIG_IGN]
 
