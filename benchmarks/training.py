@@ -58,7 +58,8 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
     reuse_freed_memory()
     table = arrow.read(folder / "train.arrow")
     rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
-    train = batching.ReviewDataset.read(part(table, rows, folder / f"ours-{precision}.arrow"))
+    chosen = part(table, rows, folder / f"ours-{precision}.arrow")
+    train = batching.ReviewDataset(arrow.read(chosen))
     params, resolved = PRESET["train"], compute.resolve(precision, "train.precision")
     # The preset's recipe, but for its frozen layers: the peers train every layer.
     ours_only = {
@@ -149,9 +150,8 @@ def our_evaluation(
     reuse_freed_memory()
     table = arrow.read(folder / f"{cut}.arrow")
     rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
-    some = batching.ReviewDataset.read(
-        part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
-    )
+    chosen = part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
+    some = batching.ReviewDataset(arrow.read(chosen))
     resolved = compute.resolve(precision, "evaluate.precision")
     make_model(folder / f"our-evaluation-{cut}-{precision}", checkpoint)
     model = load_finetuned(folder / f"our-evaluation-{cut}-{precision}", resolved)

@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from yelp_stars.data import arrow
 from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import Live, run
 from yelp_stars.pipeline.files import remove_on_error, write_json
@@ -131,9 +132,11 @@ def main(given: Inputs, made: Outputs) -> None:
     if compute.device().type == "cpu":
         reuse_freed_memory()
     compute.set_up_cuda(repeatable=True)
-    train = batching.ReviewDataset.read(given.sampled / "train.arrow")
-    # Sorted by length to minimise padding; the metrics do not depend on the order.
-    validation = batching.ReviewDataset.read_sorted(given.sampled / "validation.arrow")
+    train = batching.ReviewDataset(arrow.read(given.sampled / "train.arrow"))
+    # The metrics do not depend on the order.
+    validation = batching.ReviewDataset(
+        arrow.read(given.sampled / "validation.arrow"), by_length=True
+    )
     model = classifier.load_pretrained(
         given.pretrained,
         train.label_names,
@@ -147,11 +150,7 @@ def main(given: Inputs, made: Outputs) -> None:
     fields = params.model_dump(include=set(TrainerParams.model_fields))
     args = arguments.training_arguments(fields, params.batch_size, run_dir, resolved)
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
-    rates = {
-        "learning_rate": params.learning_rate,
-        "head_learning_rate": params.head_learning_rate,
-        "weight_decay": params.weight_decay,
-    }
+    rates = params.model_dump(include={"learning_rate", "head_learning_rate", "weight_decay"})
     saver = checkpoints.SaveOnSignal(params.save_steps)
     is_main_process = args.process_index == 0
     with (
@@ -177,14 +176,13 @@ def main(given: Inputs, made: Outputs) -> None:
                 print(f"resuming from {resume_from}", flush=True)
         started = time.monotonic()
         if params.intermediate_size and resume_from is None:
-            examples = intermediate.compose_examples(
-                given.sentences,
-                given.pretrained,
-                params.intermediate_size,
-                params.seed,
-                train.max_length,
+            intermediate.train(
+                trainer,
+                make_optimizer(model, **rates),
+                sentences=given.sentences,
+                pretrained=given.pretrained,
+                size=params.intermediate_size,
             )
-            intermediate.train(trainer, examples, make_optimizer(model, **rates))
         with saver.stop_on_signal(), checkpoints.refusing_code(resume_from):
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         seconds = time.monotonic() - started

@@ -320,7 +320,7 @@ def make_trainer(params: Any) -> Any:
 
     resolved = compute.resolve(params.precision, "train.precision")
     sample = Path("data", "sample")
-    rows = batching.ReviewDataset.read(sample / "train.arrow")
+    rows = batching.ReviewDataset(arrow.read(sample / "train.arrow"))
     fields = {field.name for field in dataclasses.fields(TrainingArguments)}
     model = classifier.load_pretrained(
         Path("models", "pretrained"),
@@ -339,7 +339,7 @@ def make_trainer(params: Any) -> Any:
             params.model_dump(include=fields), params.batch_size, run_dir, resolved
         ),
         rows,
-        batching.ReviewDataset.read_sorted(sample / "validation.arrow"),
+        batching.ReviewDataset(arrow.read(sample / "validation.arrow"), by_length=True),
         optimizer=make_optimizer(model, **rates),
         width=rows.max_length if params.padding == "max_length" else None,
     )

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
+from yelp_stars.data import arrow
 from yelp_stars.evaluation.inference import load_finetuned, predict_logits
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.modeling.compute import Compute
@@ -22,7 +23,7 @@ BF16 = Compute("bf16", "as requested", "eager")
 
 @pytest.fixture
 def reviews(sampled_project: Path) -> ReviewDataset:
-    return ReviewDataset.read(sampled_project / "data" / "sample" / "train.arrow")
+    return ReviewDataset(arrow.read(sampled_project / "data" / "sample" / "train.arrow"))
 
 
 @pytest.fixture

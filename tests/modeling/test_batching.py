@@ -1,7 +1,5 @@
 """Batches: every row once an epoch, of similar length, padded no more than needed."""
 
-from pathlib import Path
-
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -17,7 +15,6 @@ from yelp_stars.modeling.batching import (
     pad,
     padding_share,
 )
-from yelp_stars.pipeline.errors import UserError
 
 LENGTHS = st.lists(st.integers(1, 512), min_size=1, max_size=300).map(np.array)
 
@@ -68,39 +65,26 @@ def test_a_batch_is_padded_to_its_longest_row_or_to_a_width():
     assert pad(examples, 0, width=512)["input_ids"].shape == (2, 512)
 
 
-@given(lengths=LENGTHS, batch_size=st.integers(1, 32), width=st.sampled_from([None, 512]))
-def test_the_padding_share_is_that_of_the_padded_batches(lengths, batch_size, width):
+@pytest.mark.parametrize("width", [None, 512])
+def test_the_padding_share_is_that_of_the_padded_batches(width):
+    lengths = yelps_lengths(101)
     rows = [{"input_ids": np.ones(length, np.uint16), "labels": 0} for length in lengths]
-    order = np.arange(len(rows))
-    starts = range(0, len(rows), batch_size)
-    masks = [pad(rows[start : start + batch_size], 0, width)["attention_mask"] for start in starts]
-    real, total = (sum(f(mask) for mask in masks) for f in (lambda m: int(m.sum()), torch.numel))
-    assert padding_share(lengths, order, batch_size, width) == pytest.approx(1 - real / total)
+    masks = [pad(rows[start : start + 8], 0, width)["attention_mask"] for start in range(0, 101, 8)]
+    real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
+    share = padding_share(lengths, np.arange(101), 8, width)
+    assert share == pytest.approx(1 - real / total)
 
 
-def write_sample(path: Path, lengths: list[int]) -> None:
+@pytest.mark.parametrize(("by_length", "order"), [(False, [0, 1, 2, 3]), (True, [1, 3, 2, 0])])
+def test_a_dataset_has_the_rows_of_its_file_also_from_short_to_long(by_length, order):
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}
     schema = arrow.make_schema(
         columns, ["bad", "good"], max_length=64, truncation="head", source=""
     )
-    ids = arrow.list_array(np.arange(sum(lengths)), np.array(lengths), pa.uint16())
-    labels = pa.array(np.arange(len(lengths)) % 2)
-    arrow.write(path, schema, [pa.record_batch([ids, labels], schema=schema)])
-
-
-def test_a_dataset_has_the_rows_of_its_file_also_sorted_from_short_to_long(tmp_path):
-    write_sample(tmp_path / "rows.arrow", [3, 1, 2, 1])
-    rows = ReviewDataset.read(tmp_path / "rows.arrow")
-    assert (rows.label_names, rows.max_length) == (["bad", "good"], 64)
-    assert rows.lengths.tolist() == [3, 1, 2, 1]
-    found = [(row["input_ids"].tolist(), row["labels"]) for row in (rows[0], rows[2])]
-    assert found == [([0, 1, 2], 0), ([4, 5], 0)]
-    ordered = ReviewDataset.read_sorted(tmp_path / "rows.arrow")
-    assert ordered.lengths.tolist() == [1, 1, 2, 3]
-    assert [ordered[index]["input_ids"][0] for index in range(len(ordered))] == [3, 6, 4, 0]
-    assert [ordered[index]["labels"] for index in range(len(ordered))] == [1, 1, 0, 0]
-
-
-def test_a_missing_sample_is_reported_with_the_next_command(tmp_path):
-    with pytest.raises(UserError, match=r"no file '.*; run `dvc repro` or `dvc pull`"):
-        ReviewDataset.read(tmp_path / "train.arrow")
+    ids, labels = [[0, 1, 2], [3], [4, 5], [6]], [0, 1, 0, 1]
+    arrays = [pa.array(ids, columns["input_ids"]), pa.array(labels)]
+    rows = ReviewDataset(pa.table(arrays, schema=schema), by_length=by_length)
+    assert (rows.label_names, rows.max_length, len(rows)) == (["bad", "good"], 64, 4)
+    assert rows.lengths.tolist() == [len(ids[row]) for row in order]
+    assert [list(rows[index]["input_ids"]) for index in range(4)] == [ids[row] for row in order]
+    assert [rows[index]["labels"] for index in range(4)] == [labels[row] for row in order]

@@ -61,14 +61,6 @@ def test_an_unsupported_precision_is_reported_and_the_advice_works(monkeypatch, 
     assert raised.value.advice == "set it to 'fp32' or 'auto'"
 
 
-@pytest.mark.parametrize(
-    ("precision", "dtype"),
-    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
-)
-def test_a_precision_has_the_dtype_of_its_matrix_products(precision, dtype):
-    assert compute.Compute(precision, "as requested", None).dtype == dtype
-
-
 def test_the_device_is_the_cpu_unless_there_is_an_accelerator(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
     assert compute.device() == torch.device("cpu")

@@ -99,7 +99,8 @@ def test_a_model_without_a_calibration_is_one_line(train_project):
 def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_kept(train_project):
     train(train_project, num_train_epochs=3, load_best_model_at_end=True)
     resolved = compute.resolve("fp32", "evaluate.precision")
-    validation = batching.ReviewDataset.read(train_project / "data" / "sample" / "validation.arrow")
+    table = arrow.read(train_project / "data" / "sample" / "validation.arrow")
+    validation = batching.ReviewDataset(table)
     model = inference.load_finetuned(train_project / "ft", resolved)
     logits = inference.predict_logits(model, validation, 8, resolved)
     labels = np.array([validation[row]["labels"] for row in range(len(validation))])

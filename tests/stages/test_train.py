@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 import torch
 from helpers import TRAIN, TRAIN_OUTS, edit, fails_here, max_difference, run, train, train_losses
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 from transformers import pipeline
 
@@ -18,7 +20,6 @@ from yelp_stars.data import arrow
 from yelp_stars.modeling import compute
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.training.classifier import load_pretrained
 
 
 def without_dropout(project) -> None:
@@ -72,20 +73,10 @@ def test_an_epoch_learns_what_texts_say_about_their_labels_and_nothing_else(
 )
 def test_two_runs_give_the_same_weights_to_the_byte(train_project, precision):
     edit(train_project, "train", precision=precision, intermediate_size=20)
-    train(train_project, "first")
-    train(train_project, "second")
-    first, second = (
-        (train_project / name / "model.safetensors").read_bytes() for name in ("first", "second")
-    )
-    assert first == second
-
-
-@pytest.mark.slow
-def test_another_seed_gives_another_head_and_other_weights(train_project):
-    first = train(train_project, "first", seed=1, learning_rate=1e-9)
-    second = train(train_project, "second", seed=2)
-    assert max_difference(first, second) > 0
-    assert not torch.allclose(first["classifier.weight"], second["classifier.weight"])
+    first, again = train(train_project, "first"), train(train_project, "again")
+    weights = [Path(name, "model.safetensors").read_bytes() for name in ("first", "again")]
+    assert weights[0] == weights[1]
+    assert max_difference(first, again) == 0 < max_difference(first, train(train_project, seed=7))
 
 
 @pytest.mark.slow
@@ -119,8 +110,8 @@ def test_two_processes_have_the_losses_and_weights_of_one(train_project):
 
 
 @pytest.mark.slow
-def test_the_model_loads_without_any_code_of_this_project(train_project):
-    train(train_project)
+def test_a_training_leaves_its_curves_and_a_model_that_loads_without_our_code(train_project):
+    train(train_project, num_train_epochs=3)
     assert not list(train_project.glob("ft/*.bin"))
     assert not list(train_project.rglob("checkpoint-*"))
     classify = pipeline("text-classification", model=str(train_project / "ft"))
@@ -131,50 +122,28 @@ def test_the_model_loads_without_any_code_of_this_project(train_project):
     config = json.loads((train_project / "ft" / "config.json").read_text())
     assert config["id2label"]["4"] == "5 stars"
     assert "/" not in json.dumps(config)  # no path of this machine
-
-
-@pytest.mark.slow
-def test_curves_arguments_and_state_are_kept_without_times_and_locations(train_project):
-    train(train_project, num_train_epochs=3)
+    scores = json.loads((train_project / "validation.json").read_text())
+    assert scores["n"] == 20
+    assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
+    (result,) = ModelCard.load(train_project / "ft" / "README.md").data.eval_results
+    assert result.metric_value == scores["accuracy"]
     folder = train_project / "plots" / "training"
-    names = {path.name for path in folder.iterdir()}
-    assert names == {
-        "arguments.json",
-        "state.json",
-        "train_grad_norm.tsv",
-        "train_learning_rate.tsv",
-        "train_loss.tsv",
-        "training.svg",
-        "validation_accuracy.tsv",
-        "validation_loss.tsv",
-    }
+    assert len(list(folder.iterdir())) == 8
     assert len((folder / "validation_accuracy.tsv").read_text().splitlines()) == 1 + 3
     arguments = json.loads((folder / "arguments.json").read_text())
-    assert arguments["weight_decay"] == 0.01
-    assert arguments["train_sampling_strategy"] == "group_by_length"
-    assert arguments["adam_beta2"] == 0.999
+    assert (arguments["weight_decay"], arguments["adam_beta2"]) == (0.01, 0.999)
     state = json.loads((folder / "state.json").read_text())
     assert len([entry for entry in state["log_history"] if "loss" in entry]) == 3 * 4 / 2
-    kept = "".join(path.read_text("utf-8") for path in folder.iterdir())
-    assert str(train_project) not in kept
-    assert not [word for word in ("runtime", "per_second") if word in kept]
     live = train_project / "dvclive"
     assert (live / "plots" / "metrics" / "train" / "loss.tsv").is_file()
     runtime = json.loads((live / "runtime.json").read_text())
     assert {*runtime} == {"seconds", "steps_per_second", "tokens_per_second", "device"}
-    scores = json.loads((train_project / "validation.json").read_text())
-    assert scores["n"] == 20
-    assert scores["accuracy_low"] <= scores["accuracy"] <= scores["accuracy_high"]
 
 
 @pytest.mark.slow
 def test_the_best_epoch_on_validation_is_kept_on_request(train_project):
     train(train_project, num_train_epochs=3, load_best_model_at_end=True)
-    curve = np.loadtxt(
-        (train_project / "plots" / "training" / "validation_accuracy.tsv")
-        .read_text()
-        .splitlines()[1:]
-    )
+    curve = np.loadtxt("plots/training/validation_accuracy.tsv", skiprows=1)
     scores = json.loads((train_project / "validation.json").read_text())
     assert scores["accuracy"] == curve[:, 1].max()
     assert not (train_project / "models" / "checkpoints").exists()
@@ -191,13 +160,7 @@ def test_the_best_epoch_on_validation_is_kept_on_request(train_project):
 def test_frozen_layers_stay_the_same_to_the_byte(
     train_project, capsys, frozen_layers, frozen, head_learning_rate
 ):
-    before = load_pretrained(
-        train_project / "models" / "pretrained",
-        list("abcde"),
-        seed=0,
-        attention_dropout=0.0,
-        attention=None,
-    ).state_dict()
+    before = load_file("models/pretrained/model.safetensors")
     after = train(
         train_project,
         freeze_embeddings=True,
@@ -207,16 +170,14 @@ def test_frozen_layers_stay_the_same_to_the_byte(
         learning_rate=1e-3,
         head_learning_rate=head_learning_rate,
     )
-    same = {name for name in after if torch.equal(before[name], after[name])}
+    ours = {name: after[f"bert.{name}"] for name in before}
+    same = {f"bert.{name}" for name in before if torch.equal(before[name], ours[name])}
     assert same == {name for name in after if name.startswith(frozen)}
     assert re.search(r"M parameters \(\d+\.\dM trained\) in", capsys.readouterr().out)
 
 
 @pytest.mark.slow
 def test_synthetic_reviews_come_first_on_request(train_project, capsys):
-    one = train(train_project, "one", learning_rate=1e-9, head_learning_rate=1e-9)
-    edit(train_project, "train", intermediate_size=20)
-    assert max_difference(one, train(train_project, "slow")) < 1e-6
     without = train(train_project, "without", intermediate_size=0, learning_rate=1e-3)
     capsys.readouterr()
     with_them = train(train_project, "with", intermediate_size=400)
@@ -229,20 +190,13 @@ def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_proje
     path = train_project / "data" / "sample" / "train.arrow"
     table = arrow.read(path)
     columns = {name: table.schema.field(name).type for name in table.column_names}
-    schema = arrow.make_schema(
-        columns,
-        ["a", "b"],
-        max_length=arrow.metadata(table.schema, "max_length"),
-        truncation="head",
-        source="",
-    )
+    schema = arrow.make_schema(columns, ["a", "b"], max_length=32, truncation="head", source="")
     two = table.filter(pc.less(table["label"], 2)).combine_chunks()
     path.unlink()
     arrow.write(path, schema, two.to_batches())
-    edit(train_project, "train", intermediate_size=20)
-    expected = "is 20, but synthetic reviews have 5 labels and yours have 2; set it to 0"
-    with pytest.raises(UserError, match=expected):
-        train(train_project)
+    with pytest.raises(UserError, match="have 5 labels and yours have 2") as raised:
+        train(train_project, intermediate_size=20)
+    assert raised.value.setting == "train.intermediate_size"
     assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
 
 
@@ -250,12 +204,4 @@ def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_proje
 def test_a_loss_that_is_not_finite_is_reported_with_what_to_lower(train_project):
     edit(train_project, "train", learning_rate=1e30, logging_steps=1)
     assert "lower train.learning_rate" in fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
-    assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
-
-
-@pytest.mark.slow
-def test_what_the_hardware_lacks_is_reported_before_training(train_project):
-    edit(train_project, "train", tf32=True)
-    message = fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
-    assert "no GPU here supports it (Ampere does); set it to false" in message
     assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]

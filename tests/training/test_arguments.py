@@ -38,20 +38,10 @@ def test_the_parameters_are_passed_on_under_their_own_names(preset):
     fields, args = fields_of(preset), arguments(preset=preset)
     assert {name: getattr(args, name) for name in fields} == fields
     assert args.output_dir == "out"
-
-
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_trainer_computes_in_the_resolved_precision(precision):
-    args = arguments(resolved=Compute(precision, "", None))
-    assert (args.bf16, args.fp16) == (precision == "bf16", False)
-    assert args.device == torch.device("cpu")
-
-
-def test_every_epoch_is_evaluated_and_saved_and_trainer_deletes_no_checkpoint():
-    last, best = (arguments(load_best_model_at_end=best) for best in (False, True))
-    assert last.eval_strategy == last.save_strategy == "epoch"
-    assert last.save_total_limit is best.save_total_limit is None  # test_checkpoints
-    assert best.metric_for_best_model == "accuracy"
+    assert (args.device, args.bf16, args.fp16) == (torch.device("cpu"), False, False)
+    assert arguments(resolved=Compute("bf16", "", None)).bf16
+    assert args.eval_strategy == args.save_strategy == "epoch"
+    assert args.save_total_limit is None  # checkpoints.py deletes old ones
 
 
 def test_processes_and_accumulated_parts_divide_the_rows_of_a_step(monkeypatch):
@@ -61,12 +51,11 @@ def test_processes_and_accumulated_parts_divide_the_rows_of_a_step(monkeypatch):
     with pytest.raises(UserError) as raised:
         arguments(24, gradient_accumulation_steps=5)
     assert raised.value.setting == "train.batch_size"
-    assert "set train.batch_size to a multiple of 20, or use fewer processes" in str(raised.value)
+    assert "a multiple of 20" in raised.value.advice
 
 
 def test_tf32_without_such_a_gpu_is_reported_and_the_advice_works():
-    expected = "train.tf32 is true, but no GPU here supports it .*; set it to false"
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(UserError, match="no GPU here supports it"):
         arguments(tf32=True)
     assert arguments(tf32=False)
 
@@ -75,10 +64,6 @@ def test_several_gpus_for_one_process_are_reported_with_a_launcher(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 8)
     with pytest.raises(UserError) as raised:
         arguments()
-    assert raised.value.problem == "this machine has 8 GPUs"
-    assert raised.value.advice == (
-        "set STARS_LAUNCHER='torchrun --nproc-per-node 8' to use all, or CUDA_VISIBLE_DEVICES=0 "
-        "to use one"
-    )
+    assert "STARS_LAUNCHER='torchrun --nproc-per-node 8'" in raised.value.advice
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert arguments()

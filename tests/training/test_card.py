@@ -1,6 +1,5 @@
 """The model card: in the Hub's format, with intervals, and without a text of a user."""
 
-import json
 import re
 
 import pytest
@@ -33,8 +32,7 @@ def written(folder, train) -> str:
     ("source", "name", "repos"),
     [("synthetic", "synthetic reviews", None), ("files", "own files", None),
      ("pigeons", "pigeons", None),
-     ("Yelp/yelp_review_full", "Yelp/yelp_review_full", ["Yelp/yelp_review_full"]),
-     ("<b>/evil", "unknown", None)],
+     ("Yelp/yelp_review_full", "Yelp/yelp_review_full", ["Yelp/yelp_review_full"])],
 )  # fmt: skip
 def test_the_hub_reads_the_accuracy_with_its_interval(tmp_path, source, name, repos):
     text = written(tmp_path, review_dataset(list("abc"), source))
@@ -49,22 +47,17 @@ def test_the_hub_reads_the_accuracy_with_its_interval(tmp_path, source, name, re
     )
 
 
-def test_two_cards_of_one_model_have_the_same_bytes(tmp_path):
-    texts = []
-    for name in "ab":
-        (tmp_path / name).mkdir()
-        texts.append(written(tmp_path / name, review_dataset(synthetic.LABEL_NAMES)))
-    assert texts[0] == texts[1]
-    assert "\n\n\n" not in texts[0]
-
-
 def test_every_label_has_its_rows_and_stars_have_a_synthetic_review(tmp_path):
     text = written(tmp_path, review_dataset(synthetic.LABEL_NAMES))
+    assert text == written(tmp_path, review_dataset(synthetic.LABEL_NAMES))
+    assert "\n\n\n" not in text
+    assert "cut to 8 tokens, the first ones, as in training" in text
     rows = re.findall(r"^\| (\d stars?) \| (\d+) \| (.{10,}) \|$", text, re.M)
     assert [row[:2] for row in rows] == [(name, "2") for name in synthetic.LABEL_NAMES]
     for names, ordered in ((list("abcde"), False), (list("ab"), True)):
-        text = written(tmp_path, review_dataset(names, "files", ordered))
-        assert "| a | 2 | \\- |" in text or "| a | 2 | - |" in text
+        text = written(tmp_path, review_dataset(names, "files", ordered, "head_tail"))
+        assert "| a | 2 | - |" in text
+        assert 'by "head_tail"; the pipeline above keeps the first ones' in text
 
 
 def test_names_of_labels_cannot_break_the_card(tmp_path):
@@ -77,24 +70,3 @@ def test_names_of_labels_cannot_break_the_card(tmp_path):
     assert max(map(len, table)) < 400
     assert "80 more labels are in config.json." in text
     assert ModelCard.load(tmp_path / "README.md").data.library_name == "transformers"
-
-
-def test_it_says_how_texts_were_cut(tmp_path):
-    assert "cut to 8 tokens, the first ones, as in training" in written(
-        tmp_path, review_dataset(["a", "b"])
-    )
-    text = written(tmp_path, review_dataset(["a", "b"], truncation="head_tail"))
-    assert 'cut to 8 tokens by "head_tail"; the pipeline above keeps the first ones' in text
-
-
-@pytest.mark.slow
-def test_a_training_leaves_the_card_and_how_texts_were_cut(finished_repo):
-    folder = finished_repo / "models" / "finetuned"
-    scores = json.loads((finished_repo / "metrics" / "validation.json").read_text())
-    (result,) = ModelCard.load(folder / "README.md").data.eval_results
-    assert result.metric_value == scores["accuracy"]
-    assert json.loads((folder / "truncation.json").read_text()) == {
-        "max_length": 32,
-        "truncation": "head",
-    }
-    assert str(finished_repo) not in (folder / "README.md").read_text("utf-8")

@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoModel,
-    PreTrainedModel,
-)
+from transformers import AutoModel, PreTrainedModel
 
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.training.classifier import freeze, load_pretrained
@@ -33,12 +30,6 @@ def test_a_checkpoint_in_half_precision_is_loaded_in_fp32(pretrained):
     assert load(pretrained, ["a", "b"]).dtype == torch.float32
 
 
-def test_the_config_names_the_labels(pretrained):
-    config = load(pretrained, ["bad", "good"]).config
-    assert config.id2label == {0: "bad", 1: "good"}
-    assert config.label2id == {"bad": 0, "good": 1}
-
-
 def test_the_seed_draws_the_head_and_the_checkpoint_gives_the_rest(pretrained):
     first, again, other = (load(pretrained, list("abcde"), seed) for seed in (1, 1, 2))
     theirs = AutoModel.from_pretrained(pretrained).state_dict()
@@ -49,24 +40,15 @@ def test_the_seed_draws_the_head_and_the_checkpoint_gives_the_rest(pretrained):
     assert not torch.allclose(first.classifier.weight, other.classifier.weight)
 
 
-def test_attention_dropout_is_that_of_the_params(pretrained):
-    model = load(pretrained, ["a", "b"], attention_dropout=0.25)
-    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
-
-
-def test_an_unsupported_architecture_is_reported(pretrained):
-    (pretrained / "config.json").write_text('{"model_type": "t5"}')
-    expected = "the config of this t5 has none of .*; choose an encoder, such as BERT"
-    with pytest.raises(UserError, match=expected):
-        load(pretrained, ["a", "b"])
-
-
-def test_the_classifier_has_one_label_per_text_whatever_the_checkpoint_had(pretrained):
+def test_labels_and_dropout_are_those_of_the_params_whatever_the_checkpoint_had(pretrained):
     config = json.loads((pretrained / "config.json").read_text())
     config |= {"problem_type": "regression", "id2label": {"0": "x"}, "label2id": {"x": 0}}
     (pretrained / "config.json").write_text(json.dumps(config))
-    model = load(pretrained, ["a", "b", "c"])
+    model = load(pretrained, ["a", "b", "c"], attention_dropout=0.25)
     assert model.config.problem_type == "single_label_classification"
+    assert model.config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert model.config.label2id == {"a": 0, "b": 1, "c": 2}
+    assert model.bert.encoder.layer[0].attention.self.dropout.p == 0.25
     ids = torch.tensor([[2, 7, 3]])
     assert model(input_ids=ids, labels=torch.tensor([2])).loss.isfinite()
 
@@ -82,13 +64,7 @@ def test_the_classifier_has_one_label_per_text_whatever_the_checkpoint_had(pretr
 def test_weights_that_are_not_in_the_file_are_reported_not_drawn(pretrained, change):
     path = pretrained / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})
-    with pytest.raises(Damaged, match=r"lacks 'bert.*, which the model expects; run `dvc repro`"):
-        load(pretrained, ["a", "b"])
-
-
-def test_a_damaged_file_of_weights_is_reported(pretrained):
-    (pretrained / "model.safetensors").write_bytes(b"garbage")
-    with pytest.raises(UserError, match=r"cannot be loaded \(.*\); run `dvc repro`"):
+    with pytest.raises(Damaged, match="lacks 'bert"):
         load(pretrained, ["a", "b"])
 
 
@@ -102,7 +78,6 @@ def test_a_damaged_tokenizer_is_reported_before_the_training(pretrained):
     ("embeddings", "layers", "prefixes"),
     [
         (False, 0, ()),
-        (True, 0, ("bert.embeddings.",)),
         (True, 1, ("bert.embeddings.", "bert.encoder.layer.0.")),
         (True, 3, ("bert.embeddings.", "bert.encoder.layer.")),
         (False, 1, ("bert.encoder.layer.0.",)),
@@ -116,7 +91,7 @@ def test_the_embeddings_and_the_lowest_layers_are_frozen(deep_model, embeddings,
 
 
 def test_more_frozen_layers_than_the_checkpoint_has_are_reported(deep_model):
-    expected = "frozen_layers is 4, but this checkpoint has only 3; set it to 3 or less"
-    with pytest.raises(UserError, match=expected):
+    with pytest.raises(UserError) as raised:
         freeze(deep_model, embeddings=True, layers=4)
-    freeze(deep_model, embeddings=True, layers=3)
+    assert raised.value.setting == "train.frozen_layers"
+    assert "3 or less" in raised.value.advice

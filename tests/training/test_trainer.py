@@ -12,7 +12,7 @@ import pytest
 import torch
 from helpers import ROOT, edit, make_trainer, run
 from torch.utils.data import RandomSampler
-from transformers import PrinterCallback, ProgressCallback, Trainer
+from transformers import Trainer
 
 from stages.train import Params
 from yelp_stars.modeling.batching import LengthGroupedSampler
@@ -29,26 +29,16 @@ PRIVATE_METHODS = {"_get_train_sampler", "_save_checkpoint", "_run_epoch"}
 PRIVATE_ATTRIBUTES = {"_tr_loss", "_globalstep_last_logged"}
 
 
-@pytest.mark.parametrize("method", sorted(PRIVATE_METHODS))
-def test_transformers_still_has_the_private_methods(method):
-    assert hasattr(Trainer, method), f"Trainer.{method} is gone. {trainers.__doc__}"
-
-
-@pytest.mark.parametrize("attribute", sorted(PRIVATE_ATTRIBUTES))
-def test_transformers_still_has_the_private_attributes(attribute):
-    used = f"self.{attribute}" in inspect.getsource(Trainer)
-    assert used, f"Trainer.{attribute} is gone. {trainers.__doc__}"
-
-
-def test_the_docstring_lists_all_that_is_private_to_transformers():
+def test_transformers_still_has_all_that_is_private_to_it_and_the_docstring_lists_it():
+    source = inspect.getsource(Trainer)
+    gone = {name for name in PRIVATE_METHODS if not hasattr(Trainer, name)}
+    gone |= {name for name in PRIVATE_ATTRIBUTES if f"self.{name}" not in source}
+    assert not gone, f"Trainer has no {gone}. {trainers.__doc__}"
     ours = vars(trainers.ResumableTrainer)
-    methods = {name for name in ours if hasattr(Trainer, name) and not name.startswith("__")}
-    assert methods == PRIVATE_METHODS
+    assert {name for name in ours if name[:2] != "__" and hasattr(Trainer, name)} == PRIVATE_METHODS
     used = set(re.findall(r"self\.(_\w+)", inspect.getsource(trainers.ResumableTrainer)))
-    theirs = {name for name in used - set(ours) if f"self.{name}" in inspect.getsource(Trainer)}
-    assert theirs == PRIVATE_ATTRIBUTES
-    listed = set(re.findall(r"`(_\w+)`", trainers.__doc__))
-    assert listed == PRIVATE_METHODS | PRIVATE_ATTRIBUTES
+    assert {name for name in used - set(ours) if f"self.{name}" in source} == PRIVATE_ATTRIBUTES
+    assert set(re.findall(r"`(_\w+)`", trainers.__doc__)) == PRIVATE_METHODS | PRIVATE_ATTRIBUTES
 
 
 def build(project: Path, **values) -> trainers.ResumableTrainer:
@@ -99,33 +89,23 @@ def test_logits_that_are_not_finite_are_reported(train_project):
     trainer = build(train_project)
     with torch.no_grad():
         trainer.model.classifier.bias.fill_(float("nan"))
-    with pytest.raises(UserError, match=r"logits became NaN or infinite .* train\.learning_rate"):
+    with pytest.raises(UserError, match="NaN or infinite") as raised:
         trainer.evaluate()
-
-
-def test_nothing_but_our_callbacks_writes_to_the_terminal(train_project):
-    kinds = {type(callback) for callback in build(train_project).callback_handler.callbacks}
-    assert not kinds & {ProgressCallback, PrinterCallback}
+    assert raised.value.setting == "train.learning_rate"
 
 
 @pytest.mark.parametrize("padding", ["longest", "max_length"])
 def test_the_description_has_the_tokens_padding_and_steps_of_an_epoch(train_project, padding):
-    trainer = build(train_project, padding=padding, num_train_epochs=2, freeze_embeddings=False)
+    trainer = build(train_project, padding=padding, num_train_epochs=2, freeze_embeddings=True)
     masks = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
     real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
     described = trainers.describe(trainer, FP32)
     assert described.startswith(f"60 rows, {real:,} tokens, {1 - real / total:.1%} padding; ")
     assert f"; {2 * len(masks)} steps of 16 rows; " in described
-    assert re.search(r"; \d+\.\dM parameters in fp32 \(as requested\) on cpu$", described)
-
-
-def test_the_description_has_the_share_of_the_parameters_that_is_trained(train_project):
-    trainer = build(train_project, freeze_embeddings=True)
     counts = [(weights.numel(), weights.requires_grad) for weights in trainer.model.parameters()]
     every, trained = np.sum([(n, n * requires_grad) for n, requires_grad in counts], axis=0) / 1e6
-    assert f"; {every:.1f}M parameters ({trained:.1f}M trained) in" in trainers.describe(
-        trainer, FP32
-    )
+    parameters = f"; {every:.1f}M parameters ({trained:.1f}M trained)"
+    assert described.endswith(f"{parameters} in fp32 (as requested) on cpu")
 
 
 @pytest.mark.thorough

@@ -1,6 +1,6 @@
 """The width of a batch, which also limits the length of its rows."""
 
-PAD_TO_MULTIPLE_OF = 8
+PAD_TO_MULTIPLE_OF = 8  # the tokens that tensor cores and vector units work in
 
 
 def padded_width(longest: int) -> int:

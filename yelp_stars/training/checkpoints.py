@@ -92,12 +92,12 @@ def is_complete(checkpoint: Path) -> bool:
 
 def checkpoints_of(run: Path) -> list[Path]:
     """List the checkpoints of a run, oldest first; not other folders, such as checkpoint-7.bak."""
-    by_step = {
-        int(name[1]): path
+    checkpoints = [
+        path
         for path in run.glob("*")
-        if (name := re.fullmatch(r"checkpoint-(0|[1-9][0-9]*)", path.name)) and path.is_dir()
-    }
-    return [by_step[step] for step in sorted(by_step)]
+        if re.fullmatch(r"checkpoint-(0|[1-9][0-9]*)", path.name) and path.is_dir()
+    ]
+    return sorted(checkpoints, key=lambda path: int(path.name.split("-")[1]))
 
 
 def remove_old(run: Path, limit: int, best: str | None) -> None:
@@ -106,10 +106,9 @@ def remove_old(run: Path, limit: int, best: str | None) -> None:
     Trainer's own rotation takes checkpoint-7.bak for a checkpoint.
     """
     checkpoints = checkpoints_of(run)
-    needed = {*checkpoints[-1:], *([Path(best)] if best else [])}
-    surplus = len(checkpoints) - max(limit, len(needed))
-    others = [checkpoint for checkpoint in checkpoints if checkpoint not in needed]
-    for checkpoint in others[: max(surplus, 0)]:
+    surplus = max(len(checkpoints) - limit, 0)
+    others = [path for path in checkpoints[:-1] if best is None or path != Path(best)]
+    for checkpoint in others[:surplus]:
         shutil.rmtree(checkpoint, ignore_errors=True)
 
 

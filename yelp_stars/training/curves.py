@@ -108,9 +108,8 @@ def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> N
         lines = [f"step\t{name.split('/')[1]}", *(f"{step}\t{value}" for step, value in curve)]
         (folder / f"{title}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     plots.draw_training_curves(curves, folder / "training.svg")
-    arguments = args.to_dict()
-    for location in ("output_dir", "run_name"):
-        arguments.pop(location, None)
+    locations = ("output_dir", "run_name")
+    arguments = {name: value for name, value in args.to_dict().items() if name not in locations}
     write_json(folder / "arguments.json", arguments)
     fields = dataclasses.asdict(state)
     fields["log_history"] = [
@@ -121,8 +120,7 @@ def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> N
     # Machine-specific paths; and total_flos, whose rounding depends on the number of saves.
     for name in ("best_model_checkpoint", "stateful_callbacks", "total_flos"):
         fields.pop(name)
-    if isinstance(fields["best_metric"], float):
-        fields["best_metric"] = significant(fields["best_metric"])
+    fields["best_metric"] = significant(fields["best_metric"])
     write_json(folder / "state.json", fields)
 
 
@@ -141,18 +139,17 @@ def collect_curves(log_history: list[dict[str, Any]]) -> dict[str, plots.Curve]:
 def without_times(entry: dict[str, Any]) -> dict[str, Any]:
     """Drop the durations and rates of a log entry, which differ on every run.
 
-    A number that JSON cannot hold, such as the norm of a gradient that overflowed, becomes None.
     The keys are sorted, as in an entry that was read back from a checkpoint.
     """
-    kept = {}
-    for key, value in sorted(entry.items()):
-        if isinstance(value, float):
-            value = significant(value) if math.isfinite(value) else None
-        if not key.endswith(TIMES):
-            kept[key] = value
-    return kept
+    entries = sorted(entry.items())
+    return {key: significant(value) for key, value in entries if not key.endswith(TIMES)}
 
 
-def significant(value: float) -> float:
-    """Round `value` to 4 significant digits."""
-    return float(f"{value:.4g}")
+def significant(value: Any) -> Any:
+    """Round a float to 4 significant digits.
+
+    One that JSON cannot hold, such as the norm of a gradient that overflowed, becomes None.
+    """
+    if not isinstance(value, float):
+        return value
+    return float(f"{value:.4g}") if math.isfinite(value) else None

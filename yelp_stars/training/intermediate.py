@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import PreTrainedModel, get_linear_schedule_with_warmup, set_seed
+from transformers import get_linear_schedule_with_warmup, set_seed
 
 from yelp_stars.checkpoint.tokenizer import load_tokenizer, special_tokens, truncate
 from yelp_stars.data import synthetic
@@ -35,28 +35,33 @@ def compose_examples(
 
 
 def train(
-    trainer: ResumableTrainer, examples: list[dict[str, Any]], optimizer: torch.optim.Optimizer
+    trainer: ResumableTrainer,
+    optimizer: torch.optim.Optimizer,
+    *,
+    sentences: Path,
+    pretrained: Path,
+    size: int,
 ) -> None:
-    """Train the Trainer's model for one epoch; in fp32 where the Trainer computes in fp16.
+    """Train on `size` reviews for one epoch; in fp32 where the Trainer computes in fp16.
 
     A step has as many rows as the Trainer's; each of several processes computes all of them, so
     that the weights do not depend on the number of processes. Afterwards the random numbers are
     seeded again.
     """
-    model, args = trainer.model, trainer.args
-    assert isinstance(model, PreTrainedModel)
+    model, args, train_rows = trainer.model, trainer.args, trainer.train_dataset
     n_labels, n_stars = model.config.num_labels, len(synthetic.LABEL_NAMES)
     difference = ""
     if n_labels != n_stars:
         difference = f"{n_stars} labels and yours have {n_labels}"
-    elif not trainer.train_dataset.ordered:  # type: ignore[union-attr]
+    elif not train_rows.ordered:
         difference = "stars and your labels have no order"
     if difference:
         raise UserError(
-            f"train.intermediate_size is {len(examples)}, but synthetic reviews have {difference}",
+            f"train.intermediate_size is {size}, but synthetic reviews have {difference}",
             setting="train.intermediate_size",
             advice="set it to 0",
         )
+    examples = compose_examples(sentences, pretrained, size, args.seed, train_rows.max_length)
     rows_per_step = trainer.rows_per_step
     lengths = np.array([len(example["input_ids"]) for example in examples])
     order = length_grouped(lengths, rows_per_step, args.seed, 0)

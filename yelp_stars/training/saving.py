@@ -31,14 +31,12 @@ class Result(NamedTuple):
 
 def result_of(trainer: ResumableTrainer, validated: PredictionOutput) -> Result:
     """Describe the model that the trainer has kept; `validated` is its validation."""
-    model, train = trainer.model, trainer.train_dataset
-    assert isinstance(model, PreTrainedModel)
-    assert isinstance(train, ReviewDataset)
+    train = trainer.train_dataset
     assert isinstance(validated.predictions, np.ndarray)
     assert isinstance(validated.label_ids, np.ndarray)
     scores = validation_scores(trainer.state, trainer.args.load_best_model_at_end)
     fitted = calibration.fit(validated.predictions, validated.label_ids, train.ordered)
-    return Result(model, train, scores, fitted)
+    return Result(trainer.model, train, scores, fitted)
 
 
 def validation_scores(state: TrainerState, best: bool) -> dict[str, Any]:

@@ -39,6 +39,9 @@ from yelp_stars.training.progress import diverged
 class ResumableTrainer(Trainer):
     """A Trainer whose interrupted and resumed run equals an uninterrupted one."""
 
+    model: PreTrainedModel
+    train_dataset: ReviewDataset
+
     def __init__(
         self,
         model: PreTrainedModel,
@@ -114,15 +117,13 @@ class ResumableTrainer(Trainer):
 
 def describe(trainer: ResumableTrainer, resolved: Compute) -> str:
     """Describe the data, the steps and the model of a training, and its device, in one line."""
-    args, lengths = trainer.args, trainer.train_dataset.lengths  # type: ignore[union-attr]
-    order = np.arange(len(lengths))
-    if args.train_sampling_strategy != "random":
-        order = trainer.sampler.order()
+    args, lengths = trainer.args, trainer.train_dataset.lengths
+    random = args.train_sampling_strategy == "random"
+    order = np.arange(len(lengths)) if random else trainer.sampler.order()
     padding = padding_share(lengths, order, args.train_batch_size, trainer.width)
     steps_per_epoch = math.ceil(len(lengths) / trainer.rows_per_step)
-    parameters = list(trainer.model.parameters())  # type: ignore[union-attr]
-    n_all = sum(parameter.numel() for parameter in parameters)
-    n_trained = sum(parameter.numel() for parameter in parameters if parameter.requires_grad)
+    n_all = trainer.model.num_parameters()
+    n_trained = trainer.model.num_parameters(only_trainable=True)
     trained = f" ({n_trained / 1e6:.1f}M trained)" if n_trained < n_all else ""
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
