@@ -25,12 +25,6 @@ def drawn(rows: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.nd
     return logits.astype(np.float32), (cumulative > rng.random((rows, 1))).argmax(axis=1)
 
 
-@pytest.mark.parametrize("factor", [0.4, 2.5])
-def test_the_temperature_of_an_overconfident_model_is_by_how_much_it_is(factor):
-    logits, labels = drawn(20_000)
-    assert calibration.fit_temperature(logits * factor, labels) == pytest.approx(factor, rel=0.03)
-
-
 def test_the_temperature_is_that_of_scikit_learn():
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(600, 5)), rng.integers(0, 3, 600)

@@ -49,7 +49,6 @@ CURVES = {
         (plots.draw_training_curves, (dict.fromkeys(CURVES, ()),)),
         (plots.draw_confusion_matrix, (np.array([[3, 1], [0, 2]]), [HOSTILE, "b"], "title")),
         (plots.draw_slices, (ROWS, {"value": 0.6, "low": 0.5, "high": 0.7})),
-        (plots.draw_slices, ([], {"value": 0.6, "low": 0.5, "high": 0.7})),
         (plots.draw_calibration, ({"before": [BIN], "after": [BIN, BIN]},)),
         (plots.draw_risk_coverage, ([{"to_a_person": 0.1 * n, **BIN} for n in range(3)],)),
     ],
