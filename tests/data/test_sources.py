@@ -12,9 +12,7 @@ from helpers import (
     FILES,
     ROOT,
     SENTENCES,
-    SHARED,
     as_csv,
-    needs_sample,
     put,
     run,
 )
@@ -149,19 +147,6 @@ def test_what_is_missing_is_dropped_or_kept_in_every_format_and_counted_by_split
     }  # fmt: skip
     source = open_external(tmp_path, **values, **{**DROPPING, "drop_empty": False})
     assert splits(source)[1] == [(0, "x\ny"), (0, ""), (0, "")]
-
-
-@needs_sample
-def test_the_real_sample_is_read(tmp_path):
-    put(tmp_path, ".gitignore", "*")
-    target = tmp_path / "data" / "external" / "yelp.jsonl"
-    target.symlink_to(SHARED / "yelp_review_full_sample.jsonl")
-    labels = {str(star): f"{star + 1} stars" for star in range(5)}
-    train, test = splits(
-        open_external(tmp_path, train_file="yelp.jsonl", test_size=500, labels=labels)
-    )
-    assert (len(train), len(test)) == (1500, 500)
-    assert {label for label, _ in train} == set(range(5))
 
 
 HUB = {

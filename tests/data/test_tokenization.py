@@ -24,10 +24,6 @@ from yelp_stars.data.tokenization import (
 )
 from yelp_stars.pipeline.errors import UserError
 
-NOTEBOOK = (
-    "Went there to celebrate with some friends and I was excited to try some Mexican food - "
-    "something I'd been missing since I moved from San Diego to Pittsburgh."
-)
 HOSTILE = [
     "",
     " ",
@@ -51,15 +47,6 @@ def rows(encoded) -> list[list[int]]:
 
 def encode_list(texts, tokenizer, max_length, truncation):
     return encode(pa.array(texts, pa.large_string()), tokenizer, max_length, truncation)
-
-
-@needs_bert
-def test_the_notebooks_sentence_has_the_notebooks_ids():
-    tokenizer, model_max_length = load_tokenizer(SHARED / "bert-base-cased")
-    encoded = encode_list([NOTEBOOK], tokenizer, 512, "head")
-    expected = [101, 23158, 1204, 1175, 1106, 8294, 1114, 1199, 2053, 1105, 146, 1108]
-    assert encoded.ids[:12].tolist() == expected
-    assert (encoded.ids[-1], encoded.n_truncated, model_max_length) == (102, 0, 512)
 
 
 def assert_same_as_auto_tokenizer(folder, texts, max_length) -> None:

@@ -91,12 +91,16 @@ class Pairs:
         )
 
     def find(self) -> np.ndarray:
-        """Compare all pairs worth it; returns `near`."""
-        for a, b in self.propose():
-            self.confirm(a, b)
+        """Compare all pairs worth it by their texts; returns `near`."""
+        for a, b in self._propose():
+            for pair in zip(a.tolist(), b.tolist()):
+                if self._similar(*pair):
+                    self.near[:, pair] = np.minimum(self.near[:, pair], self._first[:, pair[::-1]])
+                else:
+                    self._tries[[*pair]] += 1
         return self.near
 
-    def propose(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def _propose(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield pairs that may be near and would change `near`: two arrays of (pairs,)."""
         long, beginnings = self._long, self._beginnings
         for keys in (beginnings[long], *_bands(self._slots, self._rows[long])):
@@ -108,14 +112,6 @@ class Pairs:
                 likely = _agree(self._slots, self._rows[a], self._rows[b], self._similarity)
                 likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
                 yield a[likely], b[likely]
-
-    def confirm(self, a: np.ndarray, b: np.ndarray) -> None:
-        """Compare pairs by their texts, and enter those that are near."""
-        for pair in zip(a.tolist(), b.tolist()):
-            if self._similar(*pair):
-                self.near[:, pair] = np.minimum(self.near[:, pair], self._first[:, pair[::-1]])
-            else:
-                self._tries[[*pair]] += 1
 
     def _changes(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Say whether a flag of the texts `a` can change if they are near the texts `b`.
