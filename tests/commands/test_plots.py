@@ -44,6 +44,10 @@ def test_several_revisions_are_drawn_together(repo, monkeypatch):
     assert '"rev": "HEAD"' in page
     assert '"rev": "slow"' in page
     assert not re.search(r'<script[^>]+src="http', page)
+    message = "error: `dvc plots` failed; what it says is above"
+    assert stars("plots", "HEAD", "nowhere") == message
+    message = "error: '--help' is not a revision; see `stars plots --help`"
+    assert stars("plots", "--", "--help") == message
 
 
 def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo, monkeypatch, capsys):
@@ -57,15 +61,3 @@ def test_without_the_extra_it_is_dvcs_own_page_and_one_line_says_how(repo, monke
     assert stars("plots") == 0
     assert capsys.readouterr().out.splitlines()[-1] == plots.HINT
     assert "cdn.jsdelivr.net" in (repo / "dvc_plots" / "index.html").read_text("utf-8")
-
-
-def test_an_unknown_revision_is_one_line(repo, monkeypatch):
-    monkeypatch.chdir(repo)
-    message = stars("plots", "HEAD", "nowhere")
-    assert message == "error: `dvc plots` failed; what it says is above"
-
-
-def test_an_option_of_dvc_is_not_a_revision(repo, monkeypatch):
-    monkeypatch.chdir(repo)
-    message = stars("plots", "--", "--help")
-    assert message == "error: '--help' is not a revision; see `stars plots --help`"

@@ -12,7 +12,7 @@ from benchmarks.workspace import commit
 from yelp_stars.commands.parameters import describe
 from yelp_stars.commands.presets import find_presets
 from yelp_stars.commands.runs.pipeline_file import affected, inputs
-from yelp_stars.pipeline.params import stage_models, variants
+from yelp_stars.pipeline.params import stage_models
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 
 ALL = "download, audit, pretrained, tokenize, sample, baseline, train, evaluate, report"
@@ -216,10 +216,3 @@ def test_every_parameter_of_a_preset_has_allowed_values_and_a_meaning(preset):
         for parameter in parameters:
             assert parameter.allowed
             assert parameter.meaning.endswith(".")
-
-
-def test_the_key_of_the_sources_allows_each_of_them():
-    _, models = variants(MODELS["pretrained"])
-    values = {"source": "folder", "folder": "tiny"}
-    source, _ = describe(MODELS["pretrained"], values)
-    assert source.allowed == " | ".join(models) == "package | folder | hub | random"

@@ -90,6 +90,10 @@ def test_a_version_has_the_scores_of_its_own_model(here):
     commit(here, "other scores")
     message = stars("release", "v1.0.0")
     assert "'metrics/evaluation.json' does not match dvc.lock; run `dvc repro evaluate`" in message
+    (here / "dvc.lock").write_text("stages: {}\n")
+    commit(here, "no lock")
+    assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
+    (here / "dvc.lock").write_text(lock)
     (here / "metrics" / "evaluation.json").write_text(scores)
     commit(here, "as the command in the message writes it")
     assert stars("release", "v1.0.0") == 0
@@ -104,15 +108,6 @@ def test_without_a_name_in_git_it_is_one_line(here, tmp_path, monkeypatch):
     assert message.startswith("error: v1.0.0 cannot be registered: ")
     assert "user name" in message
     assert "Traceback" not in message
-
-
-def test_without_scores_or_a_run_it_is_one_line(here):
-    (here / "metrics" / "evaluation.json").write_text("{}")
-    commit(here, "no scores")
-    assert "run `dvc repro evaluate`" in stars("release", "v1.0.0")
-    (here / "dvc.lock").write_text("stages: {}\n")
-    commit(here, "no lock")
-    assert "has no run of the stage 'train'; run `dvc repro`" in stars("release", "v1.0.0")
 
 
 @pytest.mark.thorough

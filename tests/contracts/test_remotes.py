@@ -207,9 +207,12 @@ def interrupted(line: servers.Line, *command: str) -> str:
 
 
 @pytest.mark.parametrize("server", ["ssh"], indirect=True)
-def test_a_push_that_was_killed_is_completed_by_a_second_one(large_repo, capsys, server):
+@pytest.mark.parametrize(
+    "cut", [pytest.param(False, id="killed"), pytest.param(True, id="cut", marks=soak)]
+)
+def test_a_push_that_was_interrupted_is_completed_by_a_second_one(large_repo, capsys, server, cut):
     connect(large_repo, server)
-    line = servers.Line(server.port, 2_000_000, cut=False)
+    line = servers.Line(server.port, 2_000_000, cut)
     redirect(server, line.port)
     assert "Traceback" not in interrupted(line, "dvc", "push")
     redirect(server, server.port)

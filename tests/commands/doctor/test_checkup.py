@@ -66,13 +66,6 @@ def test_a_damaged_lock_is_fixed(small_repo, capsys, damaged, committed, fix):
     assert Path("dvc.lock").read_text() == before
 
 
-def test_a_parameter_that_no_run_has_seen_is_fixed(small_repo, capsys):
-    params = Path("params.yaml").read_text()
-    Path("params.yaml").write_text(params.replace("0.1", "0.2"))
-    (line,) = fixed(capsys)
-    assert line == "params.yaml differs from dvc.lock in 'fit.rate'; run `dvc repro`"
-
-
 def test_code_that_is_not_python_is_fixed(small_repo, capsys):
     pipeline = Path("dvc.yaml").read_text()
     Path("stages/fit.py").touch()

@@ -1,6 +1,5 @@
 """What a killed run leaves is named with the command that removes it; what runs is left alone."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -104,43 +103,36 @@ def test_of_a_cache_that_others_share_only_old_files_are_removed(folder):
     assert not unfinished.exists()
 
 
-@contextlib.contextmanager
-def killed(repo, *command):
-    """Start a run whose last stage takes long, and kill it and the stage when the block ends."""
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("command", "left"),
+    [
+        ("dvc repro", "holds locks of processes that ended"),
+        pytest.param(
+            "dvc exp run --temp -n killed -S fit.rate=3",
+            "copies of the project of killed experiments",
+            marks=pytest.mark.thorough,
+        ),
+    ],
+)
+def test_what_a_killed_run_leaves_is_removed(small_repo, capsys, command, left):
+    def lines() -> list[str]:
+        return [line for line in diagnose(capsys) if left in line]
+
     pipeline = Path("dvc.yaml").read_text()
     Path("dvc.yaml").write_text(pipeline.replace("wc -l", "touch running && sleep 60 && wc -l"))
-    commit(repo, "slow")
-    running = subprocess.Popen(command, start_new_session=True)
-    started = time.monotonic()
-    while not list(repo.rglob("running")):
-        assert time.monotonic() - started < DEADLINE
+    commit(small_repo, "slow")
+    running = subprocess.Popen(command.split(), start_new_session=True)
+    deadline = time.monotonic() + DEADLINE
+    while not list(small_repo.rglob("running")):
+        assert time.monotonic() < deadline
         time.sleep(0.1)
-    yield
+    assert lines() == []
     os.killpg(running.pid, signal.SIGKILL)
     running.wait()
-
-
-@pytest.mark.slow
-def test_the_locks_of_a_killed_run_are_removed(small_repo, capsys):
-    with killed(small_repo, "dvc", "repro"):
-        assert not [line for line in diagnose(capsys) if "locks" in line]
-    (line,) = [line for line in diagnose(capsys) if "locks" in line]
+    (line,) = lines()
     follow(line)
+    assert lines() == []
+    assert "Running" not in run("dvc", "exp", "show", "--csv", cwd=small_repo)
     run("git", "checkout", "-q", "HEAD~", cwd=small_repo)
     dvc("repro")
-    Path("running").unlink()
-    assert diagnose(capsys) == []
-
-
-@pytest.mark.thorough
-def test_the_copy_of_a_killed_experiment_is_removed_and_the_experiment_no_longer_runs(
-    small_repo, capsys
-):
-    command = ["dvc", "exp", "run", "--temp", "-n", "killed", "-S", "fit.rate=3"]
-    with killed(small_repo, *command):
-        assert not [line for line in diagnose(capsys) if "copies" in line]
-    (line,) = [line for line in diagnose(capsys) if "copies" in line]
-    assert "Running" in run("dvc", "exp", "show", "--csv", cwd=small_repo)
-    follow(line)
-    assert not [line for line in diagnose(capsys) if "copies" in line]
-    assert "Running" not in run("dvc", "exp", "show", "--csv", cwd=small_repo)
