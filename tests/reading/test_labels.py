@@ -6,9 +6,6 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.reading.labels import canonical_label, canonical_labels, class_names, map_labels
@@ -36,6 +33,7 @@ FORMS = {
     "-1": [-1, -1.0, "-1", "-1.0"],
     "0.5": [0.5, "0.5", "0.50", "5e-1", Decimal("0.50")],
     "100": [100, 100.0, "100", "1e2", "100.0"],
+    "10000000000000000": [10**16, 1e16, "1e16"],
     "true": [True, "true", "True", "TRUE", " true"],
     "false": [False, "false", "False", "FALSE"],
     "007": ["007", " 007"],
@@ -51,19 +49,6 @@ def test_a_label_has_one_form_for_every_format(canonical, value):
     assert canonical_label(value) == canonical
     assert mapped(value, labels={canonical: "this", "other": "that"}) == [0]
     assert canonical_labels({value: "this"}) == {canonical: "this"}
-
-
-@settings(max_examples=FUZZ_EXAMPLES)
-@given(st.integers(-(10**15), 10**15))
-def test_a_number_has_one_form_in_every_format(number):
-    forms = (number, float(number), str(number), f"{number}.0", repr(float(number)))
-    assert {canonical_label(form) for form in forms} == {str(number)}
-
-
-@settings(max_examples=FUZZ_EXAMPLES)
-@given(st.floats(allow_nan=False, allow_infinity=False, width=32))
-def test_a_fraction_has_one_form_in_json_and_in_a_csv(number):
-    assert canonical_label(number) == canonical_label(repr(number)) == canonical_label(str(number))
 
 
 @pytest.mark.parametrize("value", ["ok", True, 7.5, 8, "07", float("inf"), "nan", "null"])
@@ -96,26 +81,19 @@ def test_a_value_that_cannot_be_a_label_is_reported(value):
         mapped("bad", value)
 
 
-@pytest.mark.parametrize("value", [None, "", float("nan"), (1, 2)])
-def test_a_label_map_has_no_key_that_is_not_a_label(value):
-    with pytest.raises(ValueError, match="is not a label; remove it"):
-        canonical_labels({value: "x"})
-
-
-@pytest.mark.parametrize("pair", [("1", 1), ("1.0", 1), ("true", True), ("TRUE", "true")])
-def test_a_label_map_has_no_value_twice(pair):
-    with pytest.raises(ValueError, match="is there twice, also as"):
-        canonical_labels({pair[0]: "x", pair[1]: "y"})
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [([None], "is not a label"), ([""], "is not a label"), ([(1, 2)], "is not a label"),
+     (["1", 1], "is there twice"), (["TRUE", True], "is there twice")],
+)  # fmt: skip
+def test_the_keys_of_a_label_map_are_different_labels(keys, message):
+    with pytest.raises(ValueError, match=message):
+        canonical_labels(dict.fromkeys(keys, "x"))
 
 
 @pytest.mark.parametrize("value", ["x" * 5000, "two\nlines", "\x1b[31m", ["x" * 100_000]])
 def test_a_long_or_broken_label_is_one_short_line(value):
     with pytest.raises(UserError) as caught:
-        mapped(value)
+        mapped(value, labels={str(number): "x" for number in range(1000)})
     assert str(caught.value).isprintable()
     assert len(str(caught.value)) < 300
-
-
-def test_a_thousand_labels_are_not_listed():
-    with pytest.raises(UserError, match=r"'9' and 990 more;"):
-        mapped("x", labels={str(number): str(number) for number in range(1000)})

@@ -3,9 +3,6 @@
 import io
 
 import pytest
-from helpers import FUZZ_EXAMPLES
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.reading.layout import Layout
@@ -107,18 +104,3 @@ def test_a_line_has_a_largest_length(encoding):
     assert len(read(content, encoding, max_line=100)) == 2
     problem = error(content, encoding, max_line=99)
     assert (problem.location, problem.setting) == ("a.csv line 2", "download.longest_line_mb")
-
-
-@settings(max_examples=FUZZ_EXAMPLES)
-@given(lines=st.lists(st.binary(max_size=8).filter(lambda line: b"\n" not in line), max_size=6))
-def test_any_bytes_are_as_many_lines_and_the_bad_ones_are_known(lines):
-    content = b"first\n" + b"".join(line + b"\n" for line in lines)
-    layout = Layout("text", None)
-    _, *found = read_lines(io.BufferedReader(io.BytesIO(content)), "a.csv", layout)
-    assert [line.encode("utf-8", "surrogateescape")[:-1] for line in found] == lines
-    for line, text in zip(lines, found):
-        try:
-            check_bytes(text, "a.csv line 2", layout)
-            assert line.decode() == text[:-1]
-        except BadRow:
-            assert line.decode("utf-8", "replace").encode() != line

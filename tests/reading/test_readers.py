@@ -19,7 +19,6 @@ from yelp_stars.reading.layout import Layout, Row
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two, or"), (1, "caf\u00e9 \U0001f32e")]
 FORMATS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet"]
-TEXT_FORMATS = ["csv", "tsv", "jsonl"]
 
 
 def write(path: Path, content: bytes | str) -> Path:
@@ -29,8 +28,7 @@ def write(path: Path, content: bytes | str) -> Path:
 
 
 def parquet(folder: Path, rows=ROWS) -> bytes:
-    table = pa.table({"label": [label for label, _ in rows], "text": [text for _, text in rows]})
-    pq.write_table(table, folder / "written.parquet")
+    pq.write_table(pa.table([*zip(*rows)], names=["label", "text"]), folder / "written.parquet")
     return (folder / "written.parquet").read_bytes()
 
 
@@ -113,24 +111,14 @@ def test_a_location_is_the_last_line_of_a_row(tmp_path):
     assert locations == [f"{path} row {number}" for number in range(1, 2501)]
 
 
-def test_columns_may_be_in_any_order_among_others(tmp_path):
-    path = write(tmp_path / "a.tsv", "id\ttext\tx\tlabel\n7\tgood\t-\t1\n")
-    assert read(path) == [(1, "good")]
-    table = pa.table({"id": [7], "text": ["good"], "x": [None], "label": [1]})
-    pq.write_table(table, tmp_path / "a.parquet")
-    assert read(tmp_path / "a.parquet") == [(1, "good")]
-
-
 BAD = {
     "unknown format": ("a.xls", b"", "must end in .csv, .tsv, .jsonl, .ndjson, .json"),
     "an archive": ("a.tgz", b"", "is an archive; name the file in it: a.tgz/reviews.csv"),
     "empty file": ("a.csv", b"", "is empty; it must have at least one review"),
     "only a header": ("a.csv", b"label,text\n", "is empty; it must have at least one review"),
-    "empty JSON lines": ("a.jsonl", b"\n\n", "is empty; it must have at least one review"),
     "missing column": ("a.csv", b"label,body\n0,x\n", "has no column 'text'; it has 'label', 'bo"),
     "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
     "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
-    "ragged TSV": ("a.tsv", b"label\ttext\n0\tx\ty\n", "line 2 has 3 columns, not 2"),
     "open quote": (
         "a.csv", b'label,text\n0,x\n0,"x\n0,y\n',
         "line 3 is not valid CSV: a quoted field is never closed; if quotes have no meaning",
@@ -143,14 +131,12 @@ BAD = {
     ),
     "not JSON": ("a.jsonl", b"{\n", "line 1 is not JSON: column 2: "),
     "a JSON array": ("a.json", b'[{"text": "x"},\n', "line 1 is not JSON: column 16: "),
-    "a complete JSON array": ("a.json", b'[{"text": "x"}]', "line 1 is not a JSON object; wri"),
     "deep JSON": ("a.jsonl", b"[" * 100_000, "line 1 has a number or a nesting that is too long"),
     "long number": (
         "a.jsonl", b'{"label": %s}' % (b"1" * 5000), "line 1 has a number or a nesting that is",
     ),
     "no object": ("a.jsonl", b"3\n", "line 1 is not a JSON object"),
     "not Parquet": ("a.parquet", b"label", "is not valid Parquet: "),
-    "not Parquet either": ("a.parquet", b"PAR1" * 9, "is not valid Parquet: "),
 }  # fmt: skip
 
 
@@ -180,24 +166,14 @@ def test_two_columns_of_one_name_are_reported_if_they_are_read(tmp_path, suffix,
         assert error(path).endswith("has several columns 'text'; rename all but one")
 
 
-LOOSE_QUOTES = [
-    '"Best" tacos in town',
-    "plain",
-    'a 20" pizza',
-    '"quoted"',
-    'say ""hi""',
-    'one "',
-    '" two',
-    "it's",
-]
+LOOSE_QUOTES = ['"Best" tacos', "plain", 'a 20" pizza', '"quoted"', 'say ""hi""', 'one "', '" two']
 
 
 def test_a_tsv_has_no_quoting(tmp_path):
     expected = [(number % 2, text) for number, text in enumerate(LOOSE_QUOTES)]
     assert read(write(tmp_path / "a.tsv", tsv(expected))) == expected
-    windows = tsv(expected).replace("\n", "\r\n")
+    windows = tsv(expected).rstrip("\n").replace("\n", "\r\n")
     assert read(write(tmp_path / "b.tsv", windows)) == expected
-    assert read(write(tmp_path / "c.tsv", tsv(expected).rstrip("\n"))) == expected
 
 
 def test_quoting_can_be_set_for_a_tsv_and_unset_for_a_csv(tmp_path):
@@ -218,52 +194,26 @@ def test_another_delimiter_is_named_and_can_be_set(tmp_path, delimiter):
     assert f"set download.delimiter to {delimiter!r}" in error(path)
 
 
-@pytest.mark.parametrize("suffix", TEXT_FORMATS)
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl"])
 def test_a_longer_line_than_allowed_is_reported(tmp_path, suffix):
     rows = [(0, "short"), (1, "x" * 5000)]
     path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path, rows))
     assert read(path, max_line=6000) == rows
     assert f" line {2 if suffix == 'jsonl' else 3} is longer than " in error(path, max_line=1000)
-
-
-def test_a_quoted_field_of_many_lines_has_the_same_limit(tmp_path):
+    # A quoted field of many short lines has the same limit.
     path = write(tmp_path / "a.csv", 'label,text\n0,"' + "x\n" * 5000 + '"\n')
     found = error(path, max_line=1000)
     assert "line 2 is not valid CSV: a field is longer than a line may be; " in found
     assert "raise download.longest_line_mb" in found
 
 
-def test_a_missing_column_index_is_reported(tmp_path):
+def test_a_column_index_that_is_not_there_is_reported(tmp_path):
     path = write(tmp_path / "a.csv", "0,x\n")
     assert error(path, 2, 0) == f"{path} has no column 2; its 2 columns are numbered from 0"
-
-
-def test_a_damaged_parquet_file_is_reported(tmp_path):
-    content = bytearray(parquet(tmp_path))
-    content[8:60] = b"\xff" * 52
-    path = write(tmp_path / "a.parquet", bytes(content))
-    assert f"{path} is not valid Parquet" in error(path)
-
-
-@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
-def test_a_column_index_in_a_format_with_names_is_reported(tmp_path, suffix):
-    path = write(tmp_path / f"a.{suffix}", content_of(suffix, tmp_path))
+    path = write(tmp_path / "a.jsonl", jsonl())
     assert error(path, 1, 0).endswith(
         "has columns with names, not numbers; set download.text_column to one of 'label', 'text'"
     )
-
-
-@pytest.mark.parametrize("suffix", ["csv", "jsonl", "parquet"])
-def test_a_thousand_columns_are_not_listed(tmp_path, suffix):
-    names = [f"column {number}" for number in range(1000)]
-    path = tmp_path / f"a.{suffix}"
-    if suffix == "parquet":
-        pq.write_table(pa.table({name: [0] for name in names}), path)
-    elif suffix == "csv":
-        write(path, ",".join(names) + "\n")
-    else:
-        write(path, json.dumps(dict.fromkeys(names, 0)))
-    assert "'column 4' and 995 more" in error(path)
 
 
 def test_a_file_name_cannot_control_the_terminal(tmp_path):

@@ -12,9 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.layout import Layout
-from yelp_stars.reading.readers import rows
-from yelp_stars.reading.unpacking import on_disk, open_bytes
+from yelp_stars.reading.unpacking import members, on_disk, open_bytes
 
 CONTENT = b"".join(b"%d,review number %d\n" % (number % 5, number) for number in range(2000))
 
@@ -66,7 +64,7 @@ def test_a_damaged_byte_anywhere_in_an_archive_is_reported(tmp_path):
     packed = pack({"a.csv": CONTENT, "b.csv": CONTENT[::-1] * 3})
     whole = read(put(tmp_path / "a.tgz", packed) / "a.csv")
     silent = []
-    for place in range(12, len(packed), 97):
+    for place in range(12, len(packed), 397):
         damaged = bytearray(packed)
         damaged[place] ^= 0x10
         archive = put(tmp_path / "a.tgz", bytes(damaged))
@@ -76,18 +74,11 @@ def test_a_damaged_byte_anywhere_in_an_archive_is_reported(tmp_path):
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["a.csv.gz", "a.tgz"])
-def test_a_wrong_checksum_and_a_cut_archive_are_reported(tmp_path, name):
-    packed = gzip.compress(CONTENT) if name == "a.csv.gz" else pack({"a.csv": CONTENT})
-    wanted = tmp_path / name if name == "a.csv.gz" else tmp_path / name / "a.csv"
-    for damaged in (
-        packed[:-8] + b"\0\0\0\0" + packed[-4:],
-        packed[:-5],
-        packed[: len(packed) // 2],
-        b"x" * 100,
-    ):
-        put(tmp_path / name, damaged)
-        assert "is damaged; get it again" in error(wanted)
+def test_a_wrong_checksum_and_a_cut_file_are_reported(tmp_path):
+    packed = gzip.compress(CONTENT)
+    for damaged in (packed[:-8] + b"\0" * 4 + packed[-4:], packed[:-5], packed[:500], b"x" * 100):
+        put(tmp_path / "a.csv.gz", damaged)
+        assert "is damaged; get it again" in error(tmp_path / "a.csv.gz")
 
 
 def test_a_missing_file_is_reported_with_what_is_there(tmp_path):
@@ -115,46 +106,16 @@ def test_the_complete_name_of_a_member_counts_more_than_an_ending(tmp_path):
         f"2 files in {str(archive)!r} end in 'train.csv': 'backup/data/train.csv', "
         f"'data/train.csv'; give the complete name of one"
     )
-
-
-def test_of_two_members_with_one_name_the_last_counts_as_for_tar(tmp_path):
+    # Of two members with one name the last counts, as for tar.
     archive = put(tmp_path / "a.tgz", pack({"data/train.csv": b"old", "./data/train.csv": b"new"}))
     assert read(archive / "train.csv") == b"new"
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"},
-        {"type": tarfile.LNKTYPE, "linkname": "other.csv"},
-        {"type": tarfile.DIRTYPE},
-        {"type": tarfile.CHRTYPE},
-        {"type": tarfile.FIFOTYPE},
-    ],
-    ids=["symlink", "hard link", "folder", "device", "pipe"],
-)
-def test_a_member_that_is_not_a_plain_file_is_refused(tmp_path, fields):
+@pytest.mark.parametrize("kind", ["SYMTYPE", "LNKTYPE", "DIRTYPE", "FIFOTYPE", "GNUTYPE_SPARSE"])
+def test_a_member_that_is_not_a_plain_file_is_refused(tmp_path, kind):
+    fields = {"type": getattr(tarfile, kind), "linkname": "/etc/passwd"}
     archive = put(tmp_path / "a.tgz", pack({"a.csv": b""}, **fields))
-    assert "is not a plain file but a folder, a link, or sparse; pack the file itself" in error(
-        archive / "a.csv"
-    )
-
-
-def sparse_header(size: int) -> bytes:
-    """A GNU sparse member of `size` bytes that holds nothing."""
-    member = tarfile.TarInfo("a.csv")
-    member.type = tarfile.GNUTYPE_SPARSE
-    header = bytearray(member.tobuf(tarfile.GNU_FORMAT))
-    header[386:410] = b"%011o\0%011o\0" % (0, 0)  # one empty piece
-    header[483:495] = b"%011o\0" % size
-    header[148:156] = b" " * 8
-    header[148:156] = b"%06o\0 " % sum(header)
-    return bytes(header) + bytes(1024)
-
-
-def test_a_sparse_member_of_a_gigabyte_is_refused_at_once(tmp_path):
-    archive = put(tmp_path / "a.tgz", gzip.compress(sparse_header(8**11 - 1)))
-    assert "sparse; pack the file itself" in error(archive / "a.csv")
+    assert "is not a plain file but a folder, a link, or sparse" in error(archive / "a.csv")
 
 
 def test_a_header_that_makes_no_sense_is_reported(tmp_path):
@@ -177,35 +138,23 @@ def repeated(start: bytes, part: bytes, megabytes: int) -> bytes:
     return packed.getvalue()
 
 
-BOMBS = {
-    "a.csv.gz": (b"label,text\n0,", b"x"),
-    "b.csv.gz": (b'label,text\n0,"', b"x" * 999 + b"\n"),
-    "c.tsv.gz": (b"label\ttext\n0\t", b"x"),
-    "a.jsonl.gz": (b'{"label": 0, "text": "', b"x"),
-    "b.jsonl.gz": (b"", b" " * 999 + b"\n"),
-    "a.parquet.gz": (b"PAR1", b"\0"),
-}
-
-
-def bomb(path: Path, wanted: Path) -> str:
-    assert path.stat().st_size < 200_000
-    with pytest.raises(UserError) as caught:
-        list(rows(wanted, Layout("text", "label")))
-    return str(caught.value)
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, name):
-    path = put(tmp_path / name, repeated(*BOMBS[name], megabytes=40))
-    assert "unpacks to more than 16 MB, 100 times its size" in bomb(path, path)
-
-
-@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.GNUTYPE_LONGNAME])
-def test_a_small_archive_that_unpacks_to_much_is_refused(tmp_path, kind):
+@pytest.mark.parametrize("kind", ["gz", "REGTYPE", "GNUTYPE_LONGNAME"])
+def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, kind):
     member = tarfile.TarInfo("b.csv")
-    member.type, member.size = kind, 8**11 - 1
-    archive = put(tmp_path / "a.tgz", repeated(member.tobuf(), b"\0", megabytes=40))
-    assert "unpacks to more than 16 MB" in bomb(archive, archive / "a.csv")
+    path = wanted = tmp_path / "a.csv.gz"
+    if kind != "gz":
+        member.type, member.size = getattr(tarfile, kind), 8**11 - 1
+        path, wanted = tmp_path / "a.tgz", tmp_path / "a.tgz" / "a.csv"
+    put(path, repeated(member.tobuf(), b"\0", megabytes=40))
+    assert path.stat().st_size < 200_000
+    assert "unpacks to more than 16 MB, 100 times its size" in error(wanted)
+
+
+def test_an_archive_of_millions_of_members_does_not_fill_the_memory():
+    unpacked = gzip.decompress(pack(dict.fromkeys(map(str, range(100)), b"")))
+    numbers = [len(tar.members) for tar, _ in members(io.BytesIO(unpacked))]
+    assert len(numbers) == 100
+    assert max(numbers) == 1
 
 
 @settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -41,6 +41,12 @@ class Layout(NamedTuple):
         columns = {"text_column": self.text_column, "label_column": self.label_column}
         return {name: column for name, column in columns.items() if column is not None}
 
+    def row(self, fields: Mapping[str, Any], location: str) -> Row:
+        """Pick the label and the text of all columns of a row; an index is one as text."""
+        label = None if self.label_column is None else fields[str(self.label_column)]
+        text = fields[str(self.text_column)]
+        return Row(location, label, text, fields if self.all_columns else None)
+
     def check_names(
         self, names: list[str], location: str, error: type[UserError] = UserError
     ) -> None:

@@ -61,7 +61,8 @@ def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator
             if not line:
                 return
             # A character has at most four bytes.
-            if 4 * len(line) > layout.max_line and _size(line) > layout.max_line:
+            long = 4 * len(line) > layout.max_line
+            if long and len(line.encode("utf-8", "surrogateescape")) > layout.max_line:
                 raise UserError(
                     f"is longer than {layout.max_line // 1_000_000} MB",
                     location=f"{name} line {number}",
@@ -99,10 +100,6 @@ def check_bytes(text: str, location: str, layout: Layout) -> None:
             text.encode()
         except UnicodeEncodeError as error:
             raise _undecoded(ord(text[error.start]) & 0xFF, location, layout.encoding) from None
-
-
-def _size(line: str) -> int:
-    return len(line.encode("utf-8", "surrogateescape"))
 
 
 def _undecoded(byte: int, location: str, encoding: str) -> BadRow:

@@ -5,12 +5,12 @@ Files are streamed, never held in memory. An invalid row is an error with its lo
 
 import contextlib
 import csv
+import functools
 import io
-import itertools
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yelp_stars.pipeline.errors import BadRow, Damaged, UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.lines import check_bytes, read_lines
 from yelp_stars.reading.unpacking import ARCHIVES, BUFFER, open_bytes
@@ -35,7 +35,7 @@ def rows(
     `name` is that of the file in errors. `skip` is called with the error of each row that cannot
     be read, and the row is left out; None raises the first.
     """
-    name = name or (str(path) if _is_plain(str(path)) else quoted(str(path), 160))
+    name = name or printable(path, 160)
     ending = suffix(path)
     if ending not in READERS:
         if path.name.lower().endswith(ARCHIVES):
@@ -61,11 +61,6 @@ def suffix(path: Path) -> str:
     return Path(path.name.lower().removesuffix(".gz")).suffix
 
 
-def _is_plain(name: str) -> bool:
-    # A terminal obeys some characters.
-    return name.isprintable() and len(name) <= 160
-
-
 def _text(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
     if layout.label_column is not None:
         layout.check_names(["text"], name)
@@ -79,30 +74,20 @@ def _text(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
                 yield problem
 
 
-def _csv(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
-    yield from _delimited(stream, name, layout, layout.delimiter or ",", layout.quoted is not False)
-
-
-def _tsv(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
-    # Quotes have no meaning in a TSV (IANA, text/tab-separated-values).
-    yield from _delimited(stream, name, layout, layout.delimiter or "\t", layout.quoted is True)
-
-
 def _delimited(
-    stream: io.BufferedReader, name: str, layout: Layout, delimiter: str, quotes: bool
+    stream: io.BufferedReader, name: str, layout: Layout, *, delimiter: str, quotes: bool
 ) -> Rows:
+    delimiter = layout.delimiter or delimiter
     lines = read_lines(stream, name, layout)
-    table = (
-        _quoted_fields(lines, name, delimiter, layout.max_line)
-        if quotes
-        else _plain_fields(lines, delimiter)
-    )
+    if quotes if layout.quoted is None else layout.quoted:
+        table = _quoted_fields(lines, name, delimiter, layout.max_line)
+    else:
+        table = _plain_fields(lines, delimiter)
     header: list[str] = []
-    text = label = 0
     for line, fields in table:
         location = f"{name} line {line}"
         if not header:
-            text, label = _columns(fields, name, layout, delimiter)
+            _check_header(fields, name, layout, delimiter)
             header = fields
             if isinstance(layout.text_column, str):
                 continue
@@ -112,9 +97,7 @@ def _delimited(
                 raise BadRow(f"has {len(fields)} columns, not {len(header)}", location=location)
             for field in fields:
                 check_bytes(field, location, layout)
-            value = None if layout.label_column is None else fields[label]
-            kept = dict(zip(header, fields)) if layout.all_columns else None
-            yield Row(location, value, fields[text], kept)
+            yield layout.row(dict(zip(header, fields)), location)
         except BadRow as problem:
             yield problem
 
@@ -171,10 +154,9 @@ CSV_ERRORS = {
 }
 
 
-def _columns(fields: list[str], name: str, layout: Layout, delimiter: str) -> tuple[int, int]:
-    """Find the indices of the text and the label in the first line."""
-    wanted = list(layout.wanted.values())
-    for column in wanted:
+def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) -> None:
+    """Check that the first line has the columns that are read."""
+    for column in layout.wanted.values():
         if isinstance(column, int):
             if column >= len(fields):
                 raise UserError(
@@ -191,8 +173,6 @@ def _columns(fields: list[str], name: str, layout: Layout, delimiter: str) -> tu
                 )
     if isinstance(layout.text_column, str):
         layout.check_names(fields, name)
-    indices = [column if isinstance(column, int) else fields.index(column) for column in wanted]
-    return indices[0], indices[-1]
 
 
 class _Object(dict[str, Any]):
@@ -233,27 +213,19 @@ def _json_row(line: str, location: str, layout: Layout) -> Row:
             advice='write one object per line, such as {"text": "Great!", "label": 5}',
         )
     layout.check_names(row.written, location, BadRow)
-    label = None if layout.label_column is None else row[str(layout.label_column)]
-    return Row(location, label, row[str(layout.text_column)], row if layout.all_columns else None)
+    return layout.row(row, location)
 
 
 def _parquet(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
     with _parquet_file(stream, name) as file:
         names = file.schema_arrow.names
         layout.check_names(names, name)
-        number = 0
+        first = 1
         columns = names if layout.all_columns else list(layout.wanted.values())
         for batch in file.iter_batches(1000, columns=columns):
-            table = batch.to_pydict()
-            kept: Iterator[Any] = itertools.repeat(None)
-            labels: Iterable[Any] = kept
-            if layout.label_column is not None:
-                labels = table[layout.label_column]
-            if layout.all_columns:
-                kept = (dict(zip(table, values)) for values in zip(*table.values()))
-            for label, text, fields in zip(labels, table[layout.text_column], kept):
-                number += 1
-                yield Row(f"{name} row {number}", label, text, fields)
+            for number, fields in enumerate(batch.to_pylist(), first):
+                yield layout.row(fields, f"{name} row {number}")
+            first += len(batch)
 
 
 @contextlib.contextmanager
@@ -284,8 +256,9 @@ BAD_PARQUET = (
 
 TEXT = ".txt"
 READERS: dict[str, Callable[[io.BufferedReader, str, Layout], Rows]] = {
-    ".csv": _csv,
-    ".tsv": _tsv,
+    ".csv": functools.partial(_delimited, delimiter=",", quotes=True),
+    # Quotes have no meaning in a TSV (IANA, text/tab-separated-values).
+    ".tsv": functools.partial(_delimited, delimiter="\t", quotes=False),
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".json": _jsonl,

@@ -88,9 +88,13 @@ class _Gzip(gzip.GzipFile):
         return content
 
 
-def _open_tar(packed: _Gzip) -> tarfile.TarFile:
+def members(packed: IO[bytes]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+    """Yield each member of a tar archive, with the archive that can extract it."""
     # As a stream, it skips and reads in blocks: the limit counts there, too.
-    return tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER)
+    tar = tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER)  # noqa: SIM115
+    for member in tar:
+        yield tar, member
+        tar.members.clear()  # type: ignore[attr-defined]  # millions would fill the memory
 
 
 def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
@@ -99,9 +103,9 @@ def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
     Yelp's archive has its files in a folder. Of two members with one name the last counts, as tar
     extracts it.
     """
-    with _open_tar(packed) as tar:
-        # PurePosixPath removes a leading ./
-        numbers = {PurePosixPath(member.name).as_posix(): n for n, member in enumerate(tar)}
+    # PurePosixPath removes a leading ./
+    names = (PurePosixPath(member.name).as_posix() for _, member in members(packed))
+    numbers = {name: number for number, name in enumerate(names)}
     if wanted in numbers:
         return numbers[wanted]
     endings = [name for name in numbers if name.endswith(f"/{wanted}")]
@@ -119,8 +123,7 @@ def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
 
 
 def _extract(packed: _Gzip, archive: Path, name: str, number: int) -> io.RawIOBase:
-    tar = _open_tar(packed)
-    member = next(itertools.islice(tar, number, None))
+    tar, member = next(itertools.islice(members(packed), number, None))
     content = None if member.issparse() or not member.isreg() else tar.extractfile(member)
     if content is None:
         raise UserError(
