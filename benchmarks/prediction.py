@@ -61,7 +61,7 @@ def ours(
     def work() -> list[str]:
         found = []
         with inputs.open_input([str(path)], layout, False) as source, tqdm(disable=True) as bar:
-            schema = inputs.check(source, None, None).schema
+            _, schema = inputs.check(source, None, None)
             for window in windows(source.rows(None)):
                 rows, _ = predictor(window, bar)
                 FORMATS[".jsonl"].encode(rows, schema)

@@ -88,7 +88,7 @@ class _Gzip(gzip.GzipFile):
         return content
 
 
-def members(packed: IO[bytes]) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
+def members(packed: io.BufferedIOBase) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
     """Yield each member of a tar archive, with the archive that can extract it."""
     # As a stream, it skips and reads in blocks: the limit counts there, too.
     tar = tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER)  # noqa: SIM115

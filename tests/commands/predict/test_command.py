@@ -48,27 +48,18 @@ def commands(text):
 
 
 @pytest.mark.slow
-def test_the_examples_of_the_help_run(here, capsys):
-    examples = commands(COMMAND.help)
-    assert len(examples) == 4
-    for example in examples:
-        assert stars(*shlex.split(example)[1:]) == 0
-    assert (here / "predicted.csv").read_text().startswith("id,text,stars,probability,p_1 star,")
-    assert "on 1 rows with a label" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_the_commands_of_the_guide_run(here, capsys, monkeypatch):
+def test_the_commands_of_the_help_and_the_guide_run(here, capsys, monkeypatch):
     guide = (ROOT / "docs" / "using-the-model.md").read_text("utf-8")
-    found = commands(guide)
-    assert len(found) == 7
-    for command in found:
+    examples = commands(COMMAND.help)
+    assert (len(examples), len(commands(guide))) == (4, 7)
+    for command in dict.fromkeys([*examples, *commands(guide)]):
         words = shlex.split(command)[1:]
         if "<" in words:
             lines = io.TextIOWrapper(io.BytesIO((here / words.pop()).read_bytes()))
             monkeypatch.setattr(sys, "stdin", lines)
             words.remove("<")
         assert stars(*words) == 0, command
+    assert "on 1 rows with a label" in capsys.readouterr().err
     columns = (here / "predicted.csv").read_text().splitlines()[0].split(",")
     assert columns[2:5] == ["stars", "probability", "p_1 star"]
     assert all(f"`{name}`" in guide for name in ("range", "truncated", "to_a_person"))

@@ -11,9 +11,6 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
-from helpers import FUZZ_EXAMPLES
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.commands.predict.formats import FORMATS, plain
 
@@ -43,8 +40,7 @@ def test_the_rows_are_read_back(tmp_path):
     assert [json.loads(line) for line in lines] == ROWS
     header, *table = csv.reader(io.StringIO(joined(tmp_path, ".csv", [ROWS]).decode(), newline=""))
     assert header == SCHEMA.names
-    expected = [[str(row["id"]), row["text"], json.dumps(row["range"])] for row in ROWS]
-    assert table == expected
+    assert table == [[str(row["id"]), row["text"], json.dumps(row["range"])] for row in ROWS]
     joined(tmp_path, ".parquet", [ROWS])
     found = pq.read_table(tmp_path / "joined.parquet")
     assert found.to_pylist() == ROWS
@@ -86,36 +82,23 @@ def test_a_time_is_iso_8601_and_a_number_that_json_lacks_is_null():
     assert plain({1: b"\xffa"}) == {"1": "\\xffa"}
 
 
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
-    max_leaves=6,
-)
-
-
 @pytest.mark.parametrize("text", ["\r0", "a\rb", "a\r", "\r\n", "a\nb", '"', ",", "\r\r\n"])
 def test_a_cell_of_csv_is_read_back_as_it_was(tmp_path, text):
-    schema = pa.schema([("x", pa.string()), ("y", pa.string())])
-    written = joined(tmp_path, ".csv", [[{"x": text, "y": text}]], schema).decode()
-    assert list(csv.reader(io.StringIO(written, newline=""))) == [["x", "y"], [text, text]]
-    (row,) = pa.csv.read_csv(
-        io.BytesIO(written.encode()),
-        parse_options=pa.csv.ParseOptions(newlines_in_values=True),
-    ).to_pylist()
-    assert row == {"x": text, "y": text}
+    row = {"x": text, "y": text}
+    schema = pa.schema([(name, pa.string()) for name in row])
+    written = joined(tmp_path, ".csv", [[row]], schema)
+    assert list(csv.DictReader(io.StringIO(written.decode(), newline=""))) == [row]
+    options = pa.csv.ParseOptions(newlines_in_values=True)
+    assert pa.csv.read_csv(io.BytesIO(written), parse_options=options).to_pylist() == [row]
 
 
-@settings(
-    max_examples=FUZZ_EXAMPLES // 4, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(values=st.lists(JSON, min_size=1, max_size=4))
-def test_any_json_value_fits_into_a_text_column_of_every_format(tmp_path, values):
+def test_any_json_value_fits_into_a_text_column_of_every_format(tmp_path):
     schema = pa.schema([("x", pa.string())])
+    values = [None, True, 2**70, 1.5, "\ud800", ["\ud800", {"a": None}], {"\ud800": []}, math.nan]
     rows = [{"x": value} for value in values]
     lines = joined(tmp_path, ".jsonl", [rows], schema).decode().split("\n")[:-1]
-    assert [json.loads(line)["x"] for line in lines] == [plain(value) for value in values]
+    assert [json.loads(line)["x"] for line in lines] == [*values[:-1], None]
     cells = joined(tmp_path, ".csv", [rows], schema).decode()
-    (_, *found) = csv.reader(io.StringIO(cells, newline=""))
-    assert len(found) == len(values)
+    assert len(list(csv.reader(io.StringIO(cells, newline="")))) == 1 + len(values)
     joined(tmp_path, ".parquet", [rows], schema)
     assert len(pq.read_table(tmp_path / "joined.parquet")) == len(values)

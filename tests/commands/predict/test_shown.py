@@ -1,26 +1,21 @@
 """What is printed: a table that fits, text as text, scores with their interval."""
 
-import pytest
-
 from yelp_stars.commands.predict import shown
 from yelp_stars.commands.predict.windows import Tally
 
 HOSTILE = ["\x1b[31mred", "[bold]x[/bold]", "a\nb\r\u2028c", "x" * 10_000, "\u202egnp", ":smile:"]
 
 
-def row(**values):
-    return {"stars": "5 stars", "probability": 0.91234, "range": ["4 stars", "5 stars"], **values}
-
-
-@pytest.mark.parametrize("text", HOSTILE)
-def test_the_table_shows_text_as_text_and_fits(capsys, text):
-    shown.print_rows([text], [row()], "")
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 2
-    assert all(line.isprintable() and len(line) <= 80 for line in lines)
-    assert lines[1].startswith("5 stars        0.912  4 stars to 5 stars")
-    if text in ("[bold]x[/bold]", ":smile:"):
-        assert text in lines[1]
+def test_the_table_shows_text_as_text_and_fits(capsys):
+    row = {"stars": "5 stars", "probability": 0.91234, "range": ["4 stars", "5 stars"]}
+    shown.print_rows(HOSTILE, [row] * len(HOSTILE), "")
+    _, *lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(HOSTILE)
+    for line, text in zip(lines, HOSTILE):
+        assert line.isprintable()
+        assert len(line) <= 80
+        assert line.startswith("5 stars        0.912  4 stars to 5 stars")
+        assert text in line or text not in ("[bold]x[/bold]", ":smile:")
 
 
 def test_a_model_without_ranges_and_a_prefix_are_shown_alike(capsys):

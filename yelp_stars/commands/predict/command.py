@@ -90,15 +90,8 @@ def predict(
     value = None if label_column is None else _column(label_column)
     if value is not None and type(value) is not type(text):
         raise typer.BadParameter("two names, or two indices", param_hint="--label-column")
-    layout = Layout(
-        text,
-        value,
-        encoding,
-        delimiter,
-        quoted,
-        max_line=longest_line_mb * 1_000_000,
-        all_columns=True,
-    )
+    max_line = longest_line_mb * 1_000_000
+    layout = Layout(text, value, encoding, delimiter, quoted, max_line, all_columns=True)
     job.run(
         job.Request(
             inputs or [],

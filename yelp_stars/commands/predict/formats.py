@@ -31,15 +31,13 @@ class Format(NamedTuple):
 
 
 def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
-    return b"".join(_json_line(row) for row in rows)
-
-
-def _json_line(row: dict[str, Any]) -> bytes:
-    value = plain(row)
-    try:
-        return f"{json.dumps(value, ensure_ascii=False, allow_nan=False)}\n".encode()
-    except UnicodeEncodeError:  # an unpaired surrogate, which JSON can only escape
-        return f"{json.dumps(value, allow_nan=False)}\n".encode()
+    lines = []
+    for row in map(plain, rows):
+        try:
+            lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False).encode())
+        except UnicodeEncodeError:  # an unpaired surrogate, which JSON can only escape
+            lines.append(json.dumps(row, allow_nan=False).encode())
+    return b"".join(line + b"\n" for line in lines)
 
 
 def plain(value: Any) -> Any:
@@ -109,21 +107,17 @@ def _valid_names(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_name(valid(field.name)) for field in schema])
 
 
-def _join_jsonl(parts: list[Path], schema: pa.Schema, target: Path) -> None:
-    with target.open("wb") as file:
-        _append(parts, file)
-
-
 def _join_csv(parts: list[Path], schema: pa.Schema, target: Path) -> None:
+    header = _encode_csv([dict(zip(schema.names, schema.names))], schema)
+    _join_lines(parts, schema, target, header)
+
+
+def _join_lines(parts: list[Path], schema: pa.Schema, target: Path, header: bytes = b"") -> None:
     with target.open("wb") as file:
-        file.write(_encode_csv([dict(zip(schema.names, schema.names))], schema))
-        _append(parts, file)
-
-
-def _append(parts: list[Path], file: io.BufferedWriter) -> None:
-    for part in parts:
-        with part.open("rb") as opened:
-            shutil.copyfileobj(opened, file)
+        file.write(header)
+        for part in parts:
+            with part.open("rb") as opened:
+                shutil.copyfileobj(opened, file)
 
 
 def _join_parquet(parts: list[Path], schema: pa.Schema, target: Path) -> None:
@@ -146,7 +140,7 @@ def _row_groups(parts: list[Path]) -> Iterator[pa.Table]:
 
 
 FORMATS = {
-    ".jsonl": Format(_encode_jsonl, _join_jsonl),
+    ".jsonl": Format(_encode_jsonl, _join_lines),
     ".csv": Format(_encode_csv, _join_csv),
     ".parquet": Format(_encode_parquet, _join_parquet),
 }

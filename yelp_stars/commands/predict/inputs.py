@@ -80,14 +80,6 @@ class Input(NamedTuple):
         return sha256_of(archive), member
 
 
-class Checked(NamedTuple):
-    """What is known about an input after all of it has been read once."""
-
-    rows: int
-    schema: pa.Schema
-    """Of its own columns."""
-
-
 def option(setting: str) -> str:
     """Name the option of the command for a setting of the stage `download`."""
     section, _, name = setting.rpartition(".")
@@ -133,8 +125,10 @@ def is_file(argument: str) -> bool:
     return ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument)
 
 
-def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -> Checked:
-    """Read everything once: count the rows, check texts and labels, find the columns."""
+def check(
+    source: Input, numbers: Mapping[str, int] | None, skip: Skip | None
+) -> tuple[int, pa.Schema]:
+    """Read everything once: check texts and labels, return the number of rows and the columns."""
     rows = 0
     kinds: dict[str, set[type]] = {}
     for row in tqdm(source.rows(skip), "check", unit=" rows", delay=1):
@@ -148,8 +142,8 @@ def check(source: Input, numbers: Mapping[str, int] | None, skip: Skip | None) -
     if not rows:
         raise UserError(f"{quoted(source.name)} has no row that can be predicted")
     if source.path is not None and readers.suffix(source.path) == ".parquet":
-        return Checked(rows, readers.parquet_schema(source.path))
-    return Checked(rows, pa.schema([(name, column_type(types)) for name, types in kinds.items()]))
+        return rows, readers.parquet_schema(source.path)
+    return rows, pa.schema([(name, column_type(types)) for name, types in kinds.items()])
 
 
 class Large(int):

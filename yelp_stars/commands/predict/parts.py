@@ -7,6 +7,7 @@ input, model and options; the same command finds it and resumes.
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import replacing, write_json
+from yelp_stars.pipeline.files import replacing, sha256_of, write_json
 from yelp_stars.pipeline.text import listed, quoted
 
 MANIFEST = "manifest.json"
@@ -58,8 +59,6 @@ class Parts:
 def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     """Create the folder, or find the finished windows of the run with the same `key`."""
     folder = output.with_name(f"{output.name}.part")
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{quoted(str(folder))} is in the way; choose another -o")
     known = _manifest(folder)
     if known is None:
         others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
@@ -97,15 +96,12 @@ def _manifest(folder: Path) -> dict[str, Any] | None:
 
 def _finished(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the record of each window, up to the first that is not there as it was written."""
-    number = 0
-    while True:
+    for number in itertools.count():
         path = folder / f"{number:07}"
         try:
             record = json.loads(path.with_suffix(".json").read_bytes())
-            with path.open("rb") as opened:
-                if hashlib.file_digest(opened, "sha256").hexdigest() != record["sha256"]:
-                    return
+            if sha256_of(path) != record["sha256"]:
+                return
         except (OSError, ValueError, KeyError, TypeError):
             return
         yield record
-        number += 1

@@ -18,7 +18,7 @@ from yelp_stars.classifier.classify import Classifier
 from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.predict import inputs, shown
 from yelp_stars.commands.predict.formats import FORMATS, Rows
-from yelp_stars.commands.predict.inputs import Checked, Input
+from yelp_stars.commands.predict.inputs import Input
 from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
 from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
@@ -53,11 +53,11 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         # To be scored, all rows are predicted; else those that are shown.
         few = source.path is not None and numbers is None
         all_checked = not few or request.skip_bad is not None
-        total = check(request, source, numbers).rows if all_checked else None
+        total = check(request, source, numbers)[0] if all_checked else None
         tally = to_terminal(predictor, rows, None if few else total)
     else:
-        checked = check(request, source, numbers)
-        schema = joined_schema(checked.schema, columns, source.name)
+        total, own = check(request, source, numbers)
+        schema = joined_schema(own, columns, source.name)
         key = {
             "input": [*source.identity()],
             "way of reading it": [str(request.layout), request.unescape],
@@ -69,7 +69,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
             before = rows_of(parts)
-            tally = to_file(predictor, rows, checked.rows, parts, schema, request.output)
+            tally = to_file(predictor, rows, total, parts, schema, request.output)
     ordered = fitted is not None and fitted.ordered
     for line in shown.summary(tally, ordered, request.below, model.cut.max_length):
         say(line)
@@ -78,7 +78,9 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         say(f"{request.output}: {shown.rate(tally.rows - before, seconds)}")
 
 
-def check(request: Request, source: Input, numbers: Mapping[str, int] | None) -> Checked:
+def check(
+    request: Request, source: Input, numbers: Mapping[str, int] | None
+) -> tuple[int, pa.Schema]:
     """Check all rows; collect the errors of bad ones in a file, if the request names one."""
     path = request.skip_bad
     if path is None:
@@ -90,9 +92,9 @@ def check(request: Request, source: Input, numbers: Mapping[str, int] | None) ->
             next(bad)
             file.write(f"{error.worded(inputs.option)}\n")
 
-        checked = inputs.check(source, numbers, note)
+        counted = inputs.check(source, numbers, note)
     say(f"{path}: the errors of {next(bad):,} rows that are left out")
-    return checked
+    return counted
 
 
 def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
@@ -139,8 +141,7 @@ def to_file(
 ) -> Tally:
     """Predict the windows that `parts` lacks, then join all of them."""
     encode, join = FORMATS[output.suffix]
-    finished = rows_of(parts)
-    if finished:
+    if finished := rows_of(parts):
         say(f"resuming: {finished:,} of {total:,} rows are finished")
     with progress(total, finished) as bar:
         for window in itertools.islice(windows(rows), len(parts.records), None):
