@@ -47,7 +47,6 @@ needs_bert = pytest.mark.skipif(
 DOWNLOAD = (
     "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "m"
 )  # fmt: skip
-PRETRAINED = ("python", "-m", "stages.pretrained", "models/external", "pretrained")
 TOKENIZE = (
     "python", "-m", "stages.tokenize", "raw",
     *[f"models/external/tiny/{name}" for name in TOKENIZER_FILES], "tokens",
@@ -370,6 +369,20 @@ def start_training(project: Path, *launcher: str) -> Iterator[subprocess.Popen[b
 def finish(stage: subprocess.Popen[bytes]) -> str:
     """Wait until a stage has ended; returns what the terminal would have received."""
     return stage.communicate(timeout=DEADLINE)[0].decode()
+
+
+def train_in_process(project: Path, *launcher: str) -> str:
+    """Run the stage `train` to its end in a process of its own; returns its output."""
+    with start_training(project, *launcher) as stage:
+        output = finish(stage)
+    assert stage.returncode == 0, output
+    return output
+
+
+def training_result(project: Path) -> dict[str, bytes]:
+    """The weights, the curves, the scores: what must not depend on interruptions."""
+    files = [*(project / "ft").iterdir(), *(project / "plots" / "training").iterdir()]
+    return {file.name: file.read_bytes() for file in [*files, project / "validation.json"]}
 
 
 def wait_for_step(project: Path, stage: subprocess.Popen[bytes], step: int) -> None:

@@ -225,7 +225,7 @@ def kept(repo: Path) -> str:
 
 
 @soak
-@pytest.mark.parametrize("stage", STAGES if SOAK else ["audit"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_of_two_runs_at_once_one_is_refused_or_both_are_right(repo, expected, stage):
     with start(repo, stage) as first, start(repo, stage) as second:
         outputs = [ended(dvc) for dvc in (first, second)]
@@ -325,9 +325,7 @@ AS_A_USER = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if not 
 
 @soak
 @pytest.mark.skipif(not all(map(shutil.which, AS_A_USER[:1])), reason="root without setpriv")
-@pytest.mark.parametrize(
-    "stage", ["download", "tokenize", "sample", "train"] if SOAK else ["sample"]
-)
+@pytest.mark.parametrize("stage", ["download", "tokenize", "sample", "train"])
 def test_an_out_that_cannot_be_replaced_is_named_and_kept_until_it_can(repo, expected, stage):
     described = read_yaml(repo / "dvc.yaml")["stages"][stage]
     out = repo / described["outs"][0]
@@ -427,7 +425,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 
 @soak
 @pytest.mark.skipif(FAKETIME is None, reason="no libfaketime here")
-@pytest.mark.parametrize("stage", STAGES if SOAK else ["tokenize"])
+@pytest.mark.parametrize("stage", STAGES)
 def test_a_clock_that_jumps_between_and_during_runs_changes_nothing(
     repo, tmp_path, expected, stage
 ):

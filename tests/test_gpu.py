@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from helpers import (
@@ -18,6 +17,8 @@ from helpers import (
     ran,
     run,
     start_training,
+    train_in_process,
+    training_result,
     wait_for_step,
 )
 
@@ -44,20 +45,6 @@ def _visible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
 
 
-def train(project: Path, *launcher: str) -> str:
-    """Run the training to its end; returns its output."""
-    with start_training(project, *launcher) as stage:
-        output = finish(stage)
-    assert stage.returncode == 0, output
-    return output
-
-
-def result(project: Path) -> dict[str, bytes]:
-    """The weights, the curves, the scores."""
-    files = [*(project / "ft").iterdir(), *(project / "plots" / "training").iterdir()]
-    return {file.name: file.read_bytes() for file in [*files, project / "validation.json"]}
-
-
 def test_the_pipeline_trains_and_evaluates_on_a_gpu_and_then_rests(repo):
     edit(repo, "train", precision="auto")
     edit(repo, "train", seed=1)
@@ -77,16 +64,16 @@ def test_a_training_that_was_stopped_ends_as_an_uninterrupted_one(
 ):
     edit(train_project, "train", precision=precision, attention_dropout=0.1, save_steps=7)
     edit(train_project, "train", num_train_epochs=15, logging_steps=4)
-    assert f" in {precision} (as requested) on cuda:0" in train(train_project, *launcher)
-    expected = result(train_project)
-    train(train_project, *launcher)
-    assert result(train_project) == expected, "two runs differ"
+    assert f" in {precision} (as requested) on cuda:0" in train_in_process(train_project, *launcher)
+    expected = training_result(train_project)
+    train_in_process(train_project, *launcher)
+    assert training_result(train_project) == expected, "two runs differ"
     with start_training(train_project, *launcher) as stage:
         wait_for_step(train_project, stage, 24)
         stage.terminate()
         assert "which is saved" in finish(stage)
-    assert "resuming from" in train(train_project, *launcher)
-    assert result(train_project) == expected
+    assert "resuming from" in train_in_process(train_project, *launcher)
+    assert training_result(train_project) == expected
 
 
 def test_two_trainings_of_a_larger_model_give_the_same_bytes(train_project):
@@ -97,10 +84,10 @@ def test_two_trainings_of_a_larger_model_give_the_same_bytes(train_project):
     config = BertConfig.from_pretrained(checkpoint, num_hidden_layers=4, hidden_size=256)
     BertModel(config).save_pretrained(checkpoint)
     edit(train_project, "train", precision="bf16", num_train_epochs=4, padding="max_length")
-    train(train_project)
-    expected = result(train_project)
-    train(train_project)
-    assert result(train_project) == expected
+    train_in_process(train_project)
+    expected = training_result(train_project)
+    train_in_process(train_project)
+    assert training_result(train_project) == expected
 
 
 @pytest.mark.parametrize(
@@ -117,7 +104,7 @@ def test_two_trainings_of_a_larger_model_give_the_same_bytes(train_project):
 def test_what_changes_the_speed_trains_on_a_gpu(train_project, changed):
     edit(train_project, "train", precision="auto")
     edit(train_project, "train", **changed)
-    train(train_project)
+    train_in_process(train_project)
     assert 0 <= json.loads((train_project / "validation.json").read_text())["accuracy"] <= 1
 
 

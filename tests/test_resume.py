@@ -10,7 +10,6 @@ import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers import (
@@ -26,6 +25,8 @@ from helpers import (
     soak,
     start_training,
     train,
+    train_in_process,
+    training_result,
     wait_for_step,
 )
 
@@ -36,12 +37,6 @@ STEPS = 4 * 15  # 60 rows, batches of 16, 15 epochs
 TORCHRUN = ("torchrun", "--standalone", "--nproc-per-node", "2", "-m")
 
 pytestmark = pytest.mark.slow
-
-
-def result(project: Path) -> dict[str, bytes]:
-    """The weights, the curves, the scores: what must not depend on interruptions."""
-    files = [*(project / "ft").iterdir(), *(project / "plots" / "training").iterdir()]
-    return {file.name: file.read_bytes() for file in [*files, project / "validation.json"]}
 
 
 def lengthen(project: Path) -> None:
@@ -56,14 +51,6 @@ def resumable_project(train_project: Path) -> Path:
     return train_project
 
 
-def complete(project: Path, *launcher: str) -> str:
-    """Run the training to its end; returns its output."""
-    with start_training(project, *launcher) as stage:
-        output = finish(stage)
-    assert stage.returncode == 0, output
-    return output
-
-
 @pytest.fixture(scope="session")
 def expected(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """The result of a training that nobody stops."""
@@ -72,10 +59,10 @@ def expected(sampled_project: Path, tmp_path_factory: pytest.TempPathFactory) ->
         shutil.copytree(sampled_project, project)
         lengthen(project)
         with contextlib.chdir(project):
-            complete_here(project)
+            train(project)
         assert not (project / "models" / "checkpoints").exists()
 
-    return result(made_once(tmp_path_factory, "uninterrupted", make))
+    return training_result(made_once(tmp_path_factory, "uninterrupted", make))
 
 
 @pytest.fixture(scope="session")
@@ -106,11 +93,6 @@ def interrupted_project(interrupted: Path, tmp_path: Path, monkeypatch: pytest.M
     return tmp_path / "interrupted"
 
 
-def complete_here(project: Path, **values: Any) -> None:
-    """Run the training to its end in this process, which has imported all that it needs."""
-    train(project, **values)
-
-
 def checkpoints(project: Path) -> list[Path]:
     """The checkpoints of all runs, by their step."""
     found = project.glob("models/checkpoints/*/checkpoint-*")
@@ -138,11 +120,11 @@ def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
             stage.wait(DEADLINE)
         done = max(complete_steps(resumable_project), default=0)
         if done > STEPS // 2:  # begin another run: there must be something left to kill
-            complete_here(resumable_project)
-            assert result(resumable_project) == expected, killed
+            train(resumable_project)
+            assert training_result(resumable_project) == expected, killed
             done = 0
-    complete_here(resumable_project)
-    assert result(resumable_project) == expected, killed
+    train(resumable_project)
+    assert training_result(resumable_project) == expected, killed
     assert not (resumable_project / "models" / "checkpoints").exists()
 
 
@@ -159,16 +141,16 @@ def test_sigterm_saves_at_once_and_a_truncated_checkpoint_is_skipped(
     assert f"after step {by_age[-1].name.split('-')[1]} of 60, which is saved" in output
     weights = by_age[-1] / "model.safetensors"
     os.truncate(weights, weights.stat().st_size // 2)
-    complete_here(interrupted_project)
+    train(interrupted_project)
     output = capsys.readouterr().out
     assert f"{by_age[-1]} is damaged" in output
     assert f"resuming from {by_age[0]}" in output
-    assert result(interrupted_project) == expected
+    assert training_result(interrupted_project) == expected
 
 
 def test_another_run_never_resumes_from_it(interrupted_project, capsys):
     (kept,) = Path("models", "checkpoints").iterdir()
-    complete_here(interrupted_project, num_train_epochs=2, warmup_steps=0.2)
+    train(interrupted_project, num_train_epochs=2, warmup_steps=0.2)
     assert "resuming" not in capsys.readouterr().out
     # The other run has deleted its own.
     assert [*Path("models", "checkpoints").iterdir()] == [kept]
@@ -178,8 +160,8 @@ def test_another_run_never_resumes_from_it(interrupted_project, capsys):
 def test_another_launcher_resumes_from_it(interrupted_project, expected, monkeypatch):
     (kept,) = Path("models", "checkpoints").iterdir()
     monkeypatch.setenv("STARS_LAUNCHER", "torchrun --nproc-per-node 1")
-    assert f"resuming from {kept}" in complete(interrupted_project)
-    assert result(interrupted_project) == expected
+    assert f"resuming from {kept}" in train_in_process(interrupted_project)
+    assert training_result(interrupted_project) == expected
 
 
 @pytest.mark.thorough
@@ -214,27 +196,9 @@ def test_a_full_disk_is_reported_and_the_next_run_resumes(
     assert "free some space" in error
     assert checkpoints(interrupted_project)[-1] == latest
     assert len(complete_steps(interrupted_project)) == len(checkpoints(interrupted_project))
-    complete_here(interrupted_project)
+    train(interrupted_project)
     assert f"resuming from {latest.relative_to(interrupted_project)}" in capsys.readouterr().out
-    assert result(interrupted_project) == expected
-
-
-@pytest.mark.thorough
-@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="Linux alone can do that")
-def test_a_disk_that_takes_no_file_at_all_is_reported_and_the_next_run_resumes(
-    resumable_project, expected, capsys
-):
-    with start_training(resumable_project) as stage:
-        wait_for_step(resumable_project, stage, 8)
-        resource.prlimit(stage.pid, resource.RLIMIT_FSIZE, (1, 1))
-        output = finish(stage)
-    assert stage.returncode == 1, output
-    assert "Traceback" not in output
-    assert "free some space" in output
-    assert len(complete_steps(resumable_project)) == len(checkpoints(resumable_project)) > 0
-    complete_here(resumable_project)
-    assert "resuming from" in capsys.readouterr().out
-    assert result(resumable_project) == expected
+    assert training_result(interrupted_project) == expected
 
 
 PICKLED = ("optimizer.pt", "scheduler.pt", "rng_state.pth")  # which torch loads
@@ -266,12 +230,12 @@ class Payload:
 @soak
 def test_two_processes_stop_together_and_resume_as_two(resumable_project):
     edit(resumable_project, "train", logging_steps=3)
-    complete(resumable_project, *TORCHRUN)
-    expected = result(resumable_project)
+    train_in_process(resumable_project, *TORCHRUN)
+    expected = training_result(resumable_project)
     with start_training(resumable_project, *TORCHRUN) as stage:
         # An epoch has 4 steps: this is in the middle of one.
         wait_for_step(resumable_project, stage, 18)
         stage.terminate()
         assert "which is saved" in finish(stage)
-    assert "resuming from" in complete(resumable_project, *TORCHRUN)
-    assert result(resumable_project) == expected
+    assert "resuming from" in train_in_process(resumable_project, *TORCHRUN)
+    assert training_result(resumable_project) == expected

@@ -311,23 +311,6 @@ def test_the_table_of_mistakes_is_sorted_filtered_and_opened(tmp_path):
 
 @pytest.mark.slow
 @needs_chromium
-def test_a_new_column_moves_neither_search_nor_filter(tmp_path):
-    row = '<tr><td class="number">'
-    html = page.render(a_run()).replace(row, f"<tr><td>new</td>{row.removeprefix('<tr>')}")
-    file = tmp_path / "report.html"
-    file.write_text(html, encoding="utf-8")
-    label = FILTERED.replace('"DESREVER txet"', '"leak"').replace(
-        'dispatchEvent(new Event("input"));',
-        'dispatchEvent(new Event("input")); const label = filters.querySelector("select");'
-        "label.selectedIndex = 1; label.dispatchEvent(new Event('change'));",
-    )
-    by_words, by_label = visit(file.as_uri(), FILTERED, label).results
-    assert by_words == [5, "5 of 40 rows", False]
-    assert by_label == [25, "40 rows", False]
-
-
-@pytest.mark.slow
-@needs_chromium
 def test_it_is_dark_where_the_user_wants_it_dark(tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page.render(a_run()), encoding="utf-8")

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from browser import needs_chromium, visit
 from helpers import dvc_in, fails_here, run, would_run
 
 from stages.report import main
@@ -47,16 +46,6 @@ def test_git_ignores_the_page_and_dvc_keeps_it(finished_repo):
     assert run("git", "ls-files", "reports", cwd=finished_repo).split() == ["reports/.gitignore"]
     assert run("git", "status", "--porcelain", cwd=finished_repo) == ""
     assert (finished_repo / "reports" / "index.html").stat().st_nlink == 2
-
-
-@pytest.mark.thorough  # as the page of test_page.py
-@needs_chromium
-def test_it_opens_from_disk_without_a_request_or_a_message(finished_repo, tmp_path):
-    page = shutil.copy(finished_repo / "reports" / "index.html", tmp_path)
-    seen = visit(Path(page).as_uri(), "document.title", width=390)
-    assert seen.results[0].startswith("Report: accuracy ")
-    assert seen.requests == [Path(page).as_uri()]
-    assert seen.console == []
 
 
 def test_other_scores_rerun_the_report_alone(repo, monkeypatch):

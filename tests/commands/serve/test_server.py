@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import FUZZ_EXAMPLES, run, soak, stars
+from helpers import run, soak, stars
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -146,24 +146,14 @@ JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=FUZZ_EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(body=JSON | st.fixed_dictionaries({"inputs": JSON}, optional={"truncate": JSON}))
-def test_no_json_is_an_error_of_the_server(port, body):
-    assert post(port, json.dumps(body).encode())[0] in (200, 413, 422)
+OBJECTS = JSON | st.fixed_dictionaries({"inputs": JSON}, optional={"truncate": JSON})
+BYTES = st.binary(max_size=200) | st.text().map(lambda text: text.encode("utf-16"))
 
 
-@settings(
-    max_examples=FUZZ_EXAMPLES,
-    deadline=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
-@given(body=st.binary(max_size=200) | st.text().map(lambda text: text.encode("utf-16")))
-def test_no_bytes_are_an_error_of_the_server(port, body):
-    assert post(port, body, "/classify")[0] in (200, 400, 413, 422)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(body=OBJECTS.map(lambda value: json.dumps(value).encode()) | BYTES)
+def test_no_body_is_an_error_of_the_server(port, body):
+    assert post(port, body)[0] in (200, 400, 413, 422)
 
 
 def test_health_and_info(port, folder):
