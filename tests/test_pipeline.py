@@ -22,7 +22,6 @@ from helpers import (
     run,
     soak,
     stars,
-    thorough,
     would_run,
 )
 
@@ -163,11 +162,15 @@ def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
     assert "Traceback" not in output
 
 
+SAMPLE, WEIGHTS = "data/sample/test.arrow", "models/finetuned/model.safetensors"
+
+
 @pytest.mark.parametrize(
     ("out", "mode"),
     [
-        ("data/sample/test.arrow", 0o444),
-        *thorough(("data/sample/test.arrow", 0o644), ("models/finetuned/model.safetensors", 0o444)),
+        (SAMPLE, 0o444),
+        pytest.param(SAMPLE, 0o644, marks=pytest.mark.thorough),
+        pytest.param(WEIGHTS, 0o444, marks=pytest.mark.thorough),
     ],
 )
 def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, monkeypatch, out, mode):

@@ -7,7 +7,6 @@ import re
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -178,15 +177,23 @@ def test_the_notebook_preset_is_the_notebook():
         "allow_overlap": True,
         "exclude": [],
     }
-    train = notebook["train"]
-    assert (train["batch_size"], train["per_device_eval_batch_size"]) == (16, 8)
-    assert (train["num_train_epochs"], train["learning_rate"]) == (3, 5e-5)
-    assert (train["padding"], train["precision"]) == ("max_length", "fp32")
-    assert (train["train_sampling_strategy"], train["seed"]) == ("random", 42)
-    assert (train["lr_scheduler_type"], train["warmup_steps"]) == ("linear", 0)
-    assert (train["freeze_embeddings"], train["intermediate_size"]) == (False, 0)
-    assert train["head_learning_rate"] == train["learning_rate"]
-    assert train["logging_steps"] == 30
+    train = {
+        "batch_size": 16,
+        "per_device_eval_batch_size": 8,
+        "num_train_epochs": 3,
+        "learning_rate": 5e-5,
+        "head_learning_rate": 5e-5,
+        "lr_scheduler_type": "linear",
+        "warmup_steps": 0,
+        "padding": "max_length",
+        "precision": "fp32",
+        "train_sampling_strategy": "random",
+        "seed": 42,
+        "freeze_embeddings": False,
+        "intermediate_size": 0,
+        "logging_steps": 30,
+    }
+    assert train.items() <= notebook["train"].items()
 
 
 # --- Imports and code -----------------------------------------------------------------------------
@@ -226,38 +233,20 @@ def test_no_class_is_inside_a_function():
         assert not [node.name for node in inside if isinstance(node, ast.ClassDef)], path
 
 
-# Calls and arguments that would run what a file or a parameter holds.
-FORBIDDEN_CALLS = {
-    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "pickle.load",
-    "pickle.loads", "torch.load", "joblib.load", "np.load", "pd.read_pickle", "yaml.load",
-    "yaml.unsafe_load", "shutil.unpack_archive", "extractall", "extract",
-}  # fmt: skip
-FORBIDDEN_ARGUMENTS = {("shell", True), ("trust_remote_code", True), ("allow_pickle", True),
-                       ("weights_only", False), ("use_safetensors", False)}  # fmt: skip
-FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-
-
-def unsafe(path: Path) -> Iterator[str]:
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            names = {alias.name for alias in node.names} | {getattr(node, "module", None)}
-            if names & FORBIDDEN_IMPORTS and names != {"pickle", "UnpicklingError"}:
-                yield ast.unparse(node)
-        elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            method = called.rpartition(".")[2]
-            if called in FORBIDDEN_CALLS or method in {"extractall", "unpack_archive"}:
-                yield called
-            yield from (
-                ast.unparse(keyword)
-                for keyword in node.keywords
-                if isinstance(keyword.value, ast.Constant)
-                and (keyword.arg, keyword.value.value) in FORBIDDEN_ARGUMENTS
-            )
+# What would run the content of a file or of a parameter.
+FORBIDDEN = re.compile(
+    r"(?<![\w.])(eval|exec|compile|__import__)\(|\bos\.(system|popen)\(|\.read_pickle\("
+    r"|\b(pickle|torch|joblib|np|yaml)\.(unsafe_)?loads?\(|\b(extract(all)?|unpack_archive)\("
+    r"|(import|from) (?!pickle import UnpicklingError\n)(c?pickle|dill|cloudpickle|joblib|marshal|shelve)\b"
+    r"|\b(shell|trust_remote_code|allow_pickle)=True|\b(weights_only|use_safetensors)=False",
+    re.I,
+)
 
 
 def test_no_code_loads_pickles_code_or_archives_unseen_and_none_calls_a_shell():
-    assert not [(named(path), *unsafe(path)) for path in SCRIPTS + LIBRARY if [*unsafe(path)]]
+    texts = {named(path): path.read_text("utf-8") for path in SCRIPTS + LIBRARY}
+    matches = {name: FORBIDDEN.search(text) for name, text in texts.items()}
+    assert {name: match[0] for name, match in matches.items() if match} == {}
 
 
 def test_no_value_of_params_yaml_starts_a_process():
@@ -290,12 +279,8 @@ def test_the_tests_mirror_the_folders_of_the_code():
 
 
 def test_no_test_imports_a_test():
-    imports = {named(path): [name for name in imported(path) if is_test(name)] for path in TESTS}
-    assert not [path for path, names in imports.items() if names]
-
-
-def is_test(module: str) -> bool:
-    return module.startswith(("test_", "conftest"))
+    names = [(named(path), name) for path in TESTS for name in imported(path)]
+    assert not [pair for pair in names if pair[1].startswith(("test_", "conftest"))]
 
 
 # --- Files ----------------------------------------------------------------------------------------

@@ -54,11 +54,6 @@ class Texts(BaseModel):
     truncate: bool = True
     """Whether to cut texts that are longer than the model reads, or to refuse them."""
 
-    @property
-    def texts(self) -> list[str]:
-        """The texts, also of a request for one."""
-        return [self.inputs] if isinstance(self.inputs, str) else self.inputs
-
 
 class LabelScore(BaseModel):
     """A label with its probability."""
@@ -92,7 +87,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         return JSONResponse({"detail": problems}, 422)
 
     async def answers(request: Texts) -> list[Prediction]:
-        texts = request.texts
+        texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         if len(texts) > limits.texts:
             raise HTTPException(413, f"{len(texts)} texts; at most {limits.texts} in a request")
         try:
@@ -137,7 +132,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
 
 
 class BodyLimit:
-    """Refuse a request of more than `limit` bytes with 413, before it is read."""
+    """Refuse a request of more than `limit` bytes with 413, before it is parsed."""
 
     def __init__(self, app: ASGIApp, limit: int) -> None:
         self._app, self._limit = app, limit
@@ -148,10 +143,6 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         too_large = JSONResponse({"detail": f"more than {self._limit:,} bytes"}, 413)
-        declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if not declared.isdigit() or int(declared[:20]) > self._limit:
-            await too_large(scope, receive, send)
-            return
         # A body may come in chunks of no declared length: read it here, up to the limit.
         body, more = b"", scope["method"] == "POST"
         while more:
@@ -162,14 +153,10 @@ class BodyLimit:
             if len(body) > self._limit:
                 await too_large(scope, receive, send)
                 return
-        read = False
+        unread = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def replay() -> Message:
-            nonlocal read
-            if read:
-                return await receive()
-            read = True
-            return {"type": "http.request", "body": body, "more_body": False}
+            return unread.pop() if unread else await receive()
 
         await self._app(scope, replay, send)
 
