@@ -237,7 +237,8 @@ def test_no_class_is_inside_a_function():
 FORBIDDEN = re.compile(
     r"(?<![\w.])(eval|exec|compile|__import__)\(|\bos\.(system|popen)\(|\.read_pickle\("
     r"|\b(pickle|torch|joblib|np|yaml)\.(unsafe_)?loads?\(|\b(extract(all)?|unpack_archive)\("
-    r"|(import|from) (?!pickle import UnpicklingError\n)(c?pickle|dill|cloudpickle|joblib|marshal|shelve)\b"
+    r"|(import|from) (?!pickle import UnpicklingError\n)"
+    r"(c?pickle|dill|cloudpickle|joblib|marshal|shelve)\b"
     r"|\b(shell|trust_remote_code|allow_pickle)=True|\b(weights_only|use_safetensors)=False",
     re.I,
 )

@@ -22,9 +22,16 @@ from yelp_stars.scoring import calibration
 pytestmark = pytest.mark.slow
 
 
-def test_predictions_lead_back_to_their_rows(train_project):
+OUTS = ("p.parquet", "e.parquet", "details.json", "s.json", "plots/test/slices.svg")
+
+
+def test_predictions_lead_back_to_their_rows_and_are_the_same_bytes_again(train_project, capsys):
     train(train_project)
     call(evaluate.main, *map(Path, EVALUATE[3:]))
+    assert "30 rows in fp32 (as requested) on cpu" in capsys.readouterr().out
+    first = [(train_project / name).read_bytes() for name in OUTS]
+    call(evaluate.main, *map(Path, EVALUATE[3:]))
+    assert [(train_project / name).read_bytes() for name in OUTS] == first
     predicted = predictions.read(train_project / "p.parquet")
     tested = arrow.read(train_project / "data" / "sample" / "test.arrow")
     assert predicted.rows.tolist() == tested["row"].to_pylist()
@@ -59,16 +66,6 @@ def test_predictions_lead_back_to_their_rows(train_project):
     assert set(mistakes) == set(predicted.rows[~correct])
 
 
-def test_two_evaluations_leave_the_same_bytes(train_project):
-    train(train_project)
-    outs = ("p.parquet", "e.parquet", "details.json", "s.json", "plots/test/slices.svg")
-    found = []
-    for _ in range(2):
-        call(evaluate.main, *map(Path, EVALUATE[3:]))
-        found.append([(train_project / name).read_bytes() for name in outs])
-    assert found[0] == found[1]
-
-
 def test_the_slices_of_the_params_are_scored(train_project):
     train(train_project)
     edit(train_project, "evaluate", slices={"food": "(?i)food", "none": "xyzzy"})
@@ -78,22 +75,22 @@ def test_the_slices_of_the_params_are_scored(train_project):
     reviews = read_reviews(train_project / "data" / "raw" / "test.arrow")
     n = sum("food" in reviews[row][1].lower() for row in tested)
     assert [(part["name"], part["accuracy"]["n"]) for part in found] == [("food", n), ("none", 0)]
-
-
-def test_mistakes_in_slices_are_one_line_before_anything_is_computed(train_project):
-    edit(train_project, "evaluate", slices={"bad": "("})
-    message = fails_here(evaluate.main, *EVALUATE[3:])
-    assert "evaluate.slices.bad is '(': should be a regular expression of Python" in message
-    edit(train_project, "evaluate", slices={})
-    message = fails_here(evaluate.main, *EVALUATE[3:])
-    assert "run `dvc repro`" in message  # no model has been trained
-
-
-def test_a_model_without_a_calibration_is_one_line(train_project):
-    train(train_project)
+    # A model without its temperature is not evaluated.
     (train_project / "ft" / "calibration.json").unlink()
     message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "no file 'ft/calibration.json'; run `dvc repro`" in message
+
+
+def test_mistakes_in_the_params_are_one_line_before_anything_is_computed(train_project):
+    edit(train_project, "evaluate", slices={"bad": "("})
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "evaluate.slices.bad is '(': should be a regular expression of Python" in message
+    edit(train_project, "evaluate", slices={}, precision="fp16")
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in message
+    edit(train_project, "evaluate", precision="fp32")
+    message = fails_here(evaluate.main, *EVALUATE[3:])
+    assert "run `dvc repro`" in message  # no model has been trained
 
 
 def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_kept(train_project):
@@ -131,12 +128,3 @@ def test_classes_without_an_order_are_scored_without_distances(train_project, ca
     details = json.loads((train_project / "details.json").read_text())
     assert not details["ranges"]["contiguous"]
     assert "kappa" not in (train_project / "plots" / "training" / "state.json").read_text()
-
-
-def test_evaluation_computes_in_the_precision_of_the_params(train_project, capsys):
-    train(train_project)
-    call(evaluate.main, *map(Path, EVALUATE[3:]))
-    assert "30 rows in fp32 (as requested) on cpu" in capsys.readouterr().out
-    edit(train_project, "evaluate", precision="fp16")
-    message = fails_here(evaluate.main, *EVALUATE[3:])
-    assert "evaluate.precision is 'fp16', but this machine has no hardware for it" in message
