@@ -1,8 +1,7 @@
 """`stars predict`: check what needs no model, then load the model and predict."""
 
-import contextlib
 import os
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -74,7 +73,12 @@ def run(request: Request) -> None:
             next(source.rows(inputs.ignore if request.skip_bad else None), None)
             from yelp_stars.commands.predict import results  # torch takes seconds
 
-            with _open_model(request) as folder:
+            model: AbstractContextManager[Path] = nullcontext(request.model)
+            if request.rev is not None:
+                from yelp_stars.commands.runs import revisions  # DVC takes a second
+
+                model = revisions.open_model(request.rev)  # a temporary folder
+            with model as folder:
                 results.produce(request, source, folder)
     except UserError as error:
         error.setting = inputs.option(error.setting)
@@ -87,15 +91,3 @@ def run(request: Request) -> None:
         name = f" {quoted(str(error.filename))}" if error.filename else ""
         resume = "; what is finished is kept: run the same command again" if request.output else ""
         raise UserError(f"{os.strerror(error.errno)}{name}{resume}") from None
-
-
-@contextlib.contextmanager
-def _open_model(request: Request) -> Iterator[Path]:
-    """Yield the folder of the model, which may be temporary."""
-    if request.rev is None:
-        yield request.model
-        return
-    from yelp_stars.commands.runs import revisions  # DVC takes a second
-
-    with revisions.open_model(request.rev) as folder:
-        yield folder

@@ -39,13 +39,8 @@ class Tally(NamedTuple):
 
     def plus(self, other: Self) -> Self:
         """Return the sum of two tallies."""
-        return type(self)(
-            self.rows + other.rows,
-            self.truncated + other.truncated,
-            self.to_a_person + other.to_a_person,
-            self.loss + other.loss,
-            np.add(self.confusion, other.confusion).tolist(),
-        )
+        pairs: Iterable[tuple[Any, Any]] = zip(self, other)
+        return type(self)(*(np.add(mine, theirs).tolist() for mine, theirs in pairs))
 
 
 class Columns(NamedTuple):
