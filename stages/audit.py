@@ -16,16 +16,16 @@ from yelp_stars.pipeline.params import StageParams, load_params
 
 
 class Params(StageParams):
-    """What counts as nearly the same, and as short; `sample.exclude` removes what is found."""
+    """Thresholds for near-duplicate and short texts; `sample.exclude` removes the rows found."""
 
     min_words: PositiveInt
-    """Words below which a text is short. A Chinese or Japanese character counts as a word."""
+    """Texts with fewer words are short. A Chinese or Japanese character counts as a word."""
     near_duplicates: bool
-    """Whether to look for texts that are nearly the same; exact duplicates are always found."""
+    """Look for near-duplicates; exact duplicates are always found."""
     similarity: Annotated[float, Field(ge=0.4, le=1.0)]
-    """Share of their sequences of three words that two texts must share to be nearly the same."""
+    """Minimum share of three-word sequences that two near-duplicates have in common."""
     seed: NonNegativeInt
-    """Seed of the hashes that propose which texts to compare."""
+    """Seed of the hashes that select which texts to compare."""
 
 
 class Inputs(NamedTuple):

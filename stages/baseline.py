@@ -17,20 +17,20 @@ from yelp_stars.pipeline.params import StageParams, load_params
 
 
 class Params(StageParams):
-    """What a transformer is compared with: fixed, so that nothing is chosen by its scores."""
+    """Parameters of the baseline: fixed, so that nothing is chosen by its scores."""
 
     max_rows: PositiveInt
-    """Training rows at most: the first of the sample, a matter of memory."""
+    """Maximum training rows, the first of the sample; limits memory."""
     max_features: PositiveInt
-    """Words and pairs of words that are counted, the most frequent ones."""
+    """Maximum number of words and word pairs to count, the most frequent ones."""
     c: PositiveFloat
     """Inverse strength of the L2 penalty of the logistic regression."""
     folds: Annotated[int, Field(ge=2, le=20)]
-    """Parts of the training rows; each is predicted by a model fitted on the others."""
+    """Cross-validation folds; each is predicted by a model fitted on the others."""
     suspects: NonNegativeInt
-    """Training rows to list whose label those models doubt; 0 skips them."""
+    """Training rows with the most doubtful labels to list; 0 skips this."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    """Seed of the parts."""
+    """Seed of the folds."""
 
 
 class Inputs(NamedTuple):
@@ -100,7 +100,7 @@ def main(given: Inputs, made: Outputs) -> None:
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
             f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
         )
-    print(f"{len(suspects.indices):,} training rows have a label in doubt")
+    print(f"{len(suspects.indices):,} training rows have a doubtful label")
 
 
 if __name__ == "__main__":

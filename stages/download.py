@@ -42,7 +42,7 @@ def main(given: Inputs, made: Outputs) -> None:
         counted = statistics[split].count(reviews)
         sources.write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)
         if not statistics[split].rows:
-            raise UserError(f"no review is left for the split {split!r}")
+            raise UserError(f"no reviews are left for the split {split!r}")
     summaries = {
         split: counts.summary(names, source.dropped[split]) for split, counts in statistics.items()
     }

@@ -19,16 +19,16 @@ from yelp_stars.pipeline.params import Precision, StageParams, load_params
 
 
 class Params(StageParams):
-    """How the test rows are computed, and which of them are scored apart."""
+    """Inference on the test rows, and slices to score separately."""
 
     per_device_eval_batch_size: PositiveInt
-    """Rows in a batch: on the GPU, or on each core of a CPU."""
+    """Rows per batch: on the GPU, or on each CPU core."""
     precision: Precision
-    """auto (bf16 where the hardware is fast in it), fp32, bf16 or fp16 (CUDA)."""
+    """auto (bf16 where the hardware supports it well), fp32, bf16 or fp16 (CUDA)."""
     slices: Patterns
-    """Slices to score apart: a name and a regular expression that the texts match."""
+    """Slices to score separately: a name and a regular expression for the texts."""
     resamples: Annotated[int, Field(ge=200, le=100_000)]
-    """Resamples of the rows from which bootstrap intervals are computed."""
+    """Bootstrap resamples for the intervals."""
     seed: NonNegativeInt
     """Seed of the resamples."""
 

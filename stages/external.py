@@ -35,7 +35,7 @@ def main(given: Inputs, made: Outputs) -> None:
     checkpoint = hash_checkpoint(given.checkpoints, params["pretrained"])
     write_json(made.data_hashes, data)
     write_json(made.checkpoint_hashes, checkpoint)
-    print(f"{len(data)} data files and {len(checkpoint)} files of a checkpoint are yours")
+    print(f"{len(data)} data files and {len(checkpoint)} files of a checkpoint belong to you")
 
 
 def hash_data(folder: Path, download: Mapping[str, Any]) -> dict[str, str]:
@@ -60,7 +60,7 @@ def hash_checkpoint(folder: Path, pretrained: Mapping[str, Any]) -> dict[str, st
 
 @contextlib.contextmanager
 def advice_in_a_copy(path: Path) -> Iterator[None]:
-    """Where a file is missing in the workspace of an experiment, tell how to track it."""
+    """Tell how to track a file that is missing in the workspace of an experiment."""
     try:
         yield
     except UserError as error:
@@ -68,7 +68,7 @@ def advice_in_a_copy(path: Path) -> Iterator[None]:
         if not any(parts[start : start + 3] in COPIES for start in range(len(parts))):
             raise
         raise UserError(
-            f"{error} in this copy of the project, which has only what git or DVC track",
+            f"{error} in this copy of the project, which has only files that git or DVC tracks",
             advice=f"run `dvc add {path}` in the project, commit, and start the experiment again",
         ) from None
 

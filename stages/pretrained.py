@@ -43,13 +43,13 @@ class Hub(StageParams):
     source: Literal["hub"]
     """Where the checkpoint comes from."""
     repo: HubRepo
-    """owner/name."""
+    """Repository on the Hub, Repository on the Hub, owner/name."""
     revision: HubRevision
-    """Commit of the checkpoint, 40 hexadecimal digits: branches move."""
+    """Commit of the checkpoint, 40 hexadecimal digits, because branches move."""
 
 
 class RandomWeights(StageParams):
-    """An architecture with random weights: for measuring speed, and as a control."""
+    """An architecture with random weights, to measure speed or as a control."""
 
     source: Literal["random"]
     """Where the checkpoint comes from."""

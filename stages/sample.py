@@ -26,18 +26,18 @@ Size = PositiveInt | Literal["all"]
 
 
 class Params(StageParams):
-    """How many rows to train, validate and test on, and which."""
+    """Rows to train, validate and test on."""
 
     train_size: Size
     """Rows to train on, or all. A larger sample begins with the rows of a smaller one."""
     train_seed: NonNegativeInt
     """Seed of the training rows."""
     validation_size: PositiveInt
-    """Rows to validate on after each epoch: choose by these."""
+    """Rows to validate on after each epoch; choose models by these."""
     validation_seed: NonNegativeInt
     """Seed of the validation rows."""
     validation_from: Literal["train", "test"]
-    """Split of the validation rows: train holds them out; test is the notebook's way."""
+    """Split of the validation rows: train holds them out; test does as the notebook."""
     test_size: Size
     """Rows to test on, or all."""
     test_seed: NonNegativeInt
@@ -47,7 +47,7 @@ class Params(StageParams):
     allow_overlap: bool
     """Let validation and test rows overlap where both come from the test split."""
     exclude: list[Kind]
-    """Rows of the train split to leave out, by the audit; duplicates are also the near ones."""
+    """Kinds of flagged training rows to leave out; duplicates include near ones."""
 
 
 class Inputs(NamedTuple):

@@ -17,12 +17,12 @@ from yelp_stars.pipeline.params import StageParams, load_params
 
 
 class Params(StageParams):
-    """How many tokens of a review are kept, and which."""
+    """Truncation of the reviews."""
 
     max_length: Annotated[int, Field(ge=8)]
-    """Tokens per review at most, special tokens included."""
+    """Maximum tokens per review, including special tokens."""
     truncation: Truncation
-    """What to keep of a longer review: head, tail, or head_tail (a quarter and three quarters)."""
+    """Part of a longer review to keep: head, tail, or head_tail (a quarter and three quarters)."""
 
 
 class Inputs(NamedTuple):
@@ -46,7 +46,7 @@ def main(given: Inputs, made: Outputs) -> None:
         if declared.tokens < model.tokens:
             allowed = "any number" if model.tokens == UNLIMITED else str(model.tokens)
             advice += (
-                f", or correct that file in your checkpoint: {given.config.name!r} allows {allowed}"
+                f", or correct this file in your checkpoint: {given.config.name!r} allows {allowed}"
             )
         raise UserError(
             f"tokenize.max_length is {params.max_length}, but the model takes at most {limit} "

@@ -29,22 +29,22 @@ from yelp_stars.training.launcher import VARIABLE, launch
 
 
 class TrainerParams(StageParams):
-    """Fields of TrainingArguments, passed on under the same names."""
+    """Fields of TrainingArguments, passed on by name."""
 
     num_train_epochs: PositiveFloat
     """Passes over the training rows."""
     learning_rate: PositiveFloat
     """Peak learning rate of the checkpoint's weights (AdamW)."""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"]
-    """How the learning rate falls after the warm-up."""
+    """Decay of the learning rate after the warm-up."""
     warmup_steps: NonNegativeFloat
-    """Steps in which the learning rate rises; below 1, a share of all steps."""
+    """Steps of learning-rate warm-up; below 1, a share of all steps."""
     weight_decay: NonNegativeFloat
     """AdamW's decay of matrices; biases and norms do not decay."""
     per_device_eval_batch_size: PositiveInt
-    """Rows in a validation batch, on each device."""
+    """Rows per validation batch, on each device."""
     gradient_accumulation_steps: PositiveInt
-    """Parts in which each device computes its rows of a step; more parts need less memory."""
+    """Batches per optimizer step on each device; more of them need less memory."""
     activation_checkpointing: bool
     """Recompute activations in the backward pass: less memory, a third more time."""
     torch_compile: bool
@@ -54,17 +54,17 @@ class TrainerParams(StageParams):
     train_sampling_strategy: Literal["random", "group_by_length"]
     """Batches of random rows, or of rows of similar length: less padding, faster."""
     load_best_model_at_end: bool
-    """Keep the epoch with the best validation accuracy, instead of the last one."""
+    """Keep the epoch with the best validation accuracy instead of the last one."""
     save_steps: PositiveInt
     """Steps between resumable checkpoints."""
     logging_steps: PositiveInt
     """Steps between two points of the training curves."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
-    """Seed of the head, the order of the rows and the dropout."""
+    """Seed of the head, the row order and the dropout."""
 
 
 class Params(TrainerParams):
-    """How the checkpoint is fine-tuned."""
+    """Fine-tuning of the checkpoint."""
 
     REPLACED: ClassVar = {
         "launcher": f"set the environment variable {VARIABLE} instead, see docs/gpus.md",
@@ -72,13 +72,13 @@ class Params(TrainerParams):
     }
 
     batch_size: PositiveInt
-    """Rows of one optimizer step, over all devices."""
+    """Rows per optimizer step, over all devices."""
     intermediate_size: NonNegativeInt
     """Short synthetic reviews to train on first (STILTs, Phang et al. 2018); 0 skips it."""
     freeze_embeddings: bool
-    """Keep the checkpoint's embeddings (Lee et al. 2019)."""
+    """Freeze the checkpoint's embeddings (Lee et al. 2019)."""
     frozen_layers: NonNegativeInt
-    """Lowest encoder layers to keep as they are; requires freeze_embeddings."""
+    """Lowest encoder layers to freeze; requires freeze_embeddings."""
     head_learning_rate: PositiveFloat
     """Peak learning rate of the new classification head."""
     attention_dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -86,7 +86,7 @@ class Params(TrainerParams):
     padding: Literal["longest", "max_length"]
     """Pad a batch to its longest row, or to tokenize.max_length as the notebook does."""
     precision: Precision
-    """auto (bf16 where the hardware is fast in it), fp32, bf16 or fp16 (CUDA)."""
+    """auto (bf16 where the hardware supports it well), fp32, bf16 or fp16 (CUDA)."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -18,8 +18,8 @@ def load_classifier(
     Args:
         folder: A model of this project, such as models/finetuned, or any classifier that
             `from_pretrained` loads and that has a tokenizer.json.
-        precision: auto (bf16 where the hardware is fast in it), fp32, bf16 or fp16 (CUDA).
-        batch_size: Texts in a batch: on the GPU, or on each core of a CPU. None is 64 or 8.
+        precision: auto (bf16 where the hardware supports it well), fp32, bf16 or fp16 (CUDA).
+        batch_size: Texts per batch: on the GPU, or on each CPU core. None is 64 or 8.
         threads: Cores to use; None is all.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The command `stars`. Each command imports its module when it is called: help must be fast."""
+"""Define the command `stars`. Each command imports its module when called: help must be fast."""
 
 import sys
 from collections.abc import Callable
@@ -31,20 +31,20 @@ ANYWHERE = {"predict", "serve"}  # commands that need a model, not the project
 
 @app.callback()
 def in_project(context: typer.Context) -> None:
-    """Presets, parameters and scores of this project, beside the commands of DVC.
+    """Inspect, compare and use the runs of this project, alongside DVC's own commands.
 
     \b
     Examples:
-      stars show                  the scores of the last run
-      stars use                   the presets
+      stars show                  show the scores of the last run
+      stars use                   list the presets
       stars use cpu               copy presets/cpu.yaml over params.yaml
-      stars params train          what the parameters of a section mean
-      stars compare main slow     is the second run better, and how sure is that?
-      stars plots main slow       their curves in one picture
-      stars seeds 5               how much chance alone changes
-      stars predict reviews.csv   the stars of each review
-      stars serve                 the model over HTTP, and a page to try it
-      stars doctor                problems of the project and their fixes
+      stars params train          explain the parameters of a section
+      stars compare main slow     see whether the second run is better
+      stars plots main slow       draw their curves in one picture
+      stars seeds 5               measure the variation between seeds
+      stars predict reviews.csv   predict the stars of each review
+      stars serve                 serve the model over HTTP, with a page to try it
+      stars doctor                find problems of the project and their fixes
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
     if not anywhere and not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):

@@ -113,7 +113,9 @@ def test_the_description_says_what_was_found_and_what_to_write(tmp_path):
     assert lines[4].split()[:3] == ["near-duplicate", "0", "0"]
     assert lines[-2] == "1 test rows leak: they inflate the test scores"
     kinds = "leaks, duplicates, conflicts, short"
-    assert lines[-1] == f"to train without such rows, set sample.exclude to [{kinds}], or to some"
+    assert (
+        lines[-1] == f"to train without them, set sample.exclude to [{kinds}], or to some of them"
+    )
     different = [(0, f"text number {number}") for number in range(4)]
     clean = summary(audited(tmp_path, different[:2], different[2:]), NAMES)
     assert list(describe(clean))[-1].startswith("lengths of train and test: Kolmogorov-Smirnov")

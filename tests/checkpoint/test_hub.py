@@ -65,8 +65,8 @@ def test_a_hub_that_cannot_be_reached_is_one_line_in_ten_seconds(hub, monkeypatc
     [
         (401, {"X-Error-Code": "RepoNotFound"}, "has no model '{}', or it is private; check"),
         (401, {"X-Error-Message": "Invalid credentials in Authorization header"},
-         "the Hub does not accept HF_TOKEN, or the token of `hf auth login`; get another one at"),
-        (403, {"X-Error-Code": "GatedRepo"}, "'{}' wants its terms accepted: do so at"),
+         "the Hub does not accept HF_TOKEN, or the token of `hf auth login`; get a new one at"),
+        (403, {"X-Error-Code": "GatedRepo"}, "'{}' requires accepting its terms: do so at"),
         (403, {"X-Error-Message": "no way\x1b[31m"}, "did not deliver '{}' (HfHubHTTPError: 403"),
         (404, {"X-Error-Code": "RevisionNotFound"}, f"'{{}}' has no revision '{REVISION}' on"),
         (418, {}, "the Hub did not deliver '{}' (HfHubHTTPError: Client error '418"),

@@ -206,7 +206,7 @@ def test_a_model_without_word_embeddings_is_reported(checkpoint):
     config = AutoConfig.for_model("canine", **SIZES, pad_token_id=0)
     AutoModel.from_config(config, trust_remote_code=False).save_pretrained(checkpoint)
     error = refused(checkpoint)
-    assert error.problem.startswith("no word embeddings are found in the model (")
+    assert error.problem.startswith("the model has no word embeddings (")
     assert error.advice == "choose an encoder, such as BERT"
 
 

@@ -44,7 +44,7 @@ def test_several_revisions_are_drawn_together(repo, monkeypatch):
     assert '"rev": "HEAD"' in page
     assert '"rev": "slow"' in page
     assert not re.search(r'<script[^>]+src="http', page)
-    message = "error: `dvc plots` failed; what it says is above"
+    message = "error: `dvc plots` failed; its error is above"
     assert stars("plots", "HEAD", "nowhere") == message
     message = "error: '--help' is not a revision; see `stars plots --help`"
     assert stars("plots", "--", "--help") == message

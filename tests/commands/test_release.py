@@ -83,7 +83,7 @@ def test_a_version_has_the_scores_of_its_own_model(here):
     (here / "dvc.lock").write_text(trained)
     commit(here, "half a run")
     message = stars("release", "v1.0.0")
-    assert "the scores are those of another models/finetuned; run `dvc repro`, and" in message
+    assert "the scores belong to another models/finetuned; run `dvc repro`, and" in message
     (here / "dvc.lock").write_text(lock)
     scores = (here / "metrics" / "evaluation.json").read_text()
     (here / "metrics" / "evaluation.json").write_text(scores.replace("0", "1", 1))

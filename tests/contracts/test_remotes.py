@@ -26,7 +26,7 @@ pytestmark = pytest.mark.thorough
 
 UP_TO_DATE = "Data and pipelines are up to date.\n"
 NOTHING = (
-    "the remote 'store' has no out of the last run, or does not answer; run `dvc push` where the "
+    "the remote 'store' has no outs of the last run, or does not answer; run `dvc push` where the "
     "outs are"
 )
 

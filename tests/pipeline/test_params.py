@@ -132,7 +132,7 @@ def test_parameters_of_a_training_that_do_not_fit_together_are_reported(tree, va
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"test_size": None}, "set one of test_file and test_size"),
+        ({"test_size": None}, "set either test_file or test_size"),
         ({"test_file": "a.csv", "test_size": None}, "test_file is train_file; set it to null"),
         ({"text_column": 1}, "two different names, or two indices"),
         ({"text_column": 1, "label_column": 1}, "two different names, or two indices"),

@@ -39,7 +39,7 @@ def test_the_baselines_are_scored_on_the_test_rows_of_the_sample(train_project, 
     output = capsys.readouterr().out.splitlines()
     assert output[0].startswith("majority class: accuracy 0.200 [")
     assert output[0].endswith("] on 30 rows, fitted on 60")
-    assert output[2].startswith(f"{len(suspects)} training rows have a label in doubt")
+    assert output[2].startswith(f"{len(suspects)} training rows have a doubtful label")
     baseline(train_project)
     assert contents == [(train_project / path).read_bytes() for path in PATHS[2:]]
 

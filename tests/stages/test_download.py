@@ -78,7 +78,7 @@ def test_a_review_of_five_megabytes_is_only_a_long_review(data_project):
         (None, {}, "no file 'data/external/a.csv'; 'data/external' holds 'b.csv'"),
         ("label,text\n" + "0,x\n" * 5000 + "9,y\n", {}, "line 5002 has the label '9'"),
         ("label,text\n0,x\n", {"test_file": None, "test_size": 5}, "download.test_size is 5, but"),
-        ("label,text\n0, \n", {"drop_empty": True}, "no review is left for the split 'train'"),
+        ("label,text\n0, \n", {"drop_empty": True}, "no reviews are left for the split 'train'"),
     ],
     ids=["missing file", "late row", "more tests than rows", "nothing left"],
 )

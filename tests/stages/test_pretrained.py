@@ -75,7 +75,7 @@ def test_a_folder_is_copied_without_what_could_hold_code(tiny_project, capsys):
     [
         ("config.json", None, "has no config.json"),
         (WEIGHTS, None, "has no model.safetensors"),
-        (WEIGHTS, "version https://git-lfs", "is not a safetensors file, or damaged"),
+        (WEIGHTS, "version https://git-lfs", "is not a safetensors file, or is damaged"),
         ("config.json", {"num_hidden_layers": 2}, "the model expects 'bert.encoder.layer.1."),
         ("config.json", {"model_type": "mine"}, "the model_type 'mine', which transformers"),
         ("tokenizer_config.json", {"pad_token": {"a": 1}}, "tokenizer files are not valid ("),
@@ -102,7 +102,7 @@ def test_no_question_is_asked_and_no_code_of_a_checkpoint_runs(tiny_project, mod
     auto_map = dict.fromkeys(("AutoConfig", "AutoModel", "AutoTokenizer"), "mine.Mine")
     change_json(TINY / "config.json", auto_map=auto_map, model_type=model_type)
     # A question would fail: pytest has no input.
-    assert "has 'auto_map': the checkpoint needs code of its own" in fails_here(main, *PATHS)
+    assert "has 'auto_map': the checkpoint needs its own code" in fails_here(main, *PATHS)
     assert not Path("ran").exists()
 
 

@@ -36,13 +36,13 @@ RELEASE_ROWS = 1000  # read one by one, after which their pages are released
 
 
 class Audit(NamedTuple):
-    """What is known of each row of a split."""
+    """Audit results for the rows of a split."""
 
     labels: np.ndarray
     words: np.ndarray
-    """The number of words."""
+    """Words per row, (rows,)."""
     flags: dict[str, np.ndarray]
-    """The rows that have each flag, bool."""
+    """Rows with each flag, bool."""
 
 
 def audit(
@@ -176,7 +176,7 @@ def describe(summary: dict[str, Any]) -> Iterator[str]:
     yield _line(
         "imbalance",
         *("-" if ratio is None else f"{ratio:,.1f}" for ratio in ratios),
-        meaning="rows of the largest label for one of the smallest",
+        meaning="rows of the largest label per row of the smallest",
     )
     shift = summary["length_shift"]
     distance = f"Kolmogorov-Smirnov distance {shift['kolmogorov_smirnov']:.2g}"
@@ -185,7 +185,8 @@ def describe(summary: dict[str, Any]) -> Iterator[str]:
         yield f"{test['leak']['rows']:,} test rows leak: they inflate the test scores"
     kinds = dict.fromkeys(kind for name, kind in KINDS.items() if train[name]["rows"])
     if kinds:
-        yield f"to train without such rows, set sample.exclude to [{', '.join(kinds)}], or to some"
+        kinds_listed = ", ".join(kinds)
+        yield f"to train without them, set sample.exclude to [{kinds_listed}], or to some of them"
 
 
 def _line(name: str, *cells: str, meaning: str = "") -> str:

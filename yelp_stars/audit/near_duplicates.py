@@ -33,14 +33,14 @@ NEVER = np.iinfo(np.int64).max
 
 
 class Sketches:
-    """What is kept of each row to find others like it: 272 bytes."""
+    """Sketch of each row for finding similar ones: 272 bytes."""
 
     def __init__(self, rows: int, seed: int) -> None:
         self.slots = np.zeros((rows, SLOTS), np.uint16)
         self.beginnings = np.zeros(rows, np.uint64)
-        """Hashes; 0 of a text that is shorter."""
+        """Hashes; 0 for a text that is too short."""
         self.long = np.zeros(rows, bool)
-        """Whether a text has `FEWEST_WORDS`; others are not compared."""
+        """Texts with `FEWEST_WORDS`, bool; others are not compared."""
         self._seed = seed
 
     def add(self, start: int, words: list[list[str]]) -> None:
@@ -76,7 +76,7 @@ class Pairs:
         `first` has the first row of each text in each split, or `NEVER`: (splits, texts). The
         order of the texts must not depend on that of the rows.
         """
-        # The first row of each split whose text is near each text: (splits, texts).
+        # First row of each split whose text is near each text, (splits, texts).
         self.near = np.full_like(first, NEVER)
         self._first, self._rows, self._similarity = first, rows, similarity
         self._slots = sketches.slots

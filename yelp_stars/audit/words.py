@@ -1,4 +1,4 @@
-"""The words of a text as the audit compares them: without case, punctuation and spacing."""
+"""Split texts into words for the audit: without case, punctuation and spacing."""
 
 import re
 import unicodedata
@@ -18,7 +18,7 @@ PIECE = re.compile(r"[^ ]{1,500}")
 
 
 class _Characters(dict[int, int | str | None]):
-    """For `str.translate`: a separator becomes a space, an invisible character nothing."""
+    """Table for `str.translate`: separators become a space, invisible characters nothing."""
 
     def __missing__(self, code: int) -> int | str | None:
         category = unicodedata.category(chr(code))

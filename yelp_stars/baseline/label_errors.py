@@ -24,13 +24,13 @@ class Suspects(NamedTuple):
     """Rows in the order in which to look at them."""
 
     indices: np.ndarray
-    """The index of each row among the labels."""
+    """Index of each row among the labels."""
     predicted: np.ndarray
-    """The most likely label."""
+    """Most likely label."""
     probability: np.ndarray
-    """That label's probability."""
+    """Probability of that label."""
     loss: np.ndarray
-    """The negative logarithm of the probability of the given label."""
+    """Negative logarithm of the probability of the given label."""
 
 
 def find(

@@ -1,4 +1,4 @@
-"""What a model must beat: the majority class, and TF-IDF with logistic regression."""
+"""Fit the baselines to beat: the majority class, and TF-IDF with logistic regression."""
 
 import numpy as np
 from sklearn.base import clone

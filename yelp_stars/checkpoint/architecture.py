@@ -1,4 +1,4 @@
-"""Which model and which tokenizer a checkpoint is, as transformers loads them; never its code."""
+"""Determine the model and tokenizer of a checkpoint as transformers does; never run its code."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path

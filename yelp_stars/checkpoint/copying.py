@@ -20,11 +20,11 @@ TEXT_FILES = (
 )
 # Keys of config.json or tokenizer_config.json.
 REFUSED = {
-    "auto_map": "the checkpoint needs code of its own, which never runs here",
+    "auto_map": "the checkpoint needs its own code, which never runs here",
     "quantization_config": "quantized weights cannot be trained",
     **dict.fromkeys(
         ("transformers_weights", "fusion_config", "distributed_config"),
-        "the weights would be read in another way",
+        "the weights would be read differently",
     ),
 }
 CONVERT = f"{ANOTHER}, or convert this one as docs/own-data.md shows"

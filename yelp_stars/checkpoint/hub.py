@@ -1,4 +1,4 @@
-"""The Hugging Face Hub: asked for a repository once, before its clients are.
+"""Ask the Hugging Face Hub for a repository once, before its clients do.
 
 They repeat what fails: 25 seconds without a network, minutes if the Hub does not answer.
 """
@@ -31,7 +31,7 @@ def check(repo: str, revision: str, repo_type: str, alternative: str) -> None:
     except errors.GatedRepoError:
         page = f"{'datasets/' if repo_type == 'dataset' else ''}{repo}"
         raise UserError(
-            f"{repo!r} wants its terms accepted: do so at {constants.ENDPOINT}/{page}, and set "
+            f"{repo!r} requires accepting its terms: do so at {constants.ENDPOINT}/{page}, and set "
             f"HF_TOKEN to a token of that account"
         ) from None
     except errors.RevisionNotFoundError:
@@ -39,13 +39,13 @@ def check(repo: str, revision: str, repo_type: str, alternative: str) -> None:
     except errors.RepositoryNotFoundError:
         raise Missing(
             f"the Hub has no {repo_type} {repo!r}, or it is private",
-            advice="check the name, or set HF_TOKEN to a token that may read it",
+            advice="check the name, or set HF_TOKEN to a token that can read it",
         ) from None
     except errors.HfHubHTTPError as error:
         if error.response.status_code == 401:
             raise UserError(
                 "the Hub does not accept HF_TOKEN, or the token of `hf auth login`",
-                advice=f"get another one at {TOKENS}, or unset it",
+                advice=f"get a new one at {TOKENS}, or unset it",
             ) from None
         if error.response.status_code < 500 and error.response.status_code != 429:
             raise hub_error(repo, error, alternative) from None

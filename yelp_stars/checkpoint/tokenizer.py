@@ -1,4 +1,4 @@
-"""Which token ids a text has: the checkpoint's tokenizer, and truncation to the model's length."""
+"""Turn texts into token ids: the checkpoint's tokenizer, truncated to the model's length."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ RELATIVE = {"longt5", "mt5", "t5", "umt5", "xlnet"}
 
 
 class Limit(NamedTuple):
-    """The largest number of tokens, and why."""
+    """Maximum number of tokens, and its reason."""
 
     tokens: int
     reason: str
@@ -110,7 +110,7 @@ def positive(path: Path, key: str, value: Any) -> int:
     if type(value) not in (int, float) or value < 1 or value % 1 != 0:
         raise UserError(
             f"{str(path)!r} has {key} {quoted(value)}",
-            advice="set it to the number of tokens that the model takes",
+            advice="set it to the model's maximum number of tokens",
         )
     return min(int(value), UNLIMITED)
 

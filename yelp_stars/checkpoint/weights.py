@@ -1,4 +1,4 @@
-"""The weights of a checkpoint: all that its model needs, finite, and read once."""
+"""Check the weights of a checkpoint: complete, finite, and read once."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ def map_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
     weights = {}
     for file in files:
         with refusing(
-            f"{str(file)!r} is not a safetensors file, or damaged",
+            f"{str(file)!r} is not a safetensors file, or is damaged",
             "download it again, with `git lfs pull` if it is a pointer of git-lfs",
         ):
             weights.update(load_file(file))
@@ -106,14 +106,14 @@ def check_names(
         names = listed(unused or unknown or sorted(weights), 2)
         problem = f"the model expects {listed(missing, 2)}, the file has {names}"
     elif unused:
-        problem = f"the file has {listed(unused, 2)}, which the model has not"
+        problem = f"the file has {listed(unused, 2)}, which the model lacks"
     elif shapes:
         name, (shape, expected) = min(shapes.items())
         problem = f"{quoted(name)} has the shape {list(shape)}, not {list(expected)}"
     else:
         return
     raise UserError(
-        f"the checkpoint's weights are not those of the {model.config.model_type} in its "
+        f"the checkpoint's weights do not match the {model.config.model_type} in its "
         f"'config.json': {problem}",
         advice=advice,
     )
@@ -128,7 +128,7 @@ def check_tokenizer(checkpoint: Path, model: PreTrainedModel) -> None:
     """Load the tokenizer as `tokenize` does and as `train` does; each id needs an embedding."""
     tokenizer, _ = load_tokenizer(checkpoint)
     architecture.load_auto_tokenizer(checkpoint)
-    with refusing("no word embeddings are found in the model", ENCODER):
+    with refusing("the model has no word embeddings", ENCODER):
         embeddings = model.get_input_embeddings().weight.shape[0]
     last_id, token = max((index, token) for token, index in tokenizer.get_vocab().items())
     if last_id >= embeddings:

@@ -1,4 +1,4 @@
-"""The parameters in params.yaml: their values, what is allowed, and what they mean."""
+"""Print the parameters of params.yaml: value, meaning and allowed values."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 
 
 class Parameter(NamedTuple):
-    """One parameter of params.yaml."""
+    """A parameter of params.yaml."""
 
     key: str
     value: Any

@@ -1,4 +1,4 @@
-"""`stars plots`: the page of `dvc plots`, with the drawing library inside of it.
+"""`stars plots`: the page of `dvc plots`, with the plotting library inside it.
 
 DVC's page loads Vega from the web, and stays empty without a network (dvc#5679). vl-convert
 (BSD-3-Clause, the extra `plots`) has the library as one script.
@@ -23,8 +23,8 @@ window.vegaEmbed = (element, plot) =>
   vegaEmbed(element, plot, {renderer: "svg", logLevel: 1});
 """
 HINT = (
-    "the page loads its drawing library from the web; "
-    "run `pip install -e '.[plots]'` for one that opens without a network"
+    "the page loads its plotting library from the web; "
+    "run `pip install -e '.[plots]'` for a page that opens offline"
 )
 # Nothing can be requested but pictures beside the page; Vega compiles its expressions.
 TEMPLATE = """<!doctype html>
@@ -58,7 +58,7 @@ def plots(
         list[str] | None, typer.Argument(help="Revisions or experiments to draw together")
     ] = None,
 ) -> None:
-    """Draw the plots of the last run, or of several, in a page that opens without a network.
+    """Draw the plots of the last run, or of several, in a page that opens offline.
 
     \b
     Examples:
@@ -80,7 +80,7 @@ def plots(
             options = ["--html-template", str(template)]
         done = subprocess.run([*command, *options, *revisions], stdout=subprocess.PIPE, text=True)
     if done.returncode:
-        raise UserError("`dvc plots` failed; what it says is above")
+        raise UserError("`dvc plots` failed; its error is above")
     print(done.stdout, end="")
     if not offline:
         print(HINT)

@@ -1,4 +1,4 @@
-"""`stars use` and `stars params`: presets of params.yaml, and what its parameters mean."""
+"""`stars use` and `stars params`: list or copy presets, and explain parameters."""
 
 import json
 import subprocess
@@ -15,12 +15,14 @@ PARAMS = Path("params.yaml")
 
 
 def use(
-    preset: Annotated[str | None, typer.Argument(help="A file of presets/, without .yaml")] = None,
+    preset: Annotated[
+        str | None, typer.Argument(help="Name of a file in presets/, without .yaml")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Discard uncommitted changes")] = False,
 ) -> None:
     """List the presets, or copy one to params.yaml.
 
-    Lists the stages that will run. Refuses to overwrite uncommitted edits, unless --force.
+    List the stages that will run. Overwrite uncommitted edits only with --force.
 
     \b
     Examples:
@@ -34,11 +36,13 @@ def use(
 
 
 def params(
-    section: Annotated[str | None, typer.Argument(help="A stage, such as train")] = None,
+    section: Annotated[
+        str | None, typer.Argument(help="Section of params.yaml, such as train")
+    ] = None,
 ) -> None:
     """Explain the parameters and show their values.
 
-    A * marks what differs from the closest preset.
+    A * marks values that differ from the closest preset.
 
     \b
     Examples:

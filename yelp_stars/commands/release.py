@@ -20,9 +20,9 @@ MODEL = "models/finetuned"
 
 
 def release(
-    version: Annotated[str, typer.Argument(help="Such as v1.0.0")],
+    version: Annotated[str, typer.Argument(help="Version, such as v1.0.0")],
 ) -> None:
-    """Register the model of this commit as a version, its scores in the tag's message.
+    """Tag this commit as a version of the model, with its scores in the message.
 
     \b
     Examples:
@@ -39,7 +39,7 @@ def release(
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     if changed:
         raise UserError(
-            f"{quoted(changed.splitlines()[0][3:])} is not committed, and a version is that of a "
+            f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a "
             f"commit; run `git commit -a`"
         )
     model = _scored_model()
@@ -63,7 +63,7 @@ def describe(model: str, scores: dict[str, Any]) -> str:
 
 
 def _scored_model() -> str:
-    """Return the hash of the model that the scores are of: a run may end before its evaluation."""
+    """Return the hash of the scored model: a run may end before its evaluation."""
     from dvc_data.hashfile.hash import file_md5
 
     from yelp_stars.commands.runs.lock import read_lock, recorded_hash
@@ -71,7 +71,7 @@ def _scored_model() -> str:
     lock = read_lock()
     model = recorded_hash(lock, "train", "outs", MODEL)
     if recorded_hash(lock, "evaluate", "deps", MODEL) != model:
-        raise UserError(f"the scores are those of another {MODEL}; run `dvc repro`, and commit")
+        raise UserError(f"the scores belong to another {MODEL}; run `dvc repro`, and commit")
     recorded = recorded_hash(lock, "evaluate", "outs", str(EVALUATION))
     if not EVALUATION.is_file() or recorded != file_md5(str(EVALUATION)):
         raise UserError(

@@ -10,7 +10,7 @@ BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "reports/index.html": "the report: open it in a browser",
     "models/finetuned": "the model",
-    "data/predictions/test.parquet": "label and logits of every test review",
+    "data/predictions/test.parquet": "labels and logits of all test reviews",
     "data/predictions/errors.parquet": "mistakes of the model",
     "data/predictions/suspects.parquet": "training labels in doubt",
     "plots/training/training.svg": "picture: loss and validation accuracy",
@@ -27,7 +27,7 @@ NEXT = {
 def show() -> None:
     """Show the scores of the last run.
 
-    And what it made, and what to run next.
+    Also list its outputs and what to run next.
     """
     path = Path("metrics/test.json")
     if not path.is_file():

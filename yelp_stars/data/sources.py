@@ -75,7 +75,7 @@ class Synthetic(StageParams):
     median_words: Annotated[int, Field(ge=8, le=500)]
     """Median length in words. Yelp's is 97."""
     label_noise: Annotated[float, Field(ge=0, lt=1)]
-    """Share of reviews that read like a neighbouring star."""
+    """Share of reviews that read like a neighbouring star rating."""
     seed: NonNegativeInt
     """Seed of the reviews."""
 
@@ -98,7 +98,7 @@ class Cleaned(StageParams):
     unescape: bool
     r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
     drop_empty: bool
-    """Drop empty and missing texts before anything is drawn; false keeps and counts them."""
+    """Drop empty and missing texts before sampling; false keeps and counts them."""
     unlabelled: Literal["error", "drop"] = "error"
     """What to do with a row without a label (-1 on the Hub); dropped rows are counted."""
 
@@ -122,9 +122,9 @@ class Files(Cleaned):
     test_file: str | None
     """A second file for the test split, or null to draw test_size rows from train_file."""
     test_size: PositiveInt | None
-    """Rows to draw from train_file for the test split; null with a test_file."""
+    """Rows to draw from train_file for the test split; null if test_file is set."""
     seed: NonNegativeInt
-    """Seed of that draw."""
+    """Seed for drawing the test split."""
     text_column: str | NonNegativeInt
     """Column of the text: a name, or an index from 0 in a file without a header."""
     label_column: str | NonNegativeInt
@@ -132,27 +132,31 @@ class Files(Cleaned):
     labels: Annotated[
         dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
     ]
-    """Value in the file: class name. 1, 1.0 and '1' are one value, and so are true and 'True'."""
+    """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'."""
     encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
-    """Of a CSV, TSV or JSON lines file, such as cp1252; UTF-16 with a byte order mark is seen."""
+    """Encoding of the file, such as cp1252; UTF-16 with a byte order mark is detected."""
     delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
-    """Between the columns of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
+    """Column separator of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
     quoted: bool | None = None
-    """Whether double quotes enclose fields; null is yes in a CSV and no in a TSV."""
+    """Let double quotes enclose fields; null is true for a CSV and false for a TSV."""
     longest_line_mb: Annotated[int, Field(ge=1, le=1000)] = 64
-    """Megabytes of a line at most: a file without line breaks would fill the memory."""
+    """Maximum megabytes per line: a file without line breaks would fill the memory."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         columns, names = (self.text_column, self.label_column), (self.train_file, self.test_file)
         if (self.test_file is None) == (self.test_size is None):
-            raise ValueError("set one of test_file and test_size, and the other to null")
+            raise ValueError("set either test_file or test_size, and the other to null")
         if self.train_file == self.test_file:
             raise ValueError("test_file is train_file; set it to null, and test_size to a number")
         if columns[0] == columns[1] or isinstance(columns[0], str) != isinstance(columns[1], str):
-            raise ValueError("text_column and label_column: two different names, or two indices")
+            raise ValueError(
+                "text_column and label_column must be two different names, or two indices"
+            )
         if len(set(self.labels.values())) < 2:
-            raise ValueError("labels must have two different names, or there is nothing to learn")
+            raise ValueError(
+                "labels must have at least two different names, or there is nothing to learn"
+            )
         for name in filter(None, names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"{quoted(name)} must be a path inside data/external")
@@ -213,9 +217,9 @@ class Hub(Cleaned):
     source: Literal["hub"]
     """Where the reviews come from."""
     repo: HubRepo
-    """owner/name."""
+    """Repository on the Hub, owner/name."""
     revision: HubRevision
-    """Commit of the data set, 40 hexadecimal digits: branches move."""
+    """Commit of the data set, 40 hexadecimal digits, because branches move."""
     train_split: str
     """Split to train on."""
     test_split: str
@@ -228,7 +232,7 @@ class Hub(Cleaned):
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if self.text_column == self.label_column:
-            raise ValueError("text_column and label_column: two different names")
+            raise ValueError("text_column and label_column must be two different names")
         return self
 
     def open(self, sentences: Path, files: Path) -> ReviewSource:

@@ -133,7 +133,7 @@ def test_a_condition_on_a_score_that_is_undefined_is_refused():
     ("arguments", "message"),
     [
         (["base"], "name two revisions, such as `stars compare main workspace`"),
-        (["base", "base"], "'base' is there twice; name different revisions"),
+        (["base", "base"], "'base' is given twice; name different revisions"),
         (["base", "base^0"], "'base', 'base^0' are the same commit; name different ones"),
         (["base", "other"], "'base' and 'other' were tested on different rows (0 of 400 and"),
         (["base", "better", "other"], "'base' and 'other' were tested on different rows"),
@@ -172,7 +172,7 @@ def test_experiments_and_baselines_of_a_pipeline_are_compared_by_name(
     assert " 30 rows" in output
     assert re.search(r"\ntrain.learning_rate +0", output)
     assert stars("compare", "HEAD:baseline", "HEAD") == 0
-    assert "No parameter differs." in capsys.readouterr().out
+    assert "No parameters differ." in capsys.readouterr().out
     assert stars("compare", "slower", "workspace", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["verdict"] == "slower and workspace predict the same label for each of 30 rows"

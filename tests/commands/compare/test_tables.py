@@ -63,7 +63,7 @@ def test_a_pair_in_the_terminal():
         "parameter    好评 x     b\n"
         "---------  --------  ----\n"
         "好评 x     '好评 x'  none\n\n"
-        "Code that differs: 好评 x\n\n"
+        "Changed code: 好评 x\n\n"
         "Became wrong\n\n"
         "- row 7, 好评 x: 好评 x -> 好评 x (0.90)\n"
         "  好评 x"
@@ -82,7 +82,7 @@ def test_a_ranking_in_markdown():
         "|:-----------|-------:|--------------:|\n"
         "| train.seed | 'a\\|b' | \\[1, 'a\\|b'\\] |\n"
         "| a\\|b       |      1 |          none |\n\n"
-        "Code that differs: a\\|b"
+        "Changed code: a\\|b"
     )
 
 
@@ -114,7 +114,7 @@ def test_a_baseline_of_both_is_shown_once_and_that_no_parameter_differs():
     for markdown in (True, False):
         text = render(pair(found), markdown=markdown)
         assert "Accuracy of the baseline of both: 0.480\n" in text
-        assert "No parameter differs." in text
+        assert "No parameters differ." in text
 
 
 def test_a_long_table_is_cut_in_the_terminal_and_folded_in_markdown():

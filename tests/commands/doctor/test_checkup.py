@@ -173,7 +173,7 @@ def test_what_nothing_has_is_made_again_by_its_stage_or_by_its_user(small_repo, 
     stored(str(MODEL)).unlink()
     MODEL.unlink()
     yours, model = sorted(diagnose(capsys))
-    assert yours.endswith("; put it there again, then run `dvc add data/external/own.csv`")
+    assert yours.endswith("; restore it, then run `dvc add data/external/own.csv`")
     Path("data/external/own.csv").write_text("label,text\n1,good\n0,bad\n")
     follow(yours)
     assert model.endswith("; run `dvc repro`")
@@ -208,7 +208,7 @@ def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(
     monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
     (line,) = diagnose(capsys)
     assert line == (
-        "note: DVC's cache has no out of the last run, as in a new clone; run `dvc pull`"
+        "note: DVC's cache has no outs of the last run, as in a new clone; run `dvc pull`"
     )
     follow(line)
     assert diagnose(capsys) == []
@@ -242,7 +242,7 @@ def test_what_a_remote_should_not_have_is_no_problem(small_repo, tmp_path, capsy
 
 def test_a_named_remote_is_checked_and_an_unknown_one_is_one_line(small_repo, tmp_path, capsys):
     assert stars("doctor", "store") == (
-        "error: a remote is checked with --remote; run `stars doctor --remote store`"
+        "error: 'store' needs --remote; run `stars doctor --remote store`"
     )
     error = stars("doctor", "--remote")
     assert error == (

@@ -40,7 +40,7 @@ def test_without_leftovers_there_is_no_problem(folder):
     ("content", "problem"),
     [
         # Of an ended container, this number is another program now.
-        ('{"write": {"data/raw": {"pid": 1}}}', "holds locks of processes that ended"),
+        ('{"write": {"data/raw": {"pid": 1}}}', "holds locks of processes that have ended"),
         ("{", "is damaged"),
     ],
 )
@@ -107,7 +107,7 @@ def test_of_a_cache_that_others_share_only_old_files_are_removed(folder):
 @pytest.mark.parametrize(
     ("command", "left"),
     [
-        ("dvc repro", "holds locks of processes that ended"),
+        ("dvc repro", "holds locks of processes that have ended"),
         pytest.param(
             "dvc exp run --temp -n killed -S fit.rate=3",
             "copies of the project of killed experiments",

@@ -73,8 +73,7 @@ def test_a_stage_that_dvc_yaml_has_not_is_named():
 def test_a_run_of_another_dvc_yaml_is_named(recorded):
     (line,) = checked(recorded)
     assert line == (
-        "dvc.lock records another command, deps or outs than dvc.yaml has for 'fit'; "
-        "run `dvc repro`"
+        "dvc.lock and dvc.yaml have a different command, deps or outs for 'fit'; run `dvc repro`"
     )
 
 

@@ -107,7 +107,7 @@ def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypa
     for name in ("missing.zip", "missing.xlsx", "a.tgz", "a.csv.gz"):
         assert name in error(lambda name=name: read(name))
     assert not inputs.is_file("I sent them a .zip")
-    assert "'a.csv' is a file: give it alone" in error(lambda: read("a.csv", "text"))
+    assert "'a.csv' is a file; give one file" in error(lambda: read("a.csv", "text"))
     Path("reviews").mkdir()
     assert error(lambda: read("reviews")) == "'reviews' is a folder; name a file in it"
 

@@ -91,7 +91,7 @@ def check(output, skip_bad=None, force=False, source="a.csv"):
     ("arguments", "message"),
     [
         (("b.csv", "./a.csv"), "'a.csv' is the input; choose another file to write"),
-        (("b.csv", "./b.csv"), "-o and --skip-bad are one file; choose two"),
+        (("b.csv", "./b.csv"), "-o and --skip-bad are the same file; choose two"),
         (("folder.csv",), "'folder.csv' is a folder; name a file in it"),
         (("b.xlsx",), "-o 'b.xlsx' must end in .jsonl, .csv, .parquet"),
         (("old.csv",), "'old.csv' exists; choose another -o, or add --force"),

@@ -69,7 +69,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(output, manifest):
 def test_two_processes_do_not_write_one_file(output):
     with (
         open_parts(output, KEY),
-        pytest.raises(UserError, match=r"another process writes .* wait for it"),
+        pytest.raises(UserError, match=r"another process is writing .* wait"),
         open_parts(output, KEY),
     ):
         pass

@@ -110,14 +110,14 @@ def test_without_labels_only_the_rows_that_are_shown_are_predicted(here, model, 
     assert len(shown.out.splitlines()) == 21
     assert "the first 20 rows; add -o FILE for all" in shown.err
     assert stars("predict", "in.csv", "--model", model, "--skip-bad", "bad.txt") == 0
-    assert "bad.txt: the errors of 1 rows that are left out" in capsys.readouterr().err
+    assert "bad.txt: errors of 1 skipped rows" in capsys.readouterr().err
 
 
 def test_a_column_that_is_there_already_needs_a_prefix(here, model):
     write_csv(["good"], stars=["5"])
     message = stars("predict", "in.csv", "-o", "out.csv", "--model", model)
     assert message == (
-        "error: 'in.csv' has 'stars', as the predictions do; add a prefix to theirs: "
+        "error: 'in.csv' already has 'stars'; add a prefix to the predicted columns: "
         "--prefix predicted_"
     )
     assert not Path("out.csv").exists()
@@ -150,7 +150,7 @@ def test_bad_rows_are_collected_and_the_others_keep_their_columns(here, model, c
     assert [row["id"] for row in read_csv("out.csv")] == ["1", "4"]
     errors = Path("bad.txt").read_text().splitlines()
     assert [re.findall(r"line (\d)", error)[0] for error in errors] == ["3", "4", "6", "7"]
-    assert "bad.txt: the errors of 4 rows that are left out" in capsys.readouterr().err
+    assert "bad.txt: errors of 4 skipped rows" in capsys.readouterr().err
 
 
 def test_how_texts_are_cut_is_said(here, model, capsys):
@@ -204,11 +204,11 @@ def test_a_command_killed_at_any_time_is_resumed_by_itself_alone(here, model, te
         if number == kills:
             assert re.search(r"\nstopped; [\d,]+ rows are finished: run the same command", error)
     assert stars(*arguments, f"out{ending}", "--batch-size", "3") == (
-        f"error: '{part}' was begun with another 'batch size'; give the command that began "
+        f"error: '{part}' was started with another 'batch size'; run the command that started "
         "it, choose another -o, or delete that folder"
     )
     pq.write_table(table[1:], "in.parquet")
-    assert "was begun with another 'input'" in stars(*arguments, f"out{ending}")
+    assert "was started with another 'input'" in stars(*arguments, f"out{ending}")
     pq.write_table(table, "in.parquet")
     assert stars(*arguments, f"out{ending}") == 0
     assert Path(f"out{ending}").read_bytes() == Path(f"expected{ending}").read_bytes()

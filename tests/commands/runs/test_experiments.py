@@ -85,7 +85,7 @@ def test_a_name_is_that_of_parameters_and_code_and_ends_in_the_seed(toy_project)
 def test_what_cannot_run_is_one_line_before_anything_runs(toy_project):
     refused = {
         "train.rate=1": "'train.rate' is not in params.yaml; run `stars params`",
-        "train": "'train' has another form than section.key=value",
+        "train": "'train' does not have the form section.key=value",
         "train.learning_rate=x": ("params.yaml: train.learning_rate is 'x': should be a number"),
         "train.padding='${x}'": "'train.padding' cannot be set to '${x}' from here",
         "train.seed=[": "the value of 'train.seed=[' is not valid YAML",

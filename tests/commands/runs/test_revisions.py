@@ -128,7 +128,7 @@ def test_an_experiment_is_found_by_its_name_as_dvc_does(repo):
         ("x\x1b[31m", r"no revision or experiment 'x\x1b[31m'; run `dvc exp list`"),
         ("--all", "no revision or experiment '--all'; run `dvc exp list`"),
         ("HEAD^{tree}", "no revision or experiment 'HEAD^{tree}'; run `dvc exp list`"),
-        ("base:x", "'base:x' is not a revision, nor one with :baseline after it"),
+        ("base:x", "'base:x' is not a revision, alone or with :baseline"),
         ("early", "'early' has no data/predictions/test.parquet in its dvc.lock; `git log --oneli"),
         ("base:baseline", "'base:baseline' has no data/predictions/baseline.parquet in its dvc.lo"),
         ("x" * 3000, "no revision or experiment 'xxxxx"),

@@ -45,7 +45,7 @@ def test_too_few_sizes_and_all_rows_are_one_line(toy_project):
         message = stars("curve", *sizes)
         assert message.startswith("error: the sizes are [")
         assert message.endswith("4 different ones or more are needed")
-    message = "error: sample.train_size is 'all'; set a number, at most the training "
+    message = "error: sample.train_size is 'all'; set a number, at most the "
     message += "rows that the validation sample leaves, such as -S sample.train_size=10000"
     assert stars("curve", "-S", "sample.train_size=all") == message
 

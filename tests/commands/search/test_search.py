@@ -14,7 +14,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 
 
 def found(*accuracies: float) -> search.Found:
-    """Finalists with these accuracies, best first; the last one is the parameters as they are."""
+    """Finalists with these accuracies, best first; the last one has the current parameters."""
     trials = [*range(1, len(accuracies)), search.OWN]
     finals = {
         trial: Repeats([f"search-{trial}-{seed}" for seed in (1, 2)], np.full(2, accuracy), 500)
@@ -32,7 +32,7 @@ def test_the_winner_has_an_interval_and_a_warning():
 
 def test_the_parameters_as_they_are_can_win():
     shown = search.verdict(found(0.8), [{}])
-    assert shown.startswith("Winner: the parameters as they are\n")
+    assert shown.startswith("Winner: the current parameters\n")
     assert "stars compare" not in shown
 
 

@@ -231,7 +231,7 @@ def test_a_signal_lets_requests_end_and_stops(folder, number):
 
 def test_a_taken_port_is_one_line(port, folder):
     message = stars("serve", "--model", str(folder), "--port", str(port))
-    assert message.startswith(f"error: cannot listen at '127.0.0.1', port {port} (")
+    assert message.startswith(f"error: cannot listen on '127.0.0.1', port {port} (")
     assert message.endswith("); choose another --port")
 
 

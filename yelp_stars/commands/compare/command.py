@@ -40,25 +40,26 @@ def is_met(condition: tuple[str, str, float], described: dict[str, Any]) -> bool
 
 def compare(
     revisions: Annotated[
-        list[str], typer.Argument(help="Revisions, experiments, or workspace; REV:baseline")
+        list[str],
+        typer.Argument(help="Revisions, experiments or workspace; REV:baseline for its baseline"),
     ],
     margin: Annotated[
-        float, typer.Option(help="Accuracies closer than this are equivalent")
+        float, typer.Option(help="Treat accuracies closer than this as equivalent")
     ] = 0.01,
-    texts: Annotated[int, typer.Option(min=0, help="Reviews to print of each kind of change")] = 0,
+    texts: Annotated[int, typer.Option(min=0, help="Reviews to print per kind of change")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
     as_markdown: Annotated[
         bool, typer.Option("--markdown", help="Print Markdown, for a pull request")
     ] = False,
     fail_if: Annotated[
         str | None,
-        typer.Option(help="Exit with 3 if this holds for the difference: 'accuracy < -0.01'"),
+        typer.Option(help="Exit with code 3 if this holds for the difference: 'accuracy < -0.01'"),
     ] = None,
 ) -> None:
     """Compare the test predictions of two or more runs, row by row.
 
-    Is the second better than the first, how sure is that, and what changed? More than two are
-    ranked; those that differ only in their seeds are one group.
+    Show whether the second is better than the first, with intervals, and what changed. More than
+    two runs are ranked; runs that differ only in their seeds form one group.
 
     \b
     Examples:
@@ -76,7 +77,7 @@ def compare(
         raise UserError("name two revisions, such as `stars compare main workspace`")
     doubled = [name for name in revisions if revisions.count(name) > 1]
     if doubled:
-        raise UserError(f"{quoted(doubled[0])} is there twice", advice="name different revisions")
+        raise UserError(f"{quoted(doubled[0])} is given twice", advice="name different revisions")
     if not 0 < margin < 1:
         raise UserError(f"--margin {margin} is not a share between 0 and 1, such as 0.01")
     if as_json and as_markdown:

@@ -23,7 +23,7 @@ class Group(NamedTuple):
 
     runs: list[Revision]
     right: np.ndarray
-    """Which rows each run predicts rightly, (runs, rows): the rows of the first revision."""
+    """Correctness of each run, bool, (runs, rows); rows as in the first revision."""
 
     @property
     def name(self) -> str:

@@ -15,11 +15,11 @@ from yelp_stars.evaluation.intervals import LEVEL
 
 
 class Gap(NamedTuple):
-    """How much more accurate one group of runs is than another, on average."""
+    """Mean difference in accuracy between two groups of runs."""
 
     difference: float
     low: float
-    """The 95 % interval."""
+    """Its 95 % interval."""
     high: float
     p: float
 

@@ -1,4 +1,4 @@
-"""A comparison in blocks of text and tables, written for the terminal or as Markdown.
+"""Print a comparison as text and tables, for the terminal or as Markdown.
 
 Names and texts are anybody's: `render` makes each of them safe.
 """
@@ -30,7 +30,7 @@ class Table(NamedTuple):
     titles: list[str]
     rows: list[list[str]]
     folded: str = ""
-    """The title of a long table, which Markdown folds and the terminal cuts."""
+    """Title of a long table, which Markdown folds and the terminal cuts."""
 
 
 class Reviews(NamedTuple):
@@ -38,7 +38,7 @@ class Reviews(NamedTuple):
 
     title: str
     reviews: list[tuple[str, str]]
-    """The change and the text."""
+    """Pairs of a change and a text."""
 
 
 Block = str | Table | Reviews
@@ -137,9 +137,9 @@ def ranking(described: dict[str, Any]) -> list[Block]:
 
 def _changes(described: dict[str, Any], names: list[str]) -> list[Block]:
     rows = [[key, *map(_value, values)] for key, values in described["params"].items()]
-    blocks: list[Block] = [Table(["parameter", *names], rows) if rows else "No parameter differs."]
+    blocks: list[Block] = [Table(["parameter", *names], rows) if rows else "No parameters differ."]
     if described["code"]:
-        blocks.append(f"Code that differs: {', '.join(described['code'])}")
+        blocks.append(f"Changed code: {', '.join(described['code'])}")
     return blocks
 
 

@@ -1,4 +1,4 @@
-"""The command `stars doctor`: its arguments. DVC is imported when it is called."""
+"""Define the arguments of `stars doctor`. DVC is imported when it is called."""
 
 from typing import Annotated
 
@@ -9,14 +9,14 @@ from yelp_stars.pipeline.errors import UserError
 
 def doctor(
     name: Annotated[
-        str | None, typer.Argument(help="The remote to check; the default remote without a name")
+        str | None, typer.Argument(help="Remote to check; default: DVC's default remote")
     ] = None,
-    remote: Annotated[bool, typer.Option("--remote", help="Check a remote, too")] = False,
+    remote: Annotated[bool, typer.Option("--remote", help="Also check a remote")] = False,
 ) -> None:
-    """Check the project for problems, and print a fix for each.
+    """Check the project for problems and print a fix for each.
 
-    Checks dvc.lock, code that dvc.yaml does not declare, DVC's cache, your own files, and what
-    killed runs left behind. Exits with 1 if there is a problem.
+    Check dvc.lock, code that dvc.yaml does not declare, DVC's cache, your own files, and
+    leftovers of killed runs. Exit with code 1 if there is a problem.
 
     \b
     Examples:
@@ -27,6 +27,6 @@ def doctor(
     from yelp_stars.commands.doctor import checkup
 
     if name is not None and not remote:
-        raise UserError(f"a remote is checked with --remote; run `stars doctor --remote {name}`")
+        raise UserError(f"{name!r} needs --remote; run `stars doctor --remote {name}`")
     if checkup.run((name or "") if remote else None):
         raise typer.Exit(1)

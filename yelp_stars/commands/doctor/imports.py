@@ -1,4 +1,4 @@
-"""Which of the project's own modules a script imports, and which ones a stage declares."""
+"""Compare the modules that a stage's script imports with those that the stage declares."""
 
 import ast
 import shlex
@@ -23,8 +23,8 @@ def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
             if missing:
                 paths = [path.relative_to(root).as_posix() for path in missing]
                 yield (
-                    f"stage {name!r} imports {listed(paths)}, which its deps in dvc.yaml lack: "
-                    f"an edit there reruns nothing; add it, then run `dvc repro {name}`"
+                    f"stage {name!r} imports {listed(paths)}, which its deps in dvc.yaml lack, "
+                    f"so an edit reruns nothing; add it, then run `dvc repro {name}`"
                 )
 
 

@@ -1,4 +1,4 @@
-"""What killed runs leave behind: locks, outputs that were being written, copies for experiments."""
+"""Find leftovers of killed runs: locks, unfinished outputs, copies for experiments."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
     rwlock = tmp / "rwlock"
     held = _read(rwlock)
     if held is None or any(held.values()):
-        what = "is damaged" if held is None else "holds locks of processes that ended"
+        what = "is damaged" if held is None else "holds locks of processes that have ended"
         yield f"{_shown(rwlock)} {what}; {_remove([rwlock])}"
     files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
     files += [*Path().glob(PARTIAL), *_temporary(cache)]
@@ -92,7 +92,7 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _remove(paths: list[Path]) -> str:
-    more = ", and look again" if len(paths) > SHOWN else ""
+    more = ", and run `stars doctor` again" if len(paths) > SHOWN else ""
     return f"run `rm -rf {' '.join(map(_shown, paths[:SHOWN]))}`{more}"
 
 

@@ -9,7 +9,7 @@ from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 Entries = Callable[[str], Mapping[str, str]]
-"""The hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
+"""Hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
 
 
 class Declared(NamedTuple):
@@ -51,14 +51,14 @@ def check_lock(lock: Stages, stages: Mapping[str, Declared], entries: Entries) -
     changed = [name for name in stages if name in lock and _differs(stages[name], lock[name])]
     if changed:
         yield (
-            f"{LOCK} records another command, deps or outs than dvc.yaml has for "
+            f"{LOCK} and dvc.yaml have a different command, deps or outs for "
             f"{listed(changed)}; run `dvc repro`"
         )
     several = [path for path, hashes in _hashes(lock, entries).items() if len(hashes) > 1]
     if several:
         yield (
-            f"{LOCK} has more than one hash of {listed(several)}: no complete run left it, but "
-            f"a part of one, or a merge; run `dvc repro`"
+            f"{LOCK} has more than one hash of {listed(several)}: it was left by a "
+            f"partial run or a merge; run `dvc repro`"
         )
 
 

@@ -1,4 +1,4 @@
-"""What DVC's cache and a remote lack of the outs, and what is damaged in the cache."""
+"""Find outs that DVC's cache or a remote lacks, and damaged ones in the cache."""
 
 import json
 import os
@@ -20,7 +20,7 @@ FIXES = {
     "workspace": "run `dvc commit {out}`",
     "remote": "run `dvc fetch {out}`",
     "stage": "run `dvc repro`",
-    "nowhere": "put it there again, then run `dvc add {out}`",
+    "nowhere": "restore it, then run `dvc add {out}`",
 }
 
 
@@ -42,7 +42,7 @@ def check_cache(
     changed = _by_out(repo, [*uncommitted.get("modified", ()), *uncommitted.get("deleted", ())])
     if lacking and len(lacking) == sum(out.use_cache for out in repo.index.outs):
         fix = "dvc pull" if remote else "dvc repro"
-        print(f"note: DVC's cache has no out of the last run, as in a new clone; run `{fix}`")
+        print(f"note: DVC's cache has no outs of the last run, as in a new clone; run `{fix}`")
         return
     for out, paths in lacking.items():
         lost = "remote" if remote else "stage" if out.stage.cmd else "nowhere"
@@ -70,7 +70,7 @@ def check_remote(repo: Repo, status: Mapping[str, Any], name: str) -> Iterator[s
     lacking = _by_out(repo, status["not_in_remote"])
     if lacking and len(lacking) == sum(out.use_cache and out.can_push for out in repo.index.outs):
         yield (
-            f"the remote {quoted(name)} has no out of the last run, or does not answer; run `dvc "
+            f"the remote {quoted(name)} has no outs of the last run, or does not answer; run `dvc "
             f"push` where the outs are"
         )
         return

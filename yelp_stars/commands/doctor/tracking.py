@@ -67,15 +67,15 @@ def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
             path = shlex.quote(str(Path(url).resolve()))
             yield (
                 f"the remote {quoted(name)} is a relative path, which `dvc exp push` and `dvc push "
-                f"--all-commits` take from the root of the disk; run `dvc remote modify {name} url "
+                f"--all-commits` resolve from the disk's root; run `dvc remote modify {name} url "
                 f"{path}`, and commit"
             )
 
 
 def shared_cache(cache: Path) -> Iterator[str]:
-    """Note a cache outside of this repository: `dvc gc` deletes what others need of it."""
+    """Note a cache outside this repository: `dvc gc` deletes files that others need."""
     if not cache.resolve().is_relative_to(Path.cwd()):
         yield (
-            f"the cache {quoted(str(cache))} is outside of this project: `dvc gc` deletes what "
-            f"only other projects use, unless `--projects` names them"
+            f"the cache {quoted(str(cache))} is outside this project: `dvc gc` deletes files "
+            f"that only other projects use, unless `--projects` names them"
         )

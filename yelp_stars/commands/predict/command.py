@@ -1,4 +1,4 @@
-"""The command `stars predict`: its arguments."""
+"""Define the arguments of `stars predict`."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -9,7 +9,7 @@ import typer
 def predict(
     inputs: Annotated[
         list[str] | None,
-        typer.Argument(metavar="INPUT", help="Texts, or a file; - is standard input"),
+        typer.Argument(metavar="INPUT", help="Texts, or a file; - reads standard input"),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Output file: .jsonl, .csv or .parquet")
@@ -18,16 +18,17 @@ def predict(
         Path | None, typer.Option(help="Folder of the model; default: models/finetuned")
     ] = None,
     rev: Annotated[
-        str | None, typer.Option(help="Take the model of a revision or an experiment")
+        str | None, typer.Option(help="Use the model of a revision or experiment")
     ] = None,
     text_column: Annotated[
-        str, typer.Option(help="Column of the text: a name; an index from 0 without a header")
+        str, typer.Option(help="Column of the text: a name, or an index from 0 without a header")
     ] = "text",
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the true label; prints scores")
+        str | None, typer.Option(help="Column of the true label; also prints scores")
     ] = None,
     label: Annotated[
-        list[str] | None, typer.Option(metavar="VALUE=NAME", help="Label of a value of that column")
+        list[str] | None,
+        typer.Option(metavar="VALUE=NAME", help="Map a value of that column to a label"),
     ] = None,
     fail_below: Annotated[
         float | None,
@@ -46,26 +47,26 @@ def predict(
     ] = None,
     quoted: Annotated[
         bool | None,
-        typer.Option("--quoted/--no-quoted", help="Whether double quotes enclose fields"),
+        typer.Option("--quoted/--no-quoted", help="Let double quotes enclose fields"),
     ] = None,
     longest_line_mb: Annotated[
-        int, typer.Option(min=1, max=1000, help="Refuse longer lines, in megabytes")
+        int, typer.Option(min=1, max=1000, help="Maximum length of a line, in megabytes")
     ] = 64,
     unescape: Annotated[
-        bool, typer.Option("--unescape", help="Undo Yelp's escapes, as download.unescape does")
+        bool, typer.Option("--unescape", help="Undo Yelp's escapes; same as download.unescape")
     ] = False,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Texts in a batch; default: 8 per core, 64 on a GPU")
+        int | None, typer.Option(min=1, help="Texts per batch; default: 8 per core, 64 on a GPU")
     ] = None,
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp16 needs CUDA")
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Number format; fp16 needs CUDA")
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; default: all")] = None,
 ) -> None:
     """Predict the stars of texts, or of a file of any size.
 
     Files: .txt, .csv, .tsv, .jsonl, .parquet, also with .gz. With -o, an interrupted command
-    resumes where it stopped if it is run again.
+    resumes where it stopped when you run it again.
 
     \b
     Examples:

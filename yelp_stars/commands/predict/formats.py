@@ -22,12 +22,12 @@ Rows = list[dict[str, Any]]
 
 
 class Format(NamedTuple):
-    """How rows are written."""
+    """A format of the output file."""
 
     encode: Callable[[Rows, pa.Schema], bytes]
-    """A part of the file, with some of its rows."""
+    """Write a part of the file, with some of its rows."""
     join: Callable[[list[Path], pa.Schema, Path], None]
-    """The file, of all its parts."""
+    """Join all parts into the file."""
 
 
 def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
@@ -41,7 +41,7 @@ def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
 
 
 def plain(value: Any) -> Any:
-    """A value that JSON has: dates as ISO 8601, numbers that it lacks as null."""
+    """Return a value that JSON has: dates as ISO 8601, numbers that it lacks as null."""
     if value is None or isinstance(value, str | bool | int):
         return value
     if isinstance(value, float):
@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
 
 
 def _text(value: Any) -> str:
-    """A value as a text that UTF-8 can hold."""
+    """Return a value as text that UTF-8 can encode."""
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, bytes):
@@ -70,7 +70,7 @@ def valid(text: str) -> str:
 
 
 def _cell(value: Any) -> str:
-    """A value in a text column: numbers, lists and objects as in JSON."""
+    """Return a value of a text column: numbers, lists and objects as in JSON."""
     if isinstance(value, str):
         return valid(value)
     value = plain(value)

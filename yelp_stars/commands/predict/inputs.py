@@ -1,4 +1,4 @@
-"""What `stars predict` reads: texts, lines of standard input, or the rows of a file.
+"""Read the input of `stars predict`: texts, lines of standard input, or rows of a file.
 
 Every row is read at least twice: once to check all of them before anything is computed, and once
 to predict them. Nothing but a few texts is ever in memory.
@@ -94,7 +94,7 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
     if arguments in ([], [STDIN]):
         if not arguments and sys.stdin.isatty():
             raise UserError(
-                f"nothing to predict; give texts, a file that ends in {', '.join(SUFFIXES)}, or "
+                f"nothing to predict; give texts, a file ending in {', '.join(SUFFIXES)}, or "
                 f"lines on standard input"
             )
         # Read twice, so kept meanwhile.
@@ -110,7 +110,7 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
             raise UserError(f"{quoted(arguments[0])} is a folder; name a file in it")
         yield Input("texts", arguments, None, layout, unescape)
     elif len(arguments) > 1:
-        raise UserError(f"{quoted(files[0])} is a file: give it alone, or texts alone")
+        raise UserError(f"{quoted(files[0])} is a file; give one file, or only texts")
     else:
         yield Input(files[0], [], Path(files[0]), layout, unescape)
 
@@ -147,7 +147,7 @@ def check(
 
 
 class Large(int):
-    """The kind of an integer that a float does not hold exactly."""
+    """Kind of an integer that a float does not hold exactly."""
 
 
 def _kind(value: Any) -> type:

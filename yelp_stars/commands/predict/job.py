@@ -15,7 +15,7 @@ from yelp_stars.reading.layout import Layout
 
 
 class Request(NamedTuple):
-    """The arguments of the command."""
+    """Arguments of the command."""
 
     inputs: list[str]
     """Texts, one file, or nothing for standard input."""
@@ -26,16 +26,16 @@ class Request(NamedTuple):
     """VALUE=NAME, of a label column."""
     unescape: bool = False
     below: float | None = None
-    """Predictions below this probability are marked for a person."""
+    """Mark predictions below this probability for review."""
     prefix: str = ""
-    """Prefix of the names of the predicted columns."""
+    """Prefix of the predicted columns."""
     skip_bad: Path | None = None
-    """File for the errors of bad rows, which are left out; None raises the first."""
+    """File for the errors of bad rows, which are skipped; None raises the first."""
     force: bool = False
-    """Whether to replace an output that exists."""
+    """Replace existing outputs."""
     model: Path = Path("models/finetuned")
     rev: str | None = None
-    """Revision or experiment to take the model from, instead of `model`."""
+    """Revision or experiment of the model, instead of `model`."""
     precision: Precision = "auto"
     batch_size: int | None = None
     threads: int | None = None
@@ -49,7 +49,7 @@ class Request(NamedTuple):
         if any(path.resolve() in resolved for path in read if not path.is_dir()):
             raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
         if len(set(resolved)) < len(resolved):
-            raise UserError("-o and --skip-bad are one file; choose two")
+            raise UserError("-o and --skip-bad are the same file; choose two")
         if self.output is not None and self.output.suffix not in FORMATS:
             raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
         part = self.output and self.output.with_name(f"{self.output.name}.part")
@@ -89,5 +89,5 @@ def run(request: Request) -> None:
         if error.errno is None:
             raise
         name = f" {quoted(str(error.filename))}" if error.filename else ""
-        resume = "; what is finished is kept: run the same command again" if request.output else ""
+        resume = "; finished rows are kept: run the same command again" if request.output else ""
         raise UserError(f"{os.strerror(error.errno)}{name}{resume}") from None

@@ -1,4 +1,4 @@
-"""The finished windows of a file that is being predicted: OUT.part, a folder beside OUT.
+"""Keep the finished windows of a running prediction in OUT.part, a folder beside OUT.
 
 A process that is killed at any time loses at most the window that it computes. The folder knows
 input, model and options; the same command finds it and resumes.
@@ -23,7 +23,7 @@ LOCK = "lock"
 
 
 class Parts:
-    """The windows of a folder, from the first to the last finished one."""
+    """Finished windows of a folder, in order."""
 
     def __init__(self, folder: Path, records: list[dict[str, Any]]) -> None:
         self.folder = folder
@@ -32,7 +32,7 @@ class Parts:
 
     @property
     def paths(self) -> list[Path]:
-        """The file of each window."""
+        """Return the file of each window."""
         return [self._path(number) for number in range(len(self.records))]
 
     def _path(self, number: int) -> Path:
@@ -63,17 +63,17 @@ def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     if known is None:
         others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
         if others:
-            raise _another(folder, "is not one of `stars predict`, or is damaged")
+            raise _another(folder, "does not belong to `stars predict`, or is damaged")
         folder.mkdir(parents=True, exist_ok=True)
     elif known != key:
         names = [name for name in {**known, **key} if known.get(name) != key.get(name)]
-        raise _another(folder, f"was begun with another {listed(names, 3)}")
+        raise _another(folder, f"was started with another {listed(names, 3)}")
     with (folder / LOCK).open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another process writes {quoted(str(output))}; wait for it, or choose another -o"
+                f"another process is writing {quoted(str(output))}; wait, or choose another -o"
             ) from None
         write_json(folder / MANIFEST, key)
         yield Parts(folder, list(_finished(folder)))
@@ -81,7 +81,7 @@ def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
 
 def _another(folder: Path, what: str) -> UserError:
     return UserError(
-        f"{quoted(str(folder))} {what}; give the command that began it, choose another -o, or "
+        f"{quoted(str(folder))} {what}; run the command that started it, choose another -o, or "
         f"delete that folder"
     )
 

@@ -93,7 +93,7 @@ def check(
             file.write(f"{error.worded(inputs.option)}\n")
 
         counted = inputs.check(source, numbers, note)
-    say(f"{path}: the errors of {next(bad):,} rows that are left out")
+    say(f"{path}: errors of {next(bad):,} skipped rows")
     return counted
 
 
@@ -103,7 +103,7 @@ def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
     both = [column for column in added.names if column in own.names]
     if both:
         raise UserError(
-            f"{quoted(name)} has {listed(both, 3)}, as the predictions do; add a prefix to theirs: "
+            f"{quoted(name)} already has {listed(both, 3)}; add a prefix to the predicted columns: "
             f"--prefix {columns.prefix[:40]}predicted_"
         )
     return pa.schema([*own, *added])
@@ -127,7 +127,7 @@ def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None) ->
             first += predicted[: shown.MAX_ROWS - len(first)]
     shown.print_rows(texts, first, predictor.columns.prefix)
     if more:
-        say(f"the first {len(first)} rows; add -o FILE for all")
+        say(f"first {len(first)} rows; add -o FILE for all")
     return tally
 
 
@@ -148,7 +148,7 @@ def to_file(
             predicted, counted = predictor(window, bar)
             parts.add(encode(predicted, schema), {"tally": counted})
     if rows_of(parts) != total:
-        raise UserError(f"the input has changed meanwhile; delete {quoted(str(parts.folder))}")
+        raise UserError(f"the input has changed since; delete {quoted(str(parts.folder))}")
     join(parts.paths, schema, parts.folder / JOINED)
     (parts.folder / JOINED).replace(output)
     tally = Tally.none(len(predictor.columns.label_names))

@@ -1,4 +1,4 @@
-"""What `stars predict` prints: a few predictions as a table, and a summary."""
+"""Print a few predictions as a table, and a summary."""
 
 import math
 

@@ -28,7 +28,7 @@ class Tally(NamedTuple):
     truncated: int
     to_a_person: int
     loss: float
-    """The sum of the log losses of the rows with a label."""
+    """Sum of the log losses of the rows with a label."""
     confusion: list[list[int]]
     """Rows with a label: by label, then by prediction."""
 
@@ -44,15 +44,15 @@ class Tally(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The predicted columns."""
+    """Predicted columns."""
 
     label_names: list[str]
     ranges: bool
-    """Whether the model is calibrated to give them."""
+    """Whether the model is calibrated for ranges."""
     below: float | None
-    """Predictions below this probability are marked for a person."""
+    """Mark predictions below this probability for review."""
     prefix: str
-    """Prefix of the names, where the input has some of them."""
+    """Prefix of the names, where the input already has them."""
 
     def schema(self) -> pa.Schema:
         """Name and type the columns, in order."""
@@ -79,12 +79,12 @@ def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 
 class Predictor(NamedTuple):
-    """A model and the columns that its scores become."""
+    """A model and the columns for its scores."""
 
     classify: Classifier
     columns: Columns
     numbers: Mapping[str, int] | None
-    """The label of each value of the label column, if there is one."""
+    """Label of each value of the label column, if there is one."""
 
     def __call__(self, window: list[Row], bar: tqdm) -> tuple[Rows, Tally]:
         """Add the predicted columns to the rows of a window, and count."""

@@ -40,23 +40,23 @@ Overrides = dict[str, Any]  # "train.learning_rate": 5e-5
 
 
 class Failed(UserError):
-    """An experiment that did not succeed."""
+    """A failed experiment."""
 
 
 class Snapshot(NamedTuple):
-    """The project as it was when a command started: later edits do not reach its experiments."""
+    """A snapshot of the project: later edits do not reach the experiments of a command."""
 
     head: str
-    """The commit that the experiments belong to."""
+    """Commit that the experiments belong to."""
     tree: str
-    """The commit with the edits of tracked files that are not committed yet."""
+    """Commit with the uncommitted edits of tracked files."""
     params: dict[str, Any]
     code: str
-    """A hash of all tracked files that a stage depends on."""
+    """Hash of all tracked files that a stage depends on."""
 
 
 class Score(NamedTuple):
-    """The validation accuracy of an experiment, and the rows that it was measured on."""
+    """Validation accuracy of an experiment, and its number of rows."""
 
     accuracy: float
     n: int
@@ -89,7 +89,7 @@ def parse_overrides(texts: Sequence[str]) -> Overrides:
     for text in texts:
         key, is_set, value = text.partition("=")
         if not is_set:
-            raise UserError(f"{quoted(text)} has another form than section.key=value")
+            raise UserError(f"{quoted(text)} does not have the form section.key=value")
         try:
             overrides[key] = parse_yaml(value.encode(), key)
         except (UserError, UnicodeEncodeError):
@@ -107,7 +107,7 @@ def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
         for part in value if isinstance(value, list) else [value]:
             plain = part is None or isinstance(part, bool | int | float)
             if not plain and not (isinstance(part, str) and TEXT.fullmatch(part)):
-                raise UserError(f"{quoted(key)} cannot be set to {quoted(value)} from here")
+                raise UserError(f"{quoted(key)} cannot be set to {quoted(value)} here")
         changed[section][name] = value
     return changed
 
@@ -122,7 +122,7 @@ def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
     rows = change(snapshot.params, overrides)["sample"]["train_size"]
     if not isinstance(rows, int):
         raise UserError(
-            f"{ROWS} is {quoted(rows)}; set a number, at most the training rows that the "
+            f"{ROWS} is {quoted(rows)}; set a number, at most the rows that the "
             f"validation sample leaves, such as -S {ROWS}=10000"
         )
     return rows
@@ -160,8 +160,8 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
         reference = find(name, clone)
         if done.returncode or not reference:
             raise Failed(
-                f"the experiment {name} failed, and DVC says why above; the same command starts "
-                f"again where this one ended"
+                f"the experiment {name} failed, see DVC's error above; run the same "
+                f"command to resume"
             )
         git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
     return name

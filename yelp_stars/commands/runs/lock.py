@@ -14,7 +14,7 @@ LOCK = Path("dvc.lock")
 
 
 class Entry(BaseModel, strict=True):
-    """A dep or out. DVC was killed as it wrote the file if a value lacks its end."""
+    """A dep or out. If a value is cut off, DVC was killed while writing the file."""
 
     path: str
     hash: Literal["md5"] = "md5"
@@ -34,7 +34,7 @@ class Run(BaseModel, strict=True):
 
 
 Stages = dict[str, Run]
-"""The last run of each stage."""
+"""Last run of each stage."""
 _STAGES = TypeAdapter(Stages)
 
 
@@ -59,7 +59,7 @@ def _parse(content: bytes, name: str, advice: str) -> Stages:
     except UserError as error:
         problem = str(error)
     except (KeyError, TypeError, ValidationError):
-        problem = f"{name} is not one of DVC's"
+        problem = f"{name} is not a valid dvc.lock"
     raise Damaged(problem, advice=advice)
 
 

@@ -38,21 +38,21 @@ NO_REMOTE = {"core": {"remote": "none"}, "remote": {"none": {"url": "/dev/null/n
 
 
 class Lock(NamedTuple):
-    """A run as dvc.lock records it."""
+    """A run recorded in dvc.lock."""
 
     outs: dict[str, str]
-    """The hash of each out."""
+    """Hash of each out."""
     params: dict[str, Any]
-    """The parameters that it ran with, flat: "train.learning_rate": 0.0001."""
+    """Parameters of the run, flat: "train.learning_rate": 0.0001."""
     code: dict[str, str]
-    """The hash of each module or folder of code."""
+    """Hash of each module or folder of code."""
 
 
 class Revision(NamedTuple):
-    """One side of a comparison."""
+    """A side of a comparison."""
 
     name: str
-    """As the user gave it: a revision, an experiment, `workspace`; with :baseline its baseline."""
+    """Name as given: a revision, an experiment or `workspace`; with :baseline its baseline."""
     commit: str | None
     """None for the workspace."""
     lock: Lock
@@ -63,7 +63,7 @@ def read_revision(name: str, *, pull: bool = True) -> Revision:
     """Read the predictions of a revision, and what made them."""
     revision, _, which = name.partition(":")
     if which not in ("", "baseline"):
-        raise UserError(f"{quoted(name)} is not a revision, nor one with :baseline after it")
+        raise UserError(f"{quoted(name)} is not a revision, alone or with :baseline")
     path = f"data/predictions/{which or 'test'}.parquet"
     commit = None if revision == WORKSPACE else resolve(revision)
     lock = _summary(read_lock()) if commit is None else _lock_at(commit, revision)

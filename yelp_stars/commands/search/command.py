@@ -1,4 +1,4 @@
-"""The commands `stars seeds`, `stars search` and `stars curve`: their arguments."""
+"""Define the arguments of `stars seeds`, `stars search` and `stars curve`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +11,7 @@ Settings = Annotated[
         "--set-param",
         "-S",
         metavar="SECTION.KEY=VALUE",
-        help="As in `dvc exp run`",
+        help="Set a parameter, as in `dvc exp run`",
     ),
 ]
 
@@ -20,9 +20,9 @@ def seeds(
     number: Annotated[int, typer.Argument(min=2, max=100, metavar="N", help="Number of seeds")],
     set_param: Settings = None,
 ) -> None:
-    """Run the same parameters with N seeds, to measure what chance alone changes.
+    """Run the same parameters with N seeds, to measure the variation between seeds.
 
-    Each is an experiment; one that exists is not run again, so an interrupted command resumes.
+    Each run is an experiment; existing ones are not repeated, so an interrupted command resumes.
 
     \b
     Examples:
@@ -37,20 +37,20 @@ def seeds(
 def search(
     space: Annotated[Path, typer.Argument(metavar="SPACE.yaml", help="Parameters to search over")],
     trials: Annotated[
-        int, typer.Option(min=1, max=1000, help="Trials, besides the parameters as they are")
+        int, typer.Option(min=1, max=1000, help="Trials, in addition to the current parameters")
     ] = 12,
-    finalists: Annotated[int, typer.Option(min=1, max=20, help="Trials run with all rows")] = 2,
+    finalists: Annotated[int, typer.Option(min=1, max=20, help="Trials to run with all rows")] = 2,
     number: Annotated[
         int, typer.Option("--seeds", min=2, max=20, help="Runs of each finalist")
     ] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Seed that draws the trials")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed for drawing the trials")] = 0,
     set_param: Settings = None,
 ) -> None:
     """Search for the parameters with the best validation accuracy.
 
     All trials run with few training rows, the best third with three times as many, and so on; the
-    finalists run with all rows and several seeds. Each run is an experiment; one that exists is
-    not run again.
+    finalists run with all rows and several seeds. Each run is an experiment; existing ones
+    are not repeated.
 
     \b
     Examples:
@@ -66,17 +66,17 @@ def search(
 def curve(
     sizes: Annotated[
         list[int] | None,
-        typer.Argument(help="Training rows, four sizes or more; 1/8, 1/4, 1/2 and all by default"),
+        typer.Argument(help="Training rows, four sizes or more; default: 1/8, 1/4, 1/2 and all"),
     ] = None,
     number: Annotated[int, typer.Option("--seeds", min=2, max=20, help="Runs of each size")] = 2,
     margin: Annotated[
-        float, typer.Option(min=0, max=1, help="The gain in accuracy that is worth it")
+        float, typer.Option(min=0, max=1, help="Gain in accuracy that makes more data worth it")
     ] = 0.01,
     set_param: Settings = None,
 ) -> None:
-    """Measure accuracy against training rows, to learn whether more data is worth it.
+    """Measure accuracy against training rows, to see whether more data is worth it.
 
-    Each run is an experiment; one that exists is not run again.
+    Each run is an experiment; existing ones are not repeated.
 
     \b
     Examples:

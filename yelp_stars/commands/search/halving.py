@@ -7,11 +7,11 @@ FEWEST = 50  # training rows, or all if there are fewer
 
 
 class Rung(NamedTuple):
-    """A round of a search: its trials have the same number of training rows."""
+    """A round of a search, whose trials have the same number of training rows."""
 
     rows: int
     keep: int
-    """How many trials reach the next rung, or are finalists."""
+    """Number of trials that reach the next rung, or the final."""
 
 
 def plan(trials: int, finalists: int, rows: int) -> list[Rung]:

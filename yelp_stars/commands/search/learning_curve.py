@@ -18,9 +18,9 @@ class Curve(NamedTuple):
     """error = floor + gap · (rows / largest)^-power."""
 
     floor: float
-    """The error that more rows of the same kind do not remove."""
+    """Error that more rows of the same kind do not remove."""
     gap: float
-    """The error that they do, at the largest number of rows that was measured."""
+    """Error that they do remove, at the largest measured number of rows."""
     power: float
     largest: int
 
@@ -39,13 +39,13 @@ class Point(NamedTuple):
 
 
 class Fitted(NamedTuple):
-    """A learning curve, and what it says beyond the measured rows."""
+    """A fitted learning curve and its extrapolation."""
 
     curve: Curve
     measured: list[Point]
     extrapolated: list[Point]
     gains: list[Point]
-    """The accuracy of each extrapolated point, less that at the largest measured one."""
+    """Accuracy of each extrapolated point, minus that at the largest measured one."""
 
 
 def fit(rows: np.ndarray, accuracies: np.ndarray) -> Curve:

@@ -19,9 +19,9 @@ class Repeats(NamedTuple):
 
     names: list[str]
     validation: np.ndarray
-    """The validation accuracy of each run."""
+    """Validation accuracy of each run."""
     rows: int
-    """Validation rows."""
+    """Number of validation rows."""
 
 
 def run(number: int, settings: list[str]) -> None:
@@ -59,7 +59,7 @@ def advice(right: np.ndarray) -> str:
     """Word what runs that differ only in their seeds say about a comparison."""
     runs, rows = right.shape
     return (
-        f"By chance alone, two such runs differ by up to {seeds.chance(right) * 100:.1f} points on "
+        f"By chance, two such runs differ by up to {seeds.chance(right) * 100:.1f} points on "
         f"the test rows, 95 times out of 100.\nThe smallest difference that {runs} seeds of each "
         f"side and {rows:,} rows show, four times out of five: "
         f"{seeds.smallest(right) * 100:.1f} points."

@@ -15,22 +15,22 @@ from yelp_stars.commands.search.repeats import Repeats, repeat
 from yelp_stars.commands.search.space import check_trials, draw, read_space
 from yelp_stars.pipeline.errors import UserError
 
-OWN = 0  # the trial with the parameters as they are
+OWN = 0  # the trial with the current parameters
 
 
 class Settings(NamedTuple):
-    """The size of a search."""
+    """Size of a search."""
 
     trials: int
     finalists: int
     seeds: int
     """Runs of each finalist."""
     seed: int
-    """Draws the trials."""
+    """Seed for drawing the trials."""
 
 
 class Found(NamedTuple):
-    """The results of a search."""
+    """Results of a search."""
 
     rungs: dict[int, dict[int, float]]
     """Training rows -> trial -> validation accuracy."""
@@ -59,9 +59,9 @@ def run(path: Path, settings: Settings, set_param: list[str]) -> None:
 def search(
     snapshot: Snapshot, trials: list[Overrides], rungs: list[halving.Rung], settings: Settings
 ) -> Found:
-    """Run the rungs, then the finalists and the parameters as they are with several seeds.
+    """Run the rungs, then the finalists and the current parameters with several seeds.
 
-    Only validation accuracies decide. A trial that fails is out; if the parameters as they are
+    Only validation accuracies decide. A trial that fails is out; if the current parameters
     fail, the search ends, as other trials would fail too.
     """
     found = Found({}, {}, [])
@@ -107,7 +107,7 @@ def show(
     titles.append(f"{rows:,} rows, {settings.seeds} seeds")
     table = []
     for trial in order:
-        values = [str(drawn[trial][key]) for key in keys] if trial else ["as it is"] * len(keys)
+        values = [str(drawn[trial][key]) for key in keys] if trial else ["current"] * len(keys)
         scores = [_score(rung.get(trial), trial in found.failed) for rung in found.rungs.values()]
         repeats = found.finals.get(trial)
         last = _score(None if repeats is None else float(repeats.validation.mean()), False)
@@ -123,19 +123,19 @@ def verdict(found: Found, drawn: list[Overrides]) -> str:
     shown = ", ".join(f"{key}={value}" for key, value in drawn[winner].items())
     own = found.finals[OWN]
     lines = [
-        f"Winner: {shown or 'the parameters as they are'}",
+        f"Winner: {shown or 'the current parameters'}",
         f"Validation accuracy {repeats.validation.mean():.3f} (95 % interval {low:.3f} to "
-        f"{high:.3f}), mean of {len(repeats.names)} seeds on {repeats.rows:,} rows; the parameters "
-        f"as they are: {own.validation.mean():.3f}",
+        f"{high:.3f}), mean of {len(repeats.names)} seeds on {repeats.rows:,} rows; the current "
+        f"parameters:  {own.validation.mean():.3f}",
         f"It was chosen on these rows, as the best of {len(drawn) - 1} trials: expect less "
         f"on others.",
     ]
     if winner != OWN:
         names = " ".join([*own.names, *repeats.names])
         lines += [
-            "Is it better on the test rows, which chose nothing?",
+            "Is it better on the test rows, which were not used to choose?",
             f"  stars compare {names}",
-            "Take it over:",
+            "Apply it:",
             f"  dvc exp apply {repeats.names[0]}",
         ]
     return "\n".join(lines)

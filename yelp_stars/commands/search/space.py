@@ -1,4 +1,4 @@
-"""The file of `stars search`: which parameters it may change, and the trials that it draws."""
+"""Read the search space of `stars search` and draw its trials."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -22,16 +22,16 @@ Number = Annotated[int | float, Field(ge=-(2**53), le=2**53)]
 
 
 class Parameter(StageParams):
-    """The values that a search may give to one parameter."""
+    """Values that a search may give a parameter."""
 
     low: Number | None = None
-    """The smallest value; if this and `high` are integers, so are those between them."""
+    """Smallest value; if this and `high` are integers, so are the values between them."""
     high: Number | None = None
-    """The largest value."""
+    """Largest value."""
     log: bool = False
     """Draw on a logarithmic scale."""
     choices: list[bool | int | float | str] | None = Field(None, min_length=2, max_length=MOST)
-    """The values, instead of `low` and `high`."""
+    """Values, instead of `low` and `high`."""
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -40,7 +40,7 @@ class Parameter(StageParams):
             if ends or self.log:
                 raise ValueError("choices excludes low, high and log")
             if len({repr(choice) for choice in self.choices}) < len(self.choices):
-                raise ValueError("choices has a value twice")
+                raise ValueError("choices has a duplicate value")
         elif len(ends) < 2:
             raise ValueError("should have low and high, or choices")
         elif ends[0] >= ends[1]:

@@ -1,4 +1,4 @@
-"""The command `stars serve`: its arguments. FastAPI is imported when it is called."""
+"""Define the arguments of `stars serve`. FastAPI is imported when it is called."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,17 +10,21 @@ from yelp_stars.pipeline.errors import UserError
 
 def serve(
     model: Annotated[Path, typer.Option(help="Folder of the model")] = Path("models/finetuned"),
-    host: Annotated[str, typer.Option(help="Address to listen at")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one")
+    ] = 8000,
     precision: Annotated[
-        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="fp16 needs CUDA")
+        Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Number format; fp16 needs CUDA")
     ] = "auto",
-    threads: Annotated[int | None, typer.Option(min=1, help="Cores; all by default")] = None,
-    max_texts: Annotated[int, typer.Option(min=1, help="Texts in a request")] = 64,
-    max_body: Annotated[int, typer.Option(min=100, help="Bytes in a request")] = 1_000_000,
-    max_connections: Annotated[int, typer.Option(min=1, help="More get 503")] = 256,
+    threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; default: all")] = None,
+    max_texts: Annotated[int, typer.Option(min=1, help="Maximum texts per request")] = 64,
+    max_body: Annotated[int, typer.Option(min=100, help="Maximum bytes per request")] = 1_000_000,
+    max_connections: Annotated[
+        int, typer.Option(min=1, help="Maximum connections; further ones get 503")
+    ] = 256,
 ) -> None:
-    """Serve a model over HTTP: POST /predict, a page to try it, /docs.
+    """Serve a model over HTTP: POST /predict, a page to try it, and /docs.
 
     \b
     Examples:
@@ -29,7 +33,7 @@ def serve(
     """  # noqa: D301
     if not host:  # the system would take it for all addresses of this machine
         raise typer.BadParameter(
-            "is empty: give an address, such as 127.0.0.1", param_hint="--host"
+            "is empty; give an address, such as 127.0.0.1", param_hint="--host"
         )
     try:
         from yelp_stars.commands.serve import server as serving

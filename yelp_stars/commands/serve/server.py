@@ -37,22 +37,22 @@ class Limits(NamedTuple):
     """Limits of a request and of the server."""
 
     texts: int
-    """Texts in one request."""
+    """Maximum texts per request."""
     body: int
-    """Bytes of one request."""
+    """Maximum bytes per request."""
     concurrency: int
-    """Connections; more get 503."""
+    """Maximum connections; further ones get 503."""
 
 
 class Texts(BaseModel):
-    """A request: one text, or several."""
+    """A request with one text, or several."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": "The soup was cold."}]})
 
     inputs: str | Annotated[list[str], Field(min_length=1)]
-    """The text, or the texts."""
+    """Text, or list of texts."""
     truncate: bool = True
-    """Whether to cut texts that are longer than the model reads, or to refuse them."""
+    """Truncate texts that are longer than the model's limit; false refuses them."""
 
 
 class LabelScore(BaseModel):
@@ -72,7 +72,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         redoc_url=None,
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
-        description="The stars of a review.",
+        description="Stars of a review.",
     )
     app.add_middleware(BodyLimit, limit=limits.body)
     page, policy = read_page()
@@ -89,7 +89,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
     async def answers(request: Texts) -> list[Prediction]:
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         if len(texts) > limits.texts:
-            raise HTTPException(413, f"{len(texts)} texts; at most {limits.texts} in a request")
+            raise HTTPException(413, f"{len(texts)} texts; the limit is {limits.texts} per request")
         try:
             texts = validated(texts)
         except BadRow as error:
@@ -104,7 +104,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
             worker, lambda: classify.predictions(classify.scores(texts))
         )
 
-    @app.post("/predict", summary="Probability of each label, the most likely first")
+    @app.post("/predict", summary="Probability of each label, most likely first")
     async def predict(request: Texts) -> list[list[LabelScore]]:
         ranked = [
             sorted(prediction.probabilities.items(), key=lambda item: -item[1])
@@ -112,7 +112,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         ]
         return [[LabelScore(label=label, score=score) for label, score in row] for row in ranked]
 
-    @app.post("/classify", summary="Stars, probabilities, range, and whether a text was cut")
+    @app.post("/classify", summary="Stars, probabilities, range, and whether a text was truncated")
     async def classified(request: Texts) -> list[Prediction]:
         return await answers(request)
 
@@ -120,7 +120,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
-    @app.get("/info", summary="The model, its scores with intervals, versions")
+    @app.get("/info", summary="Model, scores with intervals, and versions")
     async def info() -> dict[str, Any]:
         return described
 
@@ -218,7 +218,7 @@ def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits
         listening.listen(1024)  # who asks from now on waits for the server
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"cannot listen at {quoted(host)}, port {port} ({error}); choose another --port"
+            f"cannot listen on {quoted(host)}, port {port} ({error}); choose another --port"
         ) from None
     shown = f"[{host}]" if family == socket.AF_INET6 else host
     print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
