@@ -155,19 +155,6 @@ def test_many_classes_and_long_texts_stay_below_3_mb(classes, ordered):
     assert ("mean error" in html) == ordered
 
 
-def test_what_an_older_run_lacks_is_left_out():
-    pictures = a_run().pictures
-    del pictures["busy"], pictures["memory"]
-    html = page.render(a_run(pictures=pictures, seconds={}))
-    assert "The machine while it trained" not in html
-    assert "Seconds of each stage" not in html
-
-
-def test_a_run_without_mistakes_has_a_report():
-    html = page.render(a_run(mistakes=[], suspects=[], n_mistakes=0, n_suspects=0))
-    assert "the least expected first: 0 of 0" in html
-
-
 SYNTHETIC = {"source": "synthetic", "sha256": "0" * 64}
 FILES = {"source": "files", "files": {"a.csv": "1" * 64, "b.csv": "2" * 64}}
 HUB = {"source": "hub", "repo": "Yelp/yelp_review_full", "revision": "3" * 40}
