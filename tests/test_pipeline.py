@@ -192,8 +192,9 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, monkeypatch,
     durations = {"dvclive": None, "reports/index.html": None}
     assert {**outs(repo), **durations} == {**before, **durations}
     assert would_run(repo) == set()
-    dvc_in(repo, "checkout", "--relink", str(damaged.parent))  # from the cache
-    assert damaged.read_bytes() == expected
+    if out == SAMPLE:  # and so is DVC's cache
+        dvc_in(repo, "checkout", "--relink", str(damaged.parent))
+        assert damaged.read_bytes() == expected
 
 
 @pytest.mark.thorough
