@@ -84,7 +84,7 @@ def test_a_value_that_cannot_be_a_label_is_reported(value):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [([None], "is not a label"), ([""], "is not a label"), ([(1, 2)], "is not a label"),
-     (["1", 1], "is there twice"), (["TRUE", True], "is there twice")],
+     (["1", 1], "is given twice"), (["TRUE", True], "is given twice")],
 )  # fmt: skip
 def test_the_keys_of_a_label_map_are_different_labels(keys, message):
     with pytest.raises(ValueError, match=message):

@@ -69,7 +69,7 @@ def test_leaks_that_the_sample_excludes_need_no_advice():
     audit = {"test": {"rows": 1000, "leak": {"rows": 32}}}
     found = findings.leaks(audit, [], near=True, excluded=True)
     assert (found.status, found.advice) == ("good", "")
-    assert "sample.exclude kept those out of the training" in found.text
+    assert "sample.exclude kept those out of training" in found.text
 
 
 def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():

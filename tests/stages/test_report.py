@@ -71,5 +71,5 @@ def test_a_machine_that_was_not_watched_has_a_report_without_it(repo, monkeypatc
     (repo / "reports" / "seconds.json").write_text("not JSON")
     call(main, *map(Path, PATHS))
     html = (repo / "page.html").read_text("utf-8")
-    assert "The machine while it trained" not in html
+    assert "The machine during training" not in html
     assert "<h2>Scores</h2>" in html

@@ -18,22 +18,22 @@ from yelp_stars.scoring.calibration import Calibration
 
 @dataclass(frozen=True)
 class Prediction:
-    """The prediction for one text."""
+    """A prediction for one text."""
 
     stars: str
-    """The most likely label."""
+    """Most likely label."""
     probability: float
     """Its probability, with the temperature of calibration.json."""
     probabilities: dict[str, float]
-    """The probability of each label, in the order of the labels."""
+    """Probability of each label, in the order of the labels."""
     range: tuple[str, ...]
     """Labels that hold the true one in 90 % of texts; empty if the model is not calibrated."""
     truncated: bool
-    """Whether the text was longer than the model reads."""
+    """Whether the text was truncated to the model's limit."""
 
 
 class Scores(NamedTuple):
-    """The predictions for many texts, as arrays."""
+    """Predictions for many texts, as arrays."""
 
     probabilities: np.ndarray
     """(texts, labels), float64, calibrated."""

@@ -1,4 +1,4 @@
-"""The files of a model's folder that decide its predictions."""
+"""Files of a model's folder that determine its predictions."""
 
 import hashlib
 from pathlib import Path

@@ -51,12 +51,12 @@ class Tokens:
 
 
 class Cut(NamedTuple):
-    """The part of a text that the model reads."""
+    """Truncation of texts to the model's limit."""
 
     max_length: int
     truncation: Truncation
     known: bool
-    """Whether the folder says so; otherwise the first tokens are kept."""
+    """Whether the folder says so; otherwise keep the first tokens."""
 
 
 class Transformer:
@@ -116,7 +116,7 @@ class Transformer:
 
     @property
     def reads(self) -> str:
-        """The part of a text that the model reads, as a phrase."""
+        """Describe the part of a text that the model reads."""
         ends = {"head": "first", "tail": "last", "head_tail": "first and last"}
         how = f"the {ends[self.cut.truncation]} {self.cut.max_length} tokens of a text"
         if not self.cut.known:
@@ -125,7 +125,7 @@ class Transformer:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """The conditions that decide the logits, beside the files of the model."""
+        """Return the conditions that determine the logits, besides the model's files."""
         return {
             "precision": self.resolved.precision,
             "batch size": self.batch_size,

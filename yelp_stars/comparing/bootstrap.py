@@ -14,12 +14,12 @@ MAX_DRAWN = 20_000_000  # rows in all, if these are more than MIN_RESAMPLES: a s
 
 
 class Difference(NamedTuple):
-    """One score of two models; NaN where it is undefined."""
+    """A score of two models; NaN where it is undefined."""
 
     first: float
     second: float
     difference: float
-    """The second minus the first."""
+    """Second minus first."""
     low: float
     """Its 95 % interval."""
     high: float

@@ -36,7 +36,7 @@ class Comparison(NamedTuple):
     n: int
     scores: dict[str, Difference]
     p: float
-    """Of McNemar's exact test on the rows that one of the two predicts rightly."""
+    """P-value of McNemar's exact test on the rows that only one of them predicts correctly."""
     flips: Flips
 
 

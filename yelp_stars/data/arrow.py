@@ -82,7 +82,7 @@ def write(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> N
 
 
 class Mapped(NamedTuple):
-    """A file in memory by its pages: what was read of them can be released."""
+    """A memory-mapped file whose pages can be released after reading."""
 
     table: pa.Table
     pages: mmap.mmap
@@ -217,7 +217,7 @@ class ListColumn:
 
     @functools.cached_property
     def lengths(self) -> np.ndarray:
-        """The length of each list, of shape (rows,)."""
+        """Return the length of each list, (rows,)."""
         parts = [np.diff(offsets) for offsets, _ in self._chunks]
         return np.concatenate([np.zeros(0, np.int32), *parts])
 

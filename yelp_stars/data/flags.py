@@ -1,4 +1,4 @@
-"""The flags that the audit gives to rows, and the kinds by which `sample.exclude` names them.
+"""Name the audit's flags of rows, and the kinds that `sample.exclude` accepts.
 
 What a flag means is said where it is printed: a new word must not train again.
 """

@@ -1,4 +1,4 @@
-"""Where labelled reviews come from: synthetic, the user's files, the Hugging Face Hub.
+"""Read labelled reviews from synthetic sentences, the user's files, or the Hugging Face Hub.
 
 Each source is a variant of the section `download` of params.yaml.
 """
@@ -45,7 +45,7 @@ OFFLINE = "run `make use PRESET=quickstart`: it needs no network"
 
 
 class ReviewSource(NamedTuple):
-    """The two splits, read once each, in order."""
+    """Train and test splits, read once each, in order."""
 
     label_names: list[str]
     ordered: bool

@@ -27,9 +27,9 @@ class Encoded(NamedTuple):
     """Token ids of several texts."""
 
     ids: np.ndarray
-    """The ids of all texts, flat, in the narrowest dtype."""
+    """Ids of all texts, flat, in the narrowest dtype."""
     lengths: np.ndarray
-    """The number of ids of each text, of shape (texts,)."""
+    """Number of ids per text, (texts,)."""
     n_truncated: int
 
 
@@ -55,7 +55,7 @@ def id_dtype(vocab_size: int) -> np.dtype:
 
 
 class Workers(NamedTuple):
-    """Where texts are encoded: at most `max_pending` arrays at a time, with this tokenizer."""
+    """An executor that encodes texts with this tokenizer, `max_pending` arrays at a time."""
 
     executor: Executor
     tokenizer: Tokenizer

@@ -1,4 +1,4 @@
-"""The scores of a model with their intervals, from logits and labels."""
+"""Compute the scores of a model with intervals, from logits and labels."""
 
 from typing import Any
 

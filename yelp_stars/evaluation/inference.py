@@ -24,7 +24,7 @@ class Rows(Protocol):
 
     @property
     def lengths(self) -> np.ndarray:
-        """The number of ids of each, of shape (rows,)."""
+        """Number of ids per row, (rows,)."""
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """{"input_ids": (length,), "labels": int}."""

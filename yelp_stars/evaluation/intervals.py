@@ -1,4 +1,4 @@
-"""How sure a score is: 95 % intervals, and p-values corrected for their number.
+"""Compute 95 % intervals, and p-values corrected for multiple tests.
 
 Proportions have Wilson's interval (1927), which holds for few rows and for 0 or 100 %. Other scores
 have the percentile bootstrap (Efron 1979): rows are drawn with replacement, by a seed, and the

@@ -1,4 +1,4 @@
-"""The rows to look at: mistakes of the model in test, and training labels in doubt."""
+"""Select the rows to look at: test mistakes of the model, and training labels in doubt."""
 
 from collections.abc import Mapping
 from pathlib import Path

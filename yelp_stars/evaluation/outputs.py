@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind: tables for `dvc plots`, pictures, a summary to print."""
+"""Write the outputs of an evaluation: tables for `dvc plots`, pictures, a printed summary."""
 
 import csv
 import re

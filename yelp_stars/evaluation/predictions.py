@@ -17,18 +17,18 @@ LOGIT = "logit_"  # before the name of a class
 
 
 class Predictions(NamedTuple):
-    """What a model says about the rows of a split, in any order."""
+    """Predictions of a model for the rows of a split, in any order."""
 
     rows: np.ndarray
-    """The number of each row in data/raw, of shape (rows,)."""
+    """Row numbers in data/raw, (rows,)."""
     texts: list[str]
-    """A hash of each text, see `text_hash`: two revisions are compared row by row."""
+    """Hash of each text, see `text_hash`, to compare two revisions row by row."""
     labels: np.ndarray
-    """The labels, 0 to k - 1."""
+    """Labels, 0 to k - 1."""
     logits: np.ndarray
-    """Of shape (rows, k), float32; their softmax are the probabilities."""
+    """Logits, (rows, k), float32; their softmax gives the probabilities."""
     names: list[str]
-    """The names of the classes."""
+    """Names of the classes."""
     ordered: bool
     """Whether the classes have an order."""
 

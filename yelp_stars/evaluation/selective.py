@@ -1,4 +1,4 @@
-"""What a person gains who checks the least sure predictions: accuracy of the others.
+"""Score the other predictions when a person checks the least certain ones.
 
 Known as the risk-coverage curve of selective classification (El-Yaniv and Wiener 2010).
 """

@@ -1,4 +1,4 @@
-"""Where a model is worse: its accuracy by length, by flags of the audit, by patterns in the text.
+"""Compute accuracy by length, by flags of the audit, and by patterns in the text.
 
 A slice is worse than the rest if Fisher's exact test says so at the level of 5 %, corrected for the
 number of slices (Holm 1979).
@@ -23,11 +23,11 @@ class Slice(NamedTuple):
     """Some of the rows."""
 
     kind: str
-    """class, length, truncated, audit or pattern."""
+    """Kind: class, length, truncated, audit or pattern."""
     name: str
     meaning: str
     inside: np.ndarray
-    """Which rows, bool."""
+    """Rows of the slice, bool."""
 
 
 def by_class(labels: np.ndarray, names: Sequence[str]) -> list[Slice]:

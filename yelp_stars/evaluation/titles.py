@@ -1,4 +1,4 @@
-"""The titles of the scores, wherever they are printed."""
+"""Titles of the scores, wherever they are printed."""
 
 SCORES = {
     "accuracy": "accuracy",

@@ -17,7 +17,7 @@ WINDOW = 50
 
 
 class ReviewDataset(Dataset[dict[str, Any]]):
-    """The rows of a sample, mapped from disk: {"input_ids": (length,), "labels": int}.
+    """Rows of a sample, mapped from disk: {"input_ids": (length,), "labels": int}.
 
     `by_length` sorts them, which minimises padding.
     """
@@ -36,7 +36,7 @@ class ReviewDataset(Dataset[dict[str, Any]]):
 
     @property
     def label_counts(self) -> list[int]:
-        """The rows of each label."""
+        """Return the rows of each label."""
         counts: list[int] = np.bincount(self._labels, minlength=len(self.label_names)).tolist()
         return counts
 
@@ -98,7 +98,7 @@ class LengthGroupedSampler(Sampler[int]):
         self._epoch = epoch
 
     def order(self) -> np.ndarray:
-        """The row numbers of the current epoch."""
+        """Return the row numbers of the current epoch."""
         return length_grouped(self._lengths, self._rows_per_step, self._seed, self._epoch)
 
     def __len__(self) -> int:
@@ -111,7 +111,7 @@ class LengthGroupedSampler(Sampler[int]):
 def padding_share(
     lengths: np.ndarray, order: np.ndarray, batch_size: int, width: int | None = None
 ) -> float:
-    """The share of padding in the tokens of all batches, 0 to 1; see `pad` for `width`."""
+    """Return the share of padding in the tokens of all batches, 0 to 1; see `pad` for `width`."""
     batches = np.split(lengths[order], range(batch_size, len(order), batch_size))
     padded = sum(len(batch) * (width or padded_width(int(batch.max()))) for batch in batches)
     return 1 - int(lengths[order].sum()) / padded

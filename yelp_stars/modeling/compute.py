@@ -14,13 +14,13 @@ from yelp_stars.pipeline.params import Precision
 
 
 class Compute(NamedTuple):
-    """The precision and attention to compute with."""
+    """Precision and attention to compute with."""
 
     precision: Literal["fp32", "bf16", "fp16"]
     reason: str
-    """For people: "auto: this CPU has AMX", or "as requested"."""
+    """Reason to print: "auto: this CPU has AMX", or "as requested"."""
     attention: str | None
-    """The fastest `attn_implementation` there; None leaves the choice to transformers."""
+    """Fastest `attn_implementation`; None leaves the choice to transformers."""
 
     @property
     def dtype(self) -> torch.dtype:

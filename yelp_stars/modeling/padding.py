@@ -1,4 +1,4 @@
-"""The width of a batch, which also limits the length of its rows."""
+"""Round up the width of a batch, which also limits the length of its rows."""
 
 PAD_TO_MULTIPLE_OF = 8  # the tokens that tensor cores and vector units work in
 

@@ -1,4 +1,4 @@
-"""The command line of a stage: paths in, a user's mistake out as one line."""
+"""Run a stage from the command line; print a user's mistake as one line."""
 
 import contextlib
 import ctypes

@@ -8,7 +8,7 @@ MAX_PROBLEMS = 20
 
 
 class UserError(Exception):
-    """A mistake its user can fix: what is wrong, where, and what to do next.
+    """A mistake that the user can fix: problem, location and advice.
 
     Printed as one line, `location problem; advice`. `problems` are further lines, for a file that
     has several. `setting` is a parameter with its section, such as download.encoding; "{setting}"
@@ -39,15 +39,15 @@ class UserError(Exception):
 
 
 class Damaged(UserError):
-    """A file that is not what its writer wrote."""
+    """A file that differs from what was written."""
 
 
 class Missing(UserError):
-    """A file, a folder or a run that is not there."""
+    """A missing file, folder or run."""
 
 
 class BadRow(UserError):
-    """One row of a user's file that cannot be used; the others can."""
+    """An unusable row of a user's file whose other rows may be usable."""
 
 
 def hub_error(repo: str, error: Exception, alternative: str) -> UserError:

@@ -41,7 +41,7 @@ EXPECTED = {
 
 
 class StageParams(BaseModel):
-    """One section of params.yaml: frozen, strict types, no unknown keys, no defaults.
+    """A section of params.yaml: frozen, strict types, no unknown keys, no defaults.
 
     The docstring under a field is its documentation; `stars params` prints it.
     """
@@ -54,7 +54,7 @@ class StageParams(BaseModel):
         use_attribute_docstrings=True,
     )
     REPLACED: ClassVar[Mapping[str, str]] = {}
-    """What to do with a parameter of an older version."""
+    """Advice for parameters of older versions."""
 
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -64,7 +64,7 @@ def canonical_labels(labels: Any) -> Any:
         if key is None:
             raise ValueError(f"the value {quoted(value)} is not a label; remove it")
         if key in canonical:
-            raise ValueError(f"the value {quoted(key)} is there twice, also as {quoted(value)}")
+            raise ValueError(f"the value {quoted(key)} is given twice, also as {quoted(value)}")
         canonical[key] = name
     return canonical
 

@@ -1,4 +1,4 @@
-"""What is read of a user's file, and what a row of it is."""
+"""Define the layout of a user's file, and its rows."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -14,30 +14,30 @@ class Row(NamedTuple):
     label: Any
     text: Any
     fields: Mapping[str, Any] | None = None
-    """All columns of the row, if they are asked for."""
+    """All columns of the row, if requested."""
 
 
 class Layout(NamedTuple):
-    """How a file is written, and which of its columns are read."""
+    """Format of a file, and the columns to read."""
 
     text_column: str | int
-    """A name, or an index from 0 in a file without a header."""
+    """Name, or index from 0 in a file without a header."""
     label_column: str | int | None
     """None if the labels are not read."""
     encoding: str = "utf-8"
-    """Of CSV, TSV, JSON lines and text files; see `lines.known_encoding`."""
+    """Encoding of CSV, TSV, JSON lines and text files; see `lines.known_encoding`."""
     delimiter: str | None = None
-    """None is a comma in a CSV, and a tab in a TSV."""
+    """Column separator; None is a comma in a CSV and a tab in a TSV."""
     quoted: bool | None = None
     """Whether double quotes enclose fields; None is yes in a CSV, and no in a TSV."""
     max_line: int = 64_000_000
-    """Bytes of UTF-8."""
+    """Maximum bytes of UTF-8 per line."""
     all_columns: bool = False
-    """Whether each row comes with all of its columns."""
+    """Return all columns with each row."""
 
     @property
     def wanted(self) -> dict[str, str | int]:
-        """The columns that are read, by their settings."""
+        """Return the columns to read, by their settings."""
         columns = {"text_column": self.text_column, "label_column": self.label_column}
         return {name: column for name, column in columns.items() if column is not None}
 

@@ -1,4 +1,4 @@
-"""The lines of a text file as strings: any encoding by name, Unicode by its byte order mark.
+"""Read the lines of a text file: any encoding by name, Unicode by its byte order mark.
 
 A line has a largest length. A byte that does not fit the encoding is kept as a surrogate, and is
 an error of its row: to leave out its line would join the rows around it, inside a quoted field.

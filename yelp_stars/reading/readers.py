@@ -1,4 +1,4 @@
-"""The rows of the user's files, one by one: CSV, TSV, JSON lines, Parquet, lines of text.
+"""Read the rows of the user's files one by one: CSV, TSV, JSON lines, Parquet, lines of text.
 
 Files are streamed, never held in memory. An invalid row is an error with its location, not a guess.
 """

@@ -1,4 +1,4 @@
-"""The verdict of a report and the three findings that matter: what a reader acts on."""
+"""Derive the verdict of a report and its three main findings."""
 
 from typing import Any, Literal, NamedTuple
 
@@ -21,7 +21,7 @@ ORDER: tuple[Status, ...] = ("good", "fair", "poor")
 
 
 class Finding(NamedTuple):
-    """A judgement of the run, in one sentence or two."""
+    """A finding about the run, in one or two sentences."""
 
     status: Status
     title: str
@@ -72,7 +72,7 @@ def leaks(
         return Finding("good", title, f"None of {tested} {same} a training review.")
     share, verb = leaked / n, "is" if leaked == 1 else "are"
     text = f"{leaked:,} of {tested} ({100 * share:.1f} %) {verb} in the training split"
-    text += "; sample.exclude kept those out of the training." if excluded else "."
+    text += "; sample.exclude kept those out of training." if excluded else "."
     for part in slices:
         if part["name"] == "leak" and part["kind"] == "audit" and part["accuracy"]["n"]:
             text += (
@@ -86,7 +86,7 @@ def leaks(
 
 
 def worst_slice(slices: list[dict[str, Any]]) -> Finding:
-    """Where does the model fail more often than elsewhere?"""
+    """Find the slice where the model fails most often."""
     title = "Worst slice"
     worse = [part for part in slices if part["worse"]]
     scored = [part for part in slices if part["accuracy"]["n"]]

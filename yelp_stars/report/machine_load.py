@@ -13,9 +13,9 @@ class MachineLoad(NamedTuple):
     """Curves over the minutes of the training; those that were not recorded are missing."""
 
     busy: dict[str, Curve]
-    """Percent of the CPU, and of the first GPU."""
+    """Load of the CPU and of the first GPU, in percent."""
     memory: dict[str, Curve]
-    """Gigabytes of RAM, and of the first GPU's memory."""
+    """Used RAM and memory of the first GPU, in gigabytes."""
 
 
 def read_load(dvclive: Path) -> MachineLoad:

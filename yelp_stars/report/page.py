@@ -1,4 +1,4 @@
-"""The page of a report: what a run left behind, as one HTML file that requests nothing."""
+"""Write the report of a run as one self-contained HTML page."""
 
 import base64
 import hashlib
@@ -32,11 +32,11 @@ LONGEST_VALUE = 120  # characters of a parameter
 
 
 class Run(NamedTuple):
-    """What a run left behind."""
+    """Outputs of a run."""
 
     parameters: dict[str, dict[str, Any]]
     data: dict[str, Any]
-    """The contents of the files of metrics/, by their names."""
+    """Contents of the files in metrics/, by name."""
     audit: dict[str, Any]
     baseline: dict[str, Any]
     validation: dict[str, Any]
@@ -46,15 +46,15 @@ class Run(NamedTuple):
     pictures: dict[str, bytes]
     """Those of plots/ by the names of their files, and those that only the report has: SVG."""
     rows: dict[str, int]
-    """Of the sample: train, validation, test."""
+    """Rows of the sample: train, validation, test."""
     runtime: dict[str, Any]
-    """Of dvclive/runtime.json."""
+    """Content of dvclive/runtime.json."""
     seconds: dict[str, float]
     examples: dict[str, list[dict[str, Any]]]
     mistakes: list[dict[str, Any]]
     suspects: list[dict[str, Any]]
     n_mistakes: int
-    """All of them, beside those that are shown."""
+    """Number of all, not only those shown."""
     n_suspects: int
 
 

@@ -1,4 +1,4 @@
-"""The reviews that a report shows: mistakes, labels in doubt, examples of each class."""
+"""Select the reviews of a report: mistakes, labels in doubt, examples of each class."""
 
 from pathlib import Path
 from typing import Any

@@ -24,24 +24,24 @@ LOWEST, HIGHEST = 0.1, 10.0
 
 
 class Calibration(NamedTuple):
-    """The content of calibration.json."""
+    """Content of calibration.json."""
 
     temperature: Annotated[float, Field(ge=LOWEST, le=HIGHEST)]
     """Divide logits by it (Guo et al. 2017), then take their softmax."""
     conformal_threshold: FiniteFloat
     """See `yelp_stars.scoring.conformal`; it holds for the plain probabilities."""
     coverage: FiniteFloat
-    """The share of rows whose label is in their range, if they are like the validation rows."""
+    """Share of rows whose label is in their range, if they are like the validation rows."""
     n: int
-    """Validation rows."""
+    """Number of validation rows."""
     loss_before: FiniteFloat
     loss_after: FiniteFloat
     """Log loss of the validation rows without and with the temperature."""
     ece_before: FiniteFloat
     ece_after: FiniteFloat
-    """Expected calibration error of them."""
+    """Expected calibration error without and with the temperature."""
     ordered: bool
-    """Whether the classes have an order: a set of classes is a range then."""
+    """Whether the classes have an order: a set of classes is then a range."""
 
 
 def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:

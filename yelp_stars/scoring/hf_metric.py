@@ -1,4 +1,4 @@
-"""The scores as a metric of Hugging Face's `evaluate`, which needs no network.
+"""Offer the scores as a metric of Hugging Face's `evaluate` that needs no network.
 
 Instantiate the class: `evaluate.load(PATH)` would copy this file into a cache and import the copy.
 """

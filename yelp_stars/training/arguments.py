@@ -1,4 +1,4 @@
-"""From the section `train` of params.yaml to TrainingArguments."""
+"""Turn the section `train` of params.yaml into TrainingArguments."""
 
 import os
 from collections.abc import Mapping

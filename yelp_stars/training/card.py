@@ -1,4 +1,4 @@
-"""The model card: README.md beside the weights, in the format of the Hugging Face Hub.
+"""Write the model card: README.md beside the weights, in the Hugging Face Hub's format.
 
 It holds no text of a user: the examples are synthetic reviews.
 """

@@ -1,4 +1,4 @@
-"""The curves of a training: live in DVCLive, then as tables, a picture, arguments and state.
+"""Record training curves: live in DVCLive, then as tables, a picture, arguments and state.
 
 Files that git keeps hold no times and no locations, and floats of 4 significant digits: further
 digits differ between CPUs.

@@ -1,4 +1,4 @@
-"""The terminal during training: a bar, an estimate, a row for each epoch."""
+"""Show training in the terminal: a progress bar, an estimate, a row per epoch."""
 
 import datetime
 import math

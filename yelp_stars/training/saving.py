@@ -1,4 +1,4 @@
-"""The result of a training: the model's folder, and its scores on the validation rows."""
+"""Save the result of training: the model's folder, and its scores on the validation rows."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,15 +18,15 @@ from yelp_stars.training.trainer import ResumableTrainer
 
 
 class Result(NamedTuple):
-    """What a training ends with."""
+    """Result of training."""
 
     model: PreTrainedModel
     train: ReviewDataset
-    """The rows that it was trained on."""
+    """Rows that it was trained on."""
     scores: dict[str, Any]
-    """Of the validation rows, as in metrics/validation.json."""
+    """Scores on the validation rows, as in metrics/validation.json."""
     fitted: calibration.Calibration
-    """To the validation rows."""
+    """Calibration fitted to the validation rows."""
 
 
 def result_of(trainer: ResumableTrainer, validated: PredictionOutput) -> Result:
