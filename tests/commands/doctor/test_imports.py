@@ -66,8 +66,8 @@ def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):
     stages = {"fit": {"deps": ["stages/fit.py", "yelp_stars/data", "data/raw"]}, "other": {}}
     (line,) = undeclared(tmp_path, stages)
     assert line == (
-        "stage 'fit' imports 'yelp_stars/helper.py', which its deps in dvc.yaml lack: an edit "
-        "there reruns nothing; add it, then run `dvc repro fit`"
+        "stage 'fit' imports 'yelp_stars/helper.py', which its deps in dvc.yaml lack, so an edit "
+        "reruns nothing; add it, then run `dvc repro fit`"
     )
     stages["fit"]["deps"].append("yelp_stars/helper.py")
     assert list(undeclared(tmp_path, stages)) == []

@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_ours_is_left_alone(output, manifest):
     if manifest is not None:
         (folder / "manifest.json").write_bytes(manifest)
     before = sorted(folder.iterdir())
-    with pytest.raises(UserError, match="is not one of"), open_parts(output, KEY):
+    with pytest.raises(UserError, match="does not belong to"), open_parts(output, KEY):
         pass
     assert sorted(folder.iterdir()) == before
 

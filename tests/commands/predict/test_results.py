@@ -99,7 +99,7 @@ def test_a_label_column_gives_the_accuracy_of_the_evaluation(
     value, low, high = (scores["accuracy"][name] for name in ("value", "low", "high"))
     assert f"accuracy {value} [{low}, {high}], mean error " in shown.err
     assert shown.err.endswith("on 30 rows with a label\n")
-    assert "the first 20 rows; add -o FILE for all" in shown.err
+    assert "first 20 rows; add -o FILE for all" in shown.err
     assert len(shown.out.splitlines()) == 21
 
 
@@ -108,7 +108,7 @@ def test_without_labels_only_the_rows_that_are_shown_are_predicted(here, model, 
     assert stars("predict", "in.csv", "--model", model) == 0
     shown = capsys.readouterr()
     assert len(shown.out.splitlines()) == 21
-    assert "the first 20 rows; add -o FILE for all" in shown.err
+    assert "first 20 rows; add -o FILE for all" in shown.err
     assert stars("predict", "in.csv", "--model", model, "--skip-bad", "bad.txt") == 0
     assert "bad.txt: errors of 1 skipped rows" in capsys.readouterr().err
 

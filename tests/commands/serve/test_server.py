@@ -107,7 +107,7 @@ def test_range_and_truncation_are_in_classify(port):
 @pytest.mark.parametrize(
     ("body", "status", "message"),
     [
-        ({"inputs": ["x"] * 9}, 413, "9 texts; at most 8 in a request"),
+        ({"inputs": ["x"] * 9}, 413, "9 texts; the limit is 8 per request"),
         ({"inputs": "x" * 30_000}, 413, "more than 20,000 bytes"),
         ({"inputs": "long " * 99, "truncate": False}, 413, "text 0 has more than 32 tokens"),
         ({"inputs": ["fine", "a\0b"]}, 422, "text 1 has a NUL byte in its text; remove it"),
