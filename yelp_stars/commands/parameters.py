@@ -1,7 +1,7 @@
 """Print the parameters of params.yaml: value, meaning and allowed values."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from yelp_stars.commands.presets import PARAMS, find_presets
 from yelp_stars.commands.runs.lock import flat
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
@@ -27,13 +26,13 @@ class Parameter(NamedTuple):
     meaning: str
 
 
-def print_params(section: str | None) -> None:
-    """Print the parameters of one section or of all as a table."""
-    tree, models = read_yaml(PARAMS), stage_models()
-    check(tree, models, str(PARAMS))
+def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> None:
+    """Print the parameters of one section of a file, or of all, as a table."""
+    tree, models = read_yaml(path), stage_models()
+    check(tree, models, str(path))
     if section is not None and section not in models:
         raise UserError(f"no section {quoted(section)}; the sections are {', '.join(tree)}")
-    preset, theirs = closest_preset(tree)
+    preset, theirs = closest_preset(tree, presets)
     console = Console()
     for name in [section] if section else tree:
         table = Table("", name, "value", "meaning", box=None, pad_edge=False)
@@ -48,10 +47,10 @@ def print_params(section: str | None) -> None:
     console.print(f"* differs from {preset}, the closest preset", markup=False)
 
 
-def closest_preset(tree: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+def closest_preset(tree: dict[str, Any], presets: Iterable[Path]) -> tuple[Path, dict[str, Any]]:
     """Return the preset that differs from `tree` in the fewest parameters, and its content."""
     ours = _values(tree)
-    trees = {path: read_yaml(path) for path in find_presets().values()}
+    trees = {path: read_yaml(path) for path in presets}
     path = min(trees, key=lambda path: len(ours ^ _values(trees[path])))
     return path, trees[path]
 

@@ -51,7 +51,7 @@ def params(
     """  # noqa: D301
     from yelp_stars.commands.parameters import print_params
 
-    print_params(section)
+    print_params(section, PARAMS, find_presets().values())
 
 
 def find_presets() -> dict[str, Path]:

@@ -19,8 +19,8 @@ from yelp_stars.classifier.folder import fingerprint
 from yelp_stars.commands.predict import inputs, shown
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input
-from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
+from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
