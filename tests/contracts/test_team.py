@@ -105,9 +105,9 @@ def test_a_worktree_is_removed_and_its_branch_and_experiments_stay(side, small_r
 def test_a_folder_runs_its_own_code_with_python_m(tmp_path):
     shutil.copytree(ROOT / "yelp_stars", tmp_path / "yelp_stars")
     cli = tmp_path / "yelp_stars" / "cli.py"
-    cli.write_text(cli.read_text().replace("Presets, parameters and", "Other parameters and"))
-    assert "Other parameters" not in run("stars", "--help", cwd=tmp_path)
-    assert "Other parameters" in run("python", "-m", "yelp_stars.cli", "--help", cwd=tmp_path)
+    cli.write_text(cli.read_text().replace("Inspect, compare and use", "Other words for"))
+    assert "Other words" not in run("stars", "--help", cwd=tmp_path)
+    assert "Other words" in run("python", "-m", "yelp_stars.cli", "--help", cwd=tmp_path)
 
 
 @soak
