@@ -231,7 +231,7 @@ def test_data_outs_are_the_same_bytes_at_another_path(finished_repo, sampled_pro
 
 
 # The first run had one thread of OpenMP, and one of Rayon for each core.
-@pytest.mark.thorough
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("openmp", "rayon"), [("2", "1"), *(pytest.param(n, n, marks=soak) for n in ("1", "2"))]
 )

@@ -93,7 +93,7 @@ def test_accumulated_parts_give_the_loss_and_weights_of_one_batch(train_project)
     assert max_difference(one, parts) < 1e-4
 
 
-@pytest.mark.thorough
+@pytest.mark.slow
 def test_two_processes_have_the_losses_and_weights_of_one(train_project):
     without_dropout(train_project)
     edit(train_project, "train", padding="max_length", logging_steps=1, intermediate_size=48)
