@@ -64,8 +64,8 @@ def fit(rows: np.ndarray, accuracies: np.ndarray) -> Curve:
 def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0) -> Fitted:
     """Fit the runs of each number of training rows, and extrapolate to multiples of the largest.
 
-    `groups` is the correctness of each run's predictions, bool, (runs, test rows). The intervals are
-    those of a bootstrap: it draws the test rows, the same for all runs, and the spread of the
+    `groups` is the correctness of each run's predictions, bool, (runs, test rows). The intervals
+    are those of a bootstrap: it draws the test rows, the same for all runs, and the spread of the
     seeds, which is taken to be the same for any number of training rows.
     """
     rows = np.array(sorted(groups))
