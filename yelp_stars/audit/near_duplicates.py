@@ -14,7 +14,6 @@ import rensa
 
 from yelp_stars.audit.words import split_words
 
-SEQUENCE = 3
 FEWEST_WORDS = 16  # common phrases have fewer
 BEGINNING = 30
 MOST_WORDS = 2_000  # of a longer text the first ones are compared: memory is bounded

@@ -137,7 +137,7 @@ def points(share: float) -> str:
 def rows_needed(changed: float, difference: float) -> int:
     """Return the rows with which McNemar's test shows a difference four times out of five.
 
-    `changed` is the share of rows that exactly one of the models predicts rightly (Connor 1987).
+    `changed` is the share of rows that exactly one of the models gets right (Connor 1987).
     Two significant digits.
     """
     changed = max(changed, abs(difference))
