@@ -193,5 +193,4 @@ def _agree(slots: np.ndarray, one: np.ndarray, other: np.ndarray, similarity: fl
     for start in range(0, len(one), PAIRS):
         part = slice(start, start + PAIRS)
         agreeing[part] = (slots[one[part]] == slots[other[part]]).sum(axis=1)
-    agree: np.ndarray = agreeing >= fewest
-    return agree
+    return agreeing >= fewest

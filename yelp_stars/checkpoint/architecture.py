@@ -73,8 +73,7 @@ def load_config(checkpoint: Path, label_names: Sequence[str]) -> PreTrainedConfi
 
 def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
     """Return the class of transformers for a config that `load_config` returned."""
-    model_class: type[PreTrainedModel] = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
-    return model_class
+    return MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING[type(config)]
 
 
 def load_auto_tokenizer(checkpoint: Path, **values: Any) -> PreTrainedTokenizerBase:

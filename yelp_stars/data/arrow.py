@@ -52,8 +52,7 @@ def _feature(dtype: pa.DataType) -> dict[str, Any]:
 def label_names(schema: pa.Schema) -> list[str]:
     """Return the names of the classes, in the order of their labels."""
     features = json.loads(schema.metadata[b"huggingface"])["info"]["features"]
-    names: list[str] = features["label"]["names"]
-    return names
+    return features["label"]["names"]
 
 
 def ordered(schema: pa.Schema) -> bool:
@@ -202,8 +201,7 @@ def _content(array: pa.Array) -> Iterator[np.ndarray]:
 
 def column(table: pa.Table, name: str) -> np.ndarray:
     """Return a column of plain numbers, of shape (rows,)."""
-    values: np.ndarray = table[name].to_numpy()
-    return values
+    return table[name].to_numpy()
 
 
 class ListColumn:
@@ -228,8 +226,7 @@ class ListColumn:
         # Every chunk but the last holds RECORD_BATCH_ROWS rows: a division finds it.
         chunk, index = divmod(row, RECORD_BATCH_ROWS)
         offsets, values = self._chunks[chunk]
-        view: np.ndarray = values[offsets[index] : offsets[index + 1]]
-        return view
+        return values[offsets[index] : offsets[index + 1]]
 
 
 def list_array(values: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:

@@ -98,8 +98,7 @@ def _noisy(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
     step = rng.choice([-1, 1], len(labels))
     step[labels + step < 0] = 1
     step[labels + step > 4] = -1
-    noisy: np.ndarray = labels + step * (rng.random(len(labels)) < share)
-    return noisy
+    return labels + step * (rng.random(len(labels)) < share)
 
 
 def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.random.Generator) -> str:

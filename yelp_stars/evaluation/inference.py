@@ -79,8 +79,7 @@ def predict_logits(
         autocast = torch.autocast(model.device.type, resolved.dtype, enabled=mixed)
         with torch.inference_mode(), autocast:
             on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
-            computed: np.ndarray = model(**on_device).logits.float().cpu().numpy()
-        return computed
+            return model(**on_device).logits.float().cpu().numpy()
 
     logits = np.empty((len(order), model.config.num_labels), np.float32)
     model.eval()

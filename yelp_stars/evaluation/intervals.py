@@ -65,8 +65,7 @@ def percentiles(resampled: np.ndarray) -> np.ndarray:
     """
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")
-        ends: np.ndarray = np.nanquantile(resampled, TAILS, axis=0)
-    return ends
+        return np.nanquantile(resampled, TAILS, axis=0)
 
 
 def holm(p_values: list[float]) -> list[float]:

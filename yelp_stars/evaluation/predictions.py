@@ -35,21 +35,18 @@ class Predictions(NamedTuple):
     @property
     def predicted(self) -> np.ndarray:
         """The predicted classes, of shape (rows,)."""
-        predicted: np.ndarray = self.logits.argmax(axis=1)
-        return predicted
+        return self.logits.argmax(axis=1)
 
     @property
     def right(self) -> np.ndarray:
         """Which rows are predicted rightly, of shape (rows,), bool."""
-        right: np.ndarray = self.predicted == self.labels
-        return right
+        return self.predicted == self.labels
 
     @property
     def probability(self) -> np.ndarray:
         """The probability of each row's prediction, of shape (rows,), float64."""
         log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
-        probability: np.ndarray = np.exp(log_probabilities.max(axis=1))
-        return probability
+        return np.exp(log_probabilities.max(axis=1))
 
 
 def text_hash(text: str) -> str:
@@ -59,8 +56,7 @@ def text_hash(text: str) -> str:
 
 def read_texts(raw: Path, rows: np.ndarray) -> list[str]:
     """Read the texts of some rows of a split in data/raw."""
-    texts: list[str] = arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()
-    return texts
+    return arrow.read(raw)["text"].take(pa.array(rows)).to_pylist()
 
 
 def labelled(predictions: Predictions) -> dict[str, pa.Array]:

@@ -36,8 +36,7 @@ def mean_error(wrong: np.ndarray) -> np.ndarray:
     rows is what a random order has.
     """
     errors = np.cumsum(wrong, axis=-1) / np.arange(1, wrong.shape[-1] + 1)
-    area: np.ndarray = errors.mean(axis=-1)
-    return area
+    return errors.mean(axis=-1)
 
 
 def surest_first(probability: np.ndarray) -> np.ndarray:

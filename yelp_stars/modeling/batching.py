@@ -37,8 +37,7 @@ class ReviewDataset(Dataset[dict[str, Any]]):
     @property
     def label_counts(self) -> list[int]:
         """Return the rows of each label."""
-        counts: list[int] = np.bincount(self._labels, minlength=len(self.label_names)).tolist()
-        return counts
+        return np.bincount(self._labels, minlength=len(self.label_names)).tolist()
 
     def __len__(self) -> int:
         return len(self._order)

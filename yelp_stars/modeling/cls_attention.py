@@ -43,8 +43,7 @@ class ClsOnlyBertLayer(BertLayer):
         context = torch.einsum("bhx,hsx->bhs", weights @ hidden_states, values)
         context = context + weights.sum(-1, keepdim=True) * value_bias
         attended = self.attention.output(context.flatten(1).unsqueeze(1), cls)
-        computed: torch.Tensor = self.feed_forward_chunk(attended)
-        return computed
+        return self.feed_forward_chunk(attended)
 
 
 def additive_mask(mask: torch.Tensor) -> torch.Tensor:

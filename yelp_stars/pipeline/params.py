@@ -73,7 +73,7 @@ def load_params(model: type[Model], section: str, path: Path = Path("params.yaml
 
 def load_all(skip: str, path: Path = Path("params.yaml")) -> dict[str, Any]:
     """Read all sections as plain values, after they have been checked."""
-    tree: dict[str, Any] = read_yaml(path)
+    tree = read_yaml(path)
     check(tree, stage_models(skip), str(path))
     return tree
 

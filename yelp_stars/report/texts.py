@@ -18,8 +18,7 @@ def listed(rows: pa.Table, reviews: Path, limit: int) -> list[dict[str, Any]]:
     """Return the first rows of a table, with their texts in data/raw."""
     rows = rows.slice(0, limit)
     texts = arrow.read(reviews)["text"].take(rows["row"].combine_chunks())
-    shown: list[dict[str, Any]] = rows.append_column("text", texts).to_pylist()
-    return shown
+    return rows.append_column("text", texts).to_pylist()
 
 
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:

@@ -61,5 +61,4 @@ def threshold(label_masses: np.ndarray, coverage: float) -> float:
 
 def sets(probabilities: np.ndarray, ordered: bool, limit: float) -> np.ndarray:
     """Tell which classes are in the set of each row: (rows, classes) of bool."""
-    inside: np.ndarray = masses(probabilities, ordered) <= limit
-    return inside
+    return masses(probabilities, ordered) <= limit

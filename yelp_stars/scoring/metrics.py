@@ -66,15 +66,13 @@ def f1(counts: np.ndarray) -> np.ndarray:
     A class that no row has or is predicted as has an F1 of 0.
     """
     total = counts.sum(axis=-1) + counts.sum(axis=-2)
-    scores: np.ndarray = 2 * counts.diagonal(axis1=-2, axis2=-1) / np.maximum(total, 1)
-    return scores
+    return 2 * counts.diagonal(axis1=-2, axis2=-1) / np.maximum(total, 1)
 
 
 def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return the negative log-probability of each row's label, (rows,)."""
     log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
-    values: np.ndarray = -log_probabilities[np.arange(len(labels)), labels]
-    return values
+    return -log_probabilities[np.arange(len(labels)), labels]
 
 
 def wilson(successes: int, n: int) -> tuple[float, float]:
@@ -92,16 +90,14 @@ def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
 
 def calibration_bins(surest: np.ndarray) -> np.ndarray:
     """Return the bin, 0 to `BINS` - 1, of the probability of each row's prediction, (rows,)."""
-    bins: np.ndarray = np.ceil(surest * BINS).astype(np.int64) - 1
-    return bins.clip(0, BINS - 1)
+    return (np.ceil(surest * BINS).astype(np.int64) - 1).clip(0, BINS - 1)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """Count each class predicted as each class: (..., n) twice to (..., classes, classes)."""
     cells = labels * classes + predicted
     counts = bincounts(cells.reshape(-1, cells.shape[-1]), classes**2)
-    matrices: np.ndarray = counts.reshape(*cells.shape[:-1], classes, classes)
-    return matrices
+    return counts.reshape(*cells.shape[:-1], classes, classes)
 
 
 def bincounts(values: np.ndarray, length: int, weights: np.ndarray | None = None) -> np.ndarray:
@@ -109,8 +105,7 @@ def bincounts(values: np.ndarray, length: int, weights: np.ndarray | None = None
     draws = len(values)
     cells = values + length * np.arange(draws)[:, None]
     flat = None if weights is None else weights.ravel()
-    counts: np.ndarray = np.bincount(cells.ravel(), flat, draws * length)
-    return counts.reshape(draws, length)
+    return np.bincount(cells.ravel(), flat, draws * length).reshape(draws, length)
 
 
 def decimals(n: int) -> int:

@@ -71,7 +71,7 @@ def start(settings: Sequence[str]) -> tuple[Snapshot, Overrides]:
 
 def take_snapshot() -> Snapshot:
     """Record what the experiments of a command start from; the workspace stays as it is."""
-    params: dict[str, Any] = read_yaml(Path("params.yaml"))
+    params = read_yaml(Path("params.yaml"))
     check(params, stage_models(), "params.yaml")
     check_repository()
     head = ask_git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")

@@ -8,8 +8,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 
 def read_stages() -> dict[str, dict[str, Any]]:
     """Return the stages of dvc.yaml, in an order in which they can run."""
-    stages: dict[str, dict[str, Any]] = read_yaml(Path("dvc.yaml"))["stages"]
-    return stages
+    return read_yaml(Path("dvc.yaml"))["stages"]
 
 
 def outs_of(stage: dict[str, Any]) -> list[str]:
