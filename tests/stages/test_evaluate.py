@@ -13,9 +13,8 @@ from transformers import AutoModelForSequenceClassification
 from stages import evaluate
 from stages import train as train_stage
 from yelp_stars.data import arrow
-from yelp_stars.evaluation import inference, predictions
+from yelp_stars.evaluation import predictions
 from yelp_stars.evaluation.titles import ORDERED
-from yelp_stars.modeling import batching, compute
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.scoring import calibration
 
@@ -91,20 +90,6 @@ def test_mistakes_in_the_params_are_one_line_before_anything_is_computed(train_p
     edit(train_project, "evaluate", precision="fp32")
     message = fails_here(evaluate.main, *EVALUATE[3:])
     assert "run `dvc repro`" in message  # no model has been trained
-
-
-def test_the_temperature_is_fitted_on_the_validation_rows_of_the_model_that_is_kept(train_project):
-    train(train_project, num_train_epochs=3, load_best_model_at_end=True)
-    resolved = compute.resolve("fp32", "evaluate.precision")
-    table = arrow.read(train_project / "data" / "sample" / "validation.arrow")
-    validation = batching.ReviewDataset(table)
-    model = inference.load_finetuned(train_project / "ft", resolved)
-    logits = inference.predict_logits(model, validation, 8, resolved)
-    labels = np.array([validation[row]["labels"] for row in range(len(validation))])
-    expected = calibration.fit(logits, labels, True)
-    found = calibration.read(train_project / "ft")
-    assert found.temperature == pytest.approx(expected.temperature, rel=1e-2)
-    assert found.conformal_threshold == pytest.approx(expected.conformal_threshold, abs=1e-4)
 
 
 def test_classes_without_an_order_are_scored_without_distances(train_project, capsys):

@@ -23,17 +23,38 @@ from yelp_stars.training import checkpoints
 FP32 = Compute("fp32", "as requested", None)
 
 
-def directory(project: Path, resolved: Compute = FP32, **values) -> Path:
+def directory(project: Path, resolved: Compute = FP32, weights: str = "weights", **values) -> Path:
     params = {**read_yaml(project / "params.yaml")["train"], **values}
-    return checkpoints.run_directory(params, resolved, "weights")
+    return checkpoints.run_directory(params, resolved, weights)
 
 
-def test_the_run_id_changes_with_every_parameter(train_project):
-    params = read_yaml(train_project / "params.yaml")["train"]
-    assert directory(train_project).parent == Path("models/checkpoints")
-    first, *_, last = params  # one dictionary is hashed: of every parameter, these are enough
-    others = [directory(train_project, **{name: "another"}) for name in (first, last)]
-    assert len({directory(train_project), *others}) == 3
+def test_the_run_id_changes_with_parameters_weights_and_what_computes(train_project, monkeypatch):
+    ids = [
+        directory(train_project),
+        directory(train_project, batch_size="another"),
+        directory(train_project, seed="another"),
+        directory(train_project, weights="others"),
+        directory(train_project, Compute("bf16", "as requested", "eager")),
+    ]
+    for owner, name, value in (
+        (torch, "get_num_threads", lambda: 7),
+        (torch.accelerator, "device_count", lambda: 3),
+        (importlib.metadata, "version", lambda library: "0.0"),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, value)
+            ids.append(directory(train_project))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert len({*ids, directory(train_project)}) == 9
+
+
+def test_weights_have_another_digest_after_the_smallest_change():
+    model = torch.nn.Linear(2, 2)
+    before = checkpoints.weights_digest(model)
+    assert checkpoints.weights_digest(model) == before
+    with torch.no_grad():
+        model.bias[1] += 1e-6
+    assert checkpoints.weights_digest(model) != before
 
 
 def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
@@ -49,17 +70,6 @@ def test_the_run_id_changes_with_every_dependency_in_dvc_yaml(train_project):
     assert directory(train_project) == before
     file.rename(file.with_name("renamed"))
     assert directory(train_project) != before
-
-
-def test_the_run_id_changes_with_a_weight(train_project):
-    params = read_yaml(train_project / "params.yaml")["train"]
-    model = torch.nn.Linear(2, 2)
-    digests = [checkpoints.weights_digest(model), checkpoints.weights_digest(model)]
-    with torch.no_grad():
-        model.bias[1] += 1e-6
-    digests.append(checkpoints.weights_digest(model))
-    runs = [checkpoints.run_directory(params, FP32, digest) for digest in digests]
-    assert runs[0] == runs[1] != runs[2]
 
 
 def test_the_run_id_does_not_change_with_what_training_does_not_see(
@@ -85,22 +95,6 @@ def test_the_run_id_does_not_change_with_what_training_does_not_see(
     assert directory(tmp_path / "elsewhere") == before
 
 
-def test_the_run_id_changes_with_what_computes(train_project, monkeypatch):
-    before = directory(train_project)
-    bf16 = directory(train_project, Compute("bf16", "as requested", "eager"))
-    ids = {before, bf16}
-    for owner, name, value in (
-        (torch, "get_num_threads", lambda: 7),
-        (torch.accelerator, "device_count", lambda: 3),
-        (importlib.metadata, "version", lambda library: "0.0"),
-    ):
-        with monkeypatch.context() as patch:
-            patch.setattr(owner, name, value)
-            ids.add(directory(train_project))
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert len({*ids, directory(train_project)}) == 6
-
-
 def write_checkpoint(run: Path, step: int, best: Path | None = None) -> Path:
     checkpoint = run / f"checkpoint-{step}"
     checkpoint.mkdir(parents=True)
@@ -108,21 +102,6 @@ def write_checkpoint(run: Path, step: int, best: Path | None = None) -> Path:
     (checkpoint / "trainer_state.json").write_text(json.dumps(state))
     (checkpoint / "model.safetensors").write_bytes(b"weights")
     return checkpoint
-
-
-def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_path):
-    run = tmp_path / "checkpoints"
-    best = run / "checkpoint-10"
-    for step, best_so_far in ((5, None), (10, best), (20, best), (30, best)):
-        checkpoint = write_checkpoint(run, step, best_so_far)
-        if step < 30:  # the last one has not been finished
-            checkpoints.write_manifest(checkpoint)
-    assert checkpoints.latest_complete(run) == (run / "checkpoint-20", [run / "checkpoint-30"])
-    (best / "model.safetensors").write_bytes(b"wei")  # without it, the end would be another
-    latest, damaged = checkpoints.latest_complete(run)
-    assert latest == run / "checkpoint-5"
-    assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
-    assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
 
 
 NOT_OURS = [
@@ -140,16 +119,20 @@ def add_what_is_not_ours(run: Path) -> set[str]:
     return {*NOT_OURS, "checkpoint-99", "checkpoint-98"}
 
 
-def test_what_is_not_a_checkpoint_neither_stops_a_resume_nor_is_deleted(tmp_path):
-    run = tmp_path / "run"
-    for step in (5, 10):
-        checkpoints.write_manifest(write_checkpoint(run, step))
-    others = add_what_is_not_ours(run)
-    assert checkpoints.latest_complete(run) == (run / "checkpoint-10", [])
-    checkpoints.SaveOnSignal(1).on_save(
-        one_process(run), TrainerState(global_step=10, max_steps=20), TrainerControl()
-    )
-    assert {path.name for path in run.iterdir()} == {*others, "checkpoint-5", "checkpoint-10"}
+def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_path):
+    run = tmp_path / "checkpoints"
+    best = run / "checkpoint-10"
+    for step, best_so_far in ((5, None), (10, best), (20, best), (30, best)):
+        checkpoint = write_checkpoint(run, step, best_so_far)
+        if step < 30:  # the last one has not been finished
+            checkpoints.write_manifest(checkpoint)
+    add_what_is_not_ours(run)
+    assert checkpoints.latest_complete(run) == (run / "checkpoint-20", [run / "checkpoint-30"])
+    (best / "model.safetensors").write_bytes(b"wei")  # without it, the end would be another
+    latest, damaged = checkpoints.latest_complete(run)
+    assert latest == run / "checkpoint-5"
+    assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
+    assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
 
 
 @pytest.mark.parametrize(
@@ -183,16 +166,6 @@ def test_a_checkpoint_with_another_state_or_manifest_is_damaged(tmp_path, name, 
     if name == "trainer_state.json":
         checkpoints.write_manifest(checkpoint)
     assert not checkpoints.is_complete(checkpoint)
-
-
-def test_a_finished_run_deletes_its_own_checkpoints_only(tmp_path):
-    runs = tmp_path / "checkpoints"
-    for name in ("mine", "another"):
-        write_checkpoint(runs / name, 5)
-    checkpoints.remove_run(runs / "mine")
-    assert [path.name for path in runs.iterdir()] == ["another"]
-    checkpoints.remove_run(runs / "another")
-    assert not runs.exists()
 
 
 def test_a_checkpoint_is_complete_once_every_process_has_written(tmp_path):

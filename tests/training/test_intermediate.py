@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SENTENCES, edit, make_trainer, max_difference
+from helpers import SENTENCES, make_trainer, max_difference
 from transformers import AutoTokenizer
 
 from stages.train import Params
@@ -52,17 +52,3 @@ def test_afterwards_nothing_is_left_but_the_weights(train_project, capsys):
     assert trainer.optimizer is not optimizer
     assert not trainer.optimizer.state  # its moments do not know of the examples
     assert "intermediate training: 100%" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_accumulated_batches_give_the_weights_of_one_batch(train_project):
-    weights = []
-    for steps in (1, 4):
-        edit(train_project, "train", batch_size=16, gradient_accumulation_steps=steps)
-        trainer = make_trainer(load_params(Params, "train"))
-        for module in trainer.model.modules():
-            if isinstance(module, torch.nn.Dropout):
-                module.p = 0.0
-        train(trainer, make_optimizer(trainer.model, **RATES), 48)
-        weights.append(trainer.model.state_dict())
-    assert max_difference(*weights) < 1e-4

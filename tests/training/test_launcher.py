@@ -6,10 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import soak
-from small import dvc
 
-from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.training.launcher import launch
 
@@ -66,23 +63,3 @@ def test_a_launcher_that_cannot_be_started_is_reported(launcher, reason):
     assert launcher in raised.value.problem
     assert reason in raised.value.problem
     assert "unset it" in raised.value.advice
-
-
-@soak  # by default, test_train.py and test_resume.py train under torchrun
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "launcher",
-    ["torchrun --standalone --nproc-per-node 2", "accelerate launch --cpu --num_processes 1"],
-)
-def test_dvc_trains_under_the_launcher_and_another_one_changes_nothing(
-    train_project, capfd, monkeypatch, launcher
-):
-    monkeypatch.setenv("STARS_LAUNCHER", launcher)
-    commit(train_project)
-    dvc("repro", "-s", "train")
-    output = "".join(capfd.readouterr())
-    assert "4 steps of 16 rows" in output
-    assert output.count("trained in ") == 1
-    monkeypatch.delenv("STARS_LAUNCHER")
-    dvc("repro", "-s", "train")
-    assert "Running stage" not in "".join(capfd.readouterr())

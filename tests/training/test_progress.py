@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from helpers import train
 from transformers import TrainerControl, TrainerState
 
 from yelp_stars.training.progress import ConsoleProgress
@@ -141,19 +140,3 @@ def test_rates_leave_out_the_warm_up():
         # Whatever the clock says, this is the number of tokens a step.
         assert rates["tokens_per_second"] / rates["steps_per_second"] == pytest.approx(100)
         training.progress.close()
-
-
-@pytest.mark.slow
-def test_a_real_training_prints_its_table_and_its_result_on_lines_of_their_own(train_project):
-    with terminal() as received:
-        train(train_project, num_train_epochs=3, logging_steps=1)
-    lines = [line for line in lines_of(received.getvalue()) if line]
-    rows = [line for line in lines[lines.index(HEADER) :] if re.fullmatch(r"[\d. ]+", line)]
-    assert {len(row) for row in rows} == {len(HEADER)}
-    assert [int(row.split()[0]) for row in rows] == [1, 2, 3]
-    assert lines[-3].startswith("train: 100%|")
-    assert re.fullmatch(
-        r"trained in \d+ s, [\d,]+ tokens/s; "
-        r"validation accuracy 0\.\d{3} \[0\.\d{3}, 0\.\d{3}\] on 20 rows",
-        lines[-2],
-    )

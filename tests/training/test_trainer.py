@@ -64,17 +64,6 @@ def test_batches_are_grouped_by_the_rows_of_an_optimizer_step(train_project):
     assert trainer.sampler.order().tolist() == expected.order().tolist()
 
 
-@pytest.mark.parametrize("padding", ["longest", "max_length"])
-def test_every_batch_has_the_width_of_the_params(train_project, padding):
-    trainer = build(train_project, padding=padding, batch_size=4)
-    batches = list(trainer.get_train_dataloader())
-    assert len(batches) == 15
-    for batch in batches:
-        longest = int(batch["attention_mask"].sum(dim=1).max())
-        expected = 32 if padding == "max_length" else math.ceil(longest / 8) * 8
-        assert batch["input_ids"].shape == (4, expected)
-
-
 def test_the_scores_are_those_of_the_validation_rows(train_project):
     trainer = build(train_project)
     found = trainer.evaluate()
@@ -95,13 +84,17 @@ def test_logits_that_are_not_finite_are_reported(train_project):
 
 
 @pytest.mark.parametrize("padding", ["longest", "max_length"])
-def test_the_description_has_the_tokens_padding_and_steps_of_an_epoch(train_project, padding):
-    trainer = build(train_project, padding=padding, num_train_epochs=2, freeze_embeddings=True)
+def test_batches_have_the_width_of_the_params_and_are_described(train_project, padding):
+    values = {"padding": padding, "batch_size": 4, "num_train_epochs": 2}
+    trainer = build(train_project, **values, freeze_embeddings=True)
     masks = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
+    for mask in masks:
+        longest = math.ceil(int(mask.sum(dim=1).max()) / 8) * 8
+        assert mask.shape == (4, 32 if padding == "max_length" else longest)
     real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
     described = trainers.describe(trainer, FP32)
     assert described.startswith(f"60 rows, {real:,} tokens, {1 - real / total:.1%} padding; ")
-    assert f"; {2 * len(masks)} steps of 16 rows; " in described
+    assert "; 30 steps of 4 rows; " in described
     counts = [(weights.numel(), weights.requires_grad) for weights in trainer.model.parameters()]
     every, trained = np.sum([(n, n * requires_grad) for n, requires_grad in counts], axis=0) / 1e6
     parameters = f"; {every:.1f}M parameters ({trained:.1f}M trained)"
