@@ -9,10 +9,6 @@ from yelp_stars.data.sampling import Plan, check_sizes
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 
-def test_the_sizes_halve_from_all_rows():
-    assert curve.default_sizes(2000) == [250, 500, 1000, 2000]
-
-
 def test_the_guide_names_sizes_that_the_quickstart_has():
     params = read_yaml(ROOT / "presets" / "quickstart.yaml")
     (command,) = documented("search.md", "Learning curve")

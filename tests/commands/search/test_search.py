@@ -23,6 +23,19 @@ def found(*accuracies: float) -> search.Found:
     return search.Found({}, finals, [])
 
 
+def test_a_third_of_the_trials_has_three_times_the_rows():
+    assert search.plan(12, 2, 2000) == [(222, 4), (666, 2)]
+    assert search.plan(27, 1, 27000) == [(1000, 9), (3000, 3), (9000, 1)]
+    assert search.plan(12, 2, 200) == [(search.FEWEST, 4), (66, 2)]
+    assert search.plan(12, 2, 9) == [(9, 4), (9, 2)]
+    assert search.plan(2, 2, 2000) == []
+
+
+def test_of_equal_trials_the_first_stays():
+    assert search.best({0: 0.5, 1: 0.6, 2: 0.6, 3: 0.7}, 2) == [3, 1]
+    assert search.best({4: 0.5, 2: 0.5}, 9) == [2, 4]
+
+
 def test_the_winner_has_an_interval_and_a_warning():
     shown = search.verdict(found(0.8, 0.7), [{}, {"train.learning_rate": 3e-5}, {}])
     assert shown.startswith("Winner: train.learning_rate=3e-05\n")

@@ -50,29 +50,23 @@ class Snapshot(NamedTuple):
     """Commit that the experiments belong to."""
     tree: str
     """Commit with the uncommitted edits of tracked files."""
+    overrides: Overrides
+    """Parameters that the command sets for all its experiments."""
     params: dict[str, Any]
+    """All parameters, with these."""
     code: str
     """Hash of all tracked files that a stage depends on."""
 
 
-class Score(NamedTuple):
-    """Validation accuracy of an experiment, and its number of rows."""
+def take_snapshot(settings: Sequence[str] = ()) -> Snapshot:
+    """Record what a command's experiments start from, with the parameters of its -S options.
 
-    accuracy: float
-    n: int
-
-
-def start(settings: Sequence[str]) -> tuple[Snapshot, Overrides]:
-    """Record what a command's experiments start from, and check the parameters that it sets."""
-    snapshot, overrides = take_snapshot(), parse_overrides(settings)
-    check_overrides(snapshot.params, overrides)
-    return snapshot, overrides
-
-
-def take_snapshot() -> Snapshot:
-    """Record what the experiments of a command start from; the workspace stays as it is."""
-    params = read_yaml(Path("params.yaml"))
-    check(params, stage_models(), "params.yaml")
+    The workspace stays as it is.
+    """
+    params, overrides = read_yaml(Path("params.yaml")), parse_overrides(settings)
+    check_params(params)
+    params = change(params, overrides)
+    check_params(params)
     check_repository()
     head = ask_git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
@@ -80,7 +74,8 @@ def take_snapshot() -> Snapshot:
     ask_git("update-index", "-q", "--refresh")  # in a copied folder, `stash` fails without
     tree = git("stash", "create") or head
     listed = git("ls-tree", "-r", tree, "--", "dvc.yaml", *inputs())
-    return Snapshot(head, tree, params, hashlib.sha256(listed.encode()).hexdigest())
+    code = hashlib.sha256(listed.encode()).hexdigest()
+    return Snapshot(head, tree, overrides, params, code)
 
 
 def parse_overrides(texts: Sequence[str]) -> Overrides:
@@ -112,14 +107,14 @@ def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
     return changed
 
 
-def check_overrides(params: dict[str, Any], overrides: Overrides) -> None:
+def check_params(params: Any) -> None:
     """Check the parameters of an experiment before the first one runs."""
-    check(change(params, overrides), stage_models(), "params.yaml")
+    check(params, stage_models(), "params.yaml")
 
 
-def training_rows(snapshot: Snapshot, overrides: Overrides) -> int:
+def training_rows(snapshot: Snapshot) -> int:
     """Return the number of training rows that the parameters ask for; "all" is none."""
-    rows = change(snapshot.params, overrides)["sample"]["train_size"]
+    rows = snapshot.params["sample"]["train_size"]
     if not isinstance(rows, int):
         raise UserError(
             f"{ROWS} is {quoted(rows)}; set a number, at most the rows that the "
@@ -143,7 +138,7 @@ def find(name: str, folder: Path = Path()) -> str | None:
 
 
 def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
-    """Run an experiment with DVC, unless it exists; return its name.
+    """Run an experiment with DVC, with further parameters, unless it exists; return its name.
 
     Raises:
         Failed: if it does not succeed.
@@ -151,29 +146,26 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
     name = name_of(snapshot, prefix, overrides)
     if find(name):
         return name
-    options = [f"--set-param={key}={json.dumps(value)}" for key, value in overrides.items()]
+    changes = snapshot.overrides | overrides
+    options = [f"--set-param={key}={json.dumps(value)}" for key, value in changes.items()]
+    # The stages run `python`: this one, also where the environment is not active.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with _locked() as lock, _cloned(snapshot) as clone:
-        # Not `dvc`: the environment need not be active.
         command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *options]
         print(f"\n{name}, in a copy of the project", flush=True)
-        done = subprocess.run(command, cwd=clone, env=_environment(), pass_fds=[lock])
+        done = subprocess.run(command, cwd=clone, env=os.environ | {"PATH": path}, pass_fds=[lock])
         reference = find(name, clone)
         if done.returncode or not reference:
-            raise Failed(
-                f"the experiment {name} failed, see DVC's error above; run the same "
-                f"command to resume"
-            )
+            problem = f"the experiment {name} failed, see DVC's error above"
+            raise Failed(problem, advice="run the same command to resume")
         git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
     return name
 
 
-def read_score(name: str) -> Score:
-    """Read the validation score of an experiment from git."""
-    try:
-        found = json.loads(git("show", f"{find(name)}:./metrics/validation.json"))
-        return Score(float(found["accuracy"]), int(found["n"]))
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"the experiment {quoted(name)} has no validation accuracy") from None
+def read_score(name: str) -> tuple[float, int]:
+    """Return the validation accuracy of an experiment, and its number of rows."""
+    scores = json.loads(git("show", f"{find(name)}:./metrics/validation.json"))
+    return scores["accuracy"], scores["n"]
 
 
 @contextlib.contextmanager
@@ -222,9 +214,3 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
         raise UserError(f"DVC cannot prepare the experiment: {error}") from None
     finally:
         shutil.rmtree(CLONE, ignore_errors=True)
-
-
-def _environment() -> dict[str, str]:
-    """Return the environment with the `python` of this one first: the stages run it."""
-    here = Path(sys.executable).parent
-    return {**os.environ, "PATH": f"{here}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}

@@ -59,8 +59,7 @@ def search(
     """  # noqa: D301
     from yelp_stars.commands.search import search as searching
 
-    settings = searching.Settings(trials, finalists, number, seed)
-    searching.run(space, settings, set_param or [])
+    searching.run(space, trials, finalists, number, seed, set_param or [])
 
 
 def curve(

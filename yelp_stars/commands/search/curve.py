@@ -17,21 +17,16 @@ FEWEST = 4  # sizes: the curve has three parameters
 
 def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> None:
     """Run the sizes that are missing, and print the curve and what it says."""
-    snapshot, overrides = experiments.start(settings)
-    sizes = sorted(set(sizes)) or default_sizes(experiments.training_rows(snapshot, overrides))
+    snapshot = experiments.take_snapshot(settings)
+    shares = (experiments.training_rows(snapshot) // share for share in SHARES)
+    sizes = sorted({*sizes} or {*shares})
     if len(sizes) < FEWEST or sizes[0] < 1:
         raise UserError(f"the sizes are {sizes}: {FEWEST} different ones or more are needed")
-    names = {}
+    groups = {}
     for size in reversed(sizes):  # more rows than there are fail at once, and not at the end
-        names[size] = repeat(snapshot, "curve", {**overrides, ROWS: size}, number).names
-    groups = {size: read_right(names[size]) for size in sizes}
+        groups[size] = read_right(repeat(snapshot, "curve", {ROWS: size}, number).names)
     fitted = learning_curve.extrapolate(groups, FACTORS)
     show(fitted, number, groups[sizes[0]].shape[1], margin)
-
-
-def default_sizes(rows: int) -> list[int]:
-    """Return an eighth, a quarter, half and all of the training rows."""
-    return sorted({rows // share for share in SHARES})
 
 
 def show(fitted: Fitted, number: int, test_rows: int, margin: float) -> None:

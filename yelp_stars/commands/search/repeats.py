@@ -26,8 +26,7 @@ class Repeats(NamedTuple):
 
 def run(number: int, settings: list[str]) -> None:
     """Run the seeds that are missing, and print what they change."""
-    snapshot, overrides = experiments.start(settings)
-    repeats = repeat(snapshot, "seeds", overrides, number)
+    repeats = repeat(experiments.take_snapshot(settings), "seeds", {}, number)
     right = read_right(repeats.names)
     rows = [
         _row("validation", repeats.validation, repeats.rows),
@@ -40,19 +39,18 @@ def run(number: int, settings: list[str]) -> None:
 
 def repeat(snapshot: Snapshot, prefix: str, overrides: Overrides, number: int) -> Repeats:
     """Run the same parameters with `number` seeds, counting from their own."""
-    first = experiments.change(snapshot.params, overrides)["train"]["seed"]
+    first = snapshot.params["train"]["seed"]
     names = []
     for offset in range(number):
         seed = (first + offset) % SEEDS
         names.append(experiments.run(snapshot, prefix, {**overrides, SEED: seed}))
-    scores = [experiments.read_score(name) for name in names]
-    return Repeats(names, np.array([score.accuracy for score in scores]), scores[0].n)
+    accuracies, rows = zip(*map(experiments.read_score, names))
+    return Repeats(names, np.array(accuracies), rows[0])
 
 
 def read_right(names: list[str]) -> np.ndarray:
     """Return which test rows each experiment predicts correctly, (experiments, rows)."""
-    runs = [read_revision(name).predictions for name in names]
-    return np.stack([run.right for run in runs])
+    return np.stack([read_revision(name).predictions.right for name in names])
 
 
 def advice(right: np.ndarray) -> str:

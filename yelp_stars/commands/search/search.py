@@ -1,6 +1,7 @@
 """`stars search`: seeded trials, few training rows first, the finalists over several seeds."""
 
 import contextlib
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -10,23 +11,22 @@ from tabulate import tabulate
 from yelp_stars.commands.compare import seeds
 from yelp_stars.commands.runs import experiments
 from yelp_stars.commands.runs.experiments import ROWS, Overrides, Snapshot
-from yelp_stars.commands.search import halving
 from yelp_stars.commands.search.repeats import Repeats, repeat
 from yelp_stars.commands.search.space import check_trials, draw, read_space
 from yelp_stars.pipeline.errors import UserError
 
 OWN = 0  # the trial with the current parameters
+# Successive halving (Jamieson and Talwalkar 2016): few training rows first, more for the best.
+FACTOR = 3  # times the rows, for a third of the trials
+FEWEST = 50  # training rows, or all if there are fewer
 
 
-class Settings(NamedTuple):
-    """Size of a search."""
+class Rung(NamedTuple):
+    """A round of a search, whose trials have the same number of training rows."""
 
-    trials: int
-    finalists: int
-    seeds: int
-    """Runs of each finalist."""
-    seed: int
-    """Seed for drawing the trials."""
+    rows: int
+    keep: int
+    """Number of trials that reach the next rung, or the final."""
 
 
 class Found(NamedTuple):
@@ -39,26 +39,39 @@ class Found(NamedTuple):
     failed: list[int]
 
 
-def run(path: Path, settings: Settings, set_param: list[str]) -> None:
-    """Run the trials that are missing, and print the winner."""
-    snapshot, overrides = experiments.start(set_param)
-    params = experiments.change(snapshot.params, overrides)
-    space = read_space(path, params)
-    both = sorted({*space} & {*overrides})
+def run(
+    path: Path, trials: int, finalists: int, number: int, seed: int, settings: list[str]
+) -> None:
+    """Run the trials that are missing, each finalist with a number of seeds; print the winner."""
+    snapshot = experiments.take_snapshot(settings)
+    space = read_space(path, snapshot.params)
+    both = sorted({*space} & {*snapshot.overrides})
     if both:
         raise UserError(f"{', '.join(both)} is in {str(path)!r} and set by -S; choose one")
-    drawn = draw(space, params, settings.trials, settings.seed)
-    check_trials(params, drawn)
-    rows = experiments.training_rows(snapshot, overrides)
-    trials = [{**overrides, **trial} for trial in drawn]
-    rungs = halving.plan(len(trials) - 1, settings.finalists, rows)
-    found = search(snapshot, trials, rungs, settings)
-    show(found, drawn, list(space), rows, settings)
+    drawn = draw(space, snapshot.params, trials, seed)
+    check_trials(snapshot.params, drawn)
+    rows = experiments.training_rows(snapshot)
+    found = search(snapshot, drawn, plan(len(drawn) - 1, finalists, rows), number)
+    show(found, drawn, list(space), f"{rows:,} rows, {number} seeds")
 
 
-def search(
-    snapshot: Snapshot, trials: list[Overrides], rungs: list[halving.Rung], settings: Settings
-) -> Found:
+def plan(trials: int, finalists: int, rows: int) -> list[Rung]:
+    """Plan the rungs before the finalists: each has fewer trials, with more rows."""
+    keeps = []
+    while trials > finalists:
+        trials = max(finalists, -(-trials // FACTOR))
+        keeps.append(trials)
+    fewest = min(FEWEST, rows)
+    sizes = [max(fewest, rows // FACTOR ** (len(keeps) - number)) for number in range(len(keeps))]
+    return [Rung(size, keep) for size, keep in zip(sizes, keeps, strict=True)]
+
+
+def best(accuracies: dict[int, float], keep: int) -> list[int]:
+    """Return the trials of the highest accuracies, best first; of equal ones, the first drawn."""
+    return sorted(accuracies, key=lambda trial: (-accuracies[trial], trial))[:keep]
+
+
+def search(snapshot: Snapshot, trials: list[Overrides], rungs: list[Rung], number: int) -> Found:
     """Run the rungs, then the finalists and the current parameters with several seeds.
 
     Only validation accuracies decide. A trial that fails is out; if the current parameters
@@ -70,17 +83,15 @@ def search(
         accuracies = found.rungs.setdefault(rows, {})
         for trial in left:
             with _noted(trial, found.failed):
-                name = experiments.run(snapshot, "search", {**trials[trial], ROWS: rows})
-                accuracies[trial] = experiments.read_score(name).accuracy
-        left = halving.best({t: score for t, score in accuracies.items() if t != OWN}, keep)
+                name = experiments.run(snapshot, "search", trials[trial] | {ROWS: rows})
+                accuracies[trial], _ = experiments.read_score(name)
+        left = best({t: score for t, score in accuracies.items() if t != OWN}, keep)
     finals = {}
     for trial in [OWN, *(trial for trial in left if trial != OWN)]:
         with _noted(trial, found.failed):
-            finals[trial] = repeat(snapshot, "search", trials[trial], settings.seeds)
+            finals[trial] = repeat(snapshot, "search", trials[trial], number)
     means = {trial: float(repeats.validation.mean()) for trial, repeats in finals.items()}
-    for trial in halving.best(means, len(means)):
-        found.finals[trial] = finals[trial]
-    return found
+    return found._replace(finals={trial: finals[trial] for trial in best(means, len(means))})
 
 
 @contextlib.contextmanager
@@ -95,18 +106,13 @@ def _noted(trial: int, failed: list[int]) -> Iterator[None]:
         failed.append(trial)
 
 
-def show(
-    found: Found, drawn: list[Overrides], keys: list[str], rows: int, settings: Settings
-) -> None:
+def show(found: Found, drawn: list[Overrides], keys: list[str], final: str) -> None:
     """Print all trials, those that came furthest first, and the winner."""
-    order = list(found.finals)
-    for rung in reversed(found.rungs.values()):
-        order += [trial for trial in halving.best(rung, len(rung)) if trial not in order]
-    order += [trial for trial in found.failed if trial not in order]
-    titles = ["trial", *keys, *(f"{size:,} rows" for size in found.rungs)]
-    titles.append(f"{rows:,} rows, {settings.seeds} seeds")
+    rungs = [best(rung, len(rung)) for rung in reversed(found.rungs.values())]
+    order = itertools.chain(found.finals, *rungs, found.failed)
+    titles = ["trial", *keys, *(f"{size:,} rows" for size in found.rungs), final]
     table = []
-    for trial in order:
+    for trial in dict.fromkeys(order):
         values = [str(drawn[trial][key]) for key in keys] if trial else ["current"] * len(keys)
         scores = [_score(rung.get(trial), trial in found.failed) for rung in found.rungs.values()]
         repeats = found.finals.get(trial)
