@@ -53,9 +53,10 @@ def test_a_finished_run_has_its_model_scores_and_curves_and_no_partial_output(fi
     assert not list(finished_repo.rglob("*.partial"))
 
 
-def test_afterwards_dvc_and_git_are_clean(finished_repo):
-    assert would_run(finished_repo) == set()
-    assert run("git", "status", "--porcelain", cwd=finished_repo) == ""
+def test_afterwards_dvc_and_git_are_clean_and_a_second_repro_runs_nothing(repo):
+    assert would_run(repo) == set()
+    assert run("git", "status", "--porcelain", cwd=repo) == ""
+    assert ran(dvc_in(repo, "repro")) == []
 
 
 def test_git_holds_none_of_the_outs_that_dvc_caches(finished_repo):
@@ -77,10 +78,6 @@ def test_no_secret_of_the_environment_is_in_a_file_of_a_finished_run(finished_re
     for path in files:
         content = path.read_bytes()
         assert not [name for name, value in SECRETS.items() if value.encode() in content], path
-
-
-def test_a_second_repro_runs_nothing(repo):
-    assert ran(dvc_in(repo, "repro")) == []
 
 
 EDITS = {
@@ -145,14 +142,6 @@ def test_a_comment_in_sample_runs_sample_alone_as_its_result_is_the_same(repo):
     assert outs(repo) == before
 
 
-@pytest.mark.thorough
-def test_other_reviews_run_everything_but_the_checkpoint(repo):
-    edit(repo, "download", seed=1)
-    output = dvc_in(repo, "repro")
-    rerun = ["external", "download", "audit", "tokenize", "sample", "baseline", "train", "evaluate"]
-    assert ran(output) == [*rerun, "report"]
-
-
 def test_a_mistake_in_the_last_section_stops_the_first_stage(repo):
     edit(repo, "download", seed=1)
     edit(repo, "evaluate", precision="fp8")
@@ -197,41 +186,7 @@ def test_a_damaged_out_is_healed_by_the_commands_in_the_error(repo, monkeypatch,
         assert damaged.read_bytes() == expected
 
 
-@pytest.mark.thorough
-@pytest.mark.parametrize("lost", ["out", pytest.param("cache", marks=soak)])
-def test_missing_outs_and_scores_come_back_by_the_commands_in_the_errors(repo, monkeypatch, lost):
-    monkeypatch.chdir(repo)
-    (repo / "data" / "sample" / "test.arrow").unlink()
-    cache = repo / ".dvc" / "cache" / "files" / "md5"
-    if lost == "cache":
-        shutil.rmtree(cache)
-    else:
-        md5 = outs(repo)["data/sample"]
-        (cache / md5[:2] / md5[2:]).unlink()
-    message = fails_here(evaluate.main, *SCORING)
-    assert "run `dvc repro` or" in message
-    dvc_in(repo, "repro")
-    assert (repo / "data" / "sample" / "test.arrow").is_file()
-    scores = repo / "metrics" / "test.json"
-    expected = scores.read_text()
-    scores.write_text("<<<<<<< HEAD\n{}")
-    assert stars("show").endswith("run `dvc repro evaluate`")
-    dvc_in(repo, "repro", "evaluate")
-    assert scores.read_text() == expected
-    assert stars("show") == 0
-
-
-def test_data_outs_are_the_same_bytes_at_another_path(finished_repo, sampled_project):
-    def contents(project):
-        files = [path for out in DATA for path in (project / out, *(project / out).rglob("*"))]
-        return {path.relative_to(project): path.read_bytes() for path in files if path.is_file()}
-
-    assert len(expected := contents(finished_repo)) > len(DATA)
-    assert contents(sampled_project) == expected
-
-
 # The first run had one thread of OpenMP, and one of Rayon for each core.
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("openmp", "rayon"), [("2", "1"), *(pytest.param(n, n, marks=soak) for n in ("1", "2"))]
 )
@@ -279,33 +234,17 @@ def test_the_experiment_that_stars_show_suggests_changes_a_parameter_and_can_be_
     assert ran(output) == ["train", "evaluate", "report"]
     for command in comparisons:
         run(*command.split(), cwd=second_run)
-    table = dvc_in(second_run, "exp", "show", "--csv").splitlines()
-    header = table[0].split(",")
-    row = dict(zip(header, next(line for line in table if "slower" in line).split(",")))
-    assert row["train.learning_rate"] == "5e-05"
-    assert 0 <= float(row["metrics/test.json:accuracy"]) <= 1
-    params = json.loads(dvc_in(second_run, "params", "diff", "--json"))["params.yaml"]
-    assert list(params) == ["train.learning_rate"]
-    assert (params["train.learning_rate"]["old"], params["train.learning_rate"]["new"]) == (
-        0.001,
-        5e-5,
-    )
+    changed = json.loads(dvc_in(second_run, "params", "diff", "--json"))["params.yaml"]
+    assert list(changed) == ["train.learning_rate"]
     # All: of 30 rows, the rounded scores may be the same.
     metrics = json.loads(dvc_in(second_run, "metrics", "diff", "--all", "--json"))
     assert {"old", "new"} <= set(metrics["metrics/test.json"]["loss"])
-    dvc_in(second_run, "plots", "show")
-    page = (second_run / "dvc_plots" / "index.html").read_text("utf-8")
-    for title in ("Loss", "Validation accuracy", "Learning rate", "Confusion matrix"):
-        assert title in page
 
 
 def test_a_fresh_clone_shows_the_metrics_of_the_last_commit(finished_repo, tmp_path):
     run("git", "clone", "-q", str(finished_repo), str(tmp_path / "clone"), cwd=tmp_path)
     shown = json.loads(run("dvc", "metrics", "show", "--json", cwd=tmp_path / "clone"))
     assert shown[""]["data"]["metrics/test.json"]["data"]["n"] == 30
-    output = run("stars", "show", cwd=tmp_path / "clone")
-    assert "Test scores, 30 reviews" in output
-    assert "These are committed scores" in output
 
 
 def test_every_out_is_stored_once(finished_repo):

@@ -5,10 +5,8 @@ import os
 import pickle
 import random
 import re
-import resource
 import shutil
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -161,43 +159,6 @@ def test_another_launcher_resumes_from_it(interrupted_project, expected, monkeyp
     (kept,) = Path("models", "checkpoints").iterdir()
     monkeypatch.setenv("STARS_LAUNCHER", "torchrun --nproc-per-node 1")
     assert f"resuming from {kept}" in train_in_process(interrupted_project)
-    assert training_result(interrupted_project) == expected
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize(
-    ("file", "more"),
-    [
-        ("model.safetensors", -1),  # full while the weights are written
-        ("model.safetensors", 1000),  # in the midst of the optimizer's state, a larger one
-        ("optimizer.pt", -1),  # when its file is closed
-    ],
-)
-def test_a_full_disk_is_reported_and_the_next_run_resumes(
-    interrupted_project, expected, capsys, file, more
-):
-    latest = checkpoints(interrupted_project)[-1]
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-
-    def fill_the_disk() -> None:
-        until = time.monotonic() + DEADLINE
-        while not Path("dvclive", "metrics.json").exists():  # it trains
-            assert time.monotonic() < until
-            time.sleep(0.001)
-        limit = (latest / file).stat().st_size + more
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limits[1]))
-
-    try:
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(fill_the_disk)
-            error = fails_here(main, *TRAIN[3:], *TRAIN_OUTS)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert "free some space" in error
-    assert checkpoints(interrupted_project)[-1] == latest
-    assert len(complete_steps(interrupted_project)) == len(checkpoints(interrupted_project))
-    train(interrupted_project)
-    assert f"resuming from {latest.relative_to(interrupted_project)}" in capsys.readouterr().out
     assert training_result(interrupted_project) == expected
 
 
