@@ -68,14 +68,6 @@ def test_the_flags_are_those_of_comparing_all_rows(tmp_path, train, test):
     assert flags(tmp_path, train, test) == compared(train, test)
 
 
-def test_without_near_duplicates_only_equal_texts_are_found(tmp_path):
-    train, test = [(0, LONG[0]), (0, LONG[0]), (0, f"{LONG[0]} again")], [(0, LONG[0].upper())]
-    found = flags(tmp_path, train, test, near_duplicates=False)
-    assert found["train"]["leak"] == [True, True, False]
-    assert found["train"]["duplicate"] == [False, True, False]
-    assert not any(found["train"]["near_duplicate"])
-
-
 def test_the_file_has_a_row_for_each_row_of_both_splits_in_their_order(tmp_path):
     found = audited(tmp_path, [(0, "a b c"), (1, "A, b: c!")], [(0, "a b c"), (2, "x y z")])
     write(found, tmp_path / "a.parquet")

@@ -4,7 +4,7 @@ import json
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from helpers import edit, fails_here
+from helpers import edit
 
 from stages.baseline import main
 from yelp_stars.data import arrow
@@ -85,11 +85,3 @@ def test_classes_without_an_order_have_no_star_scores(train_project):
     scores, predicted, _ = baseline(train_project)
     assert not predicted.ordered
     assert not {"mae", "within_one", "quadratic_kappa"} & set(scores["tfidf"])
-
-
-def test_a_damaged_input_is_one_line_and_leaves_nothing(train_project):
-    name = "data/sample/train.arrow"
-    content = (train_project / name).read_bytes()
-    (train_project / name).write_bytes(content[:-50])
-    assert fails_here(main, *PATHS).startswith(f"'{name}' is damaged")
-    assert not [path for path in PATHS[2:] if (train_project / path).exists()]

@@ -7,18 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from helpers import (
-    FILES,
-    ROOT,
-    as_csv,
-    dvc_in,
-    fails_here,
-    put,
-    ran,
-    replace,
-    run,
-    would_run,
-)
+from helpers import FILES, ROOT, as_csv, dvc_in, put, ran, replace, run, would_run
 
 from benchmarks.workspace import commit
 from stages.external import hash_checkpoint, hash_data, main
@@ -57,13 +46,6 @@ def test_the_named_files_are_hashed_and_no_other(data_project):
     call(main, *map(Path, PATHS))
     hashes = {"a.csv": sha256(b"a"), "in/b.csv": sha256(b"b")}
     assert [json.loads(Path(name).read_text()) for name in PATHS[2:]] == [hashes, {}]
-
-
-def test_a_missing_file_is_one_line_and_leaves_nothing(data_project):
-    replace(data_project, "download", FILES)
-    message = fails_here(main, *PATHS)
-    assert message == "no file 'data/external/a.csv'; 'data/external' holds nothing"
-    assert not [name for name in PATHS[2:] if Path(name).exists()]
 
 
 def test_of_a_file_in_an_archive_the_archive_is_hashed(tmp_path):

@@ -7,15 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers import (
-    change_json,
-    documented,
-    edit,
-    fails_here,
-    follow,
-    make_trainer,
-    replace,
-)
+from helpers import change_json, documented, edit, fails_here, follow, make_trainer, replace
 from hub import REVISION, connect, serving
 from huggingface_hub import constants
 
@@ -75,20 +67,15 @@ def test_a_folder_is_copied_without_what_could_hold_code(tiny_project, capsys):
     [
         ("config.json", None, "has no config.json"),
         (WEIGHTS, None, "has no model.safetensors"),
-        (WEIGHTS, "version https://git-lfs", "is not a safetensors file, or is damaged"),
         ("config.json", {"num_hidden_layers": 2}, "the model expects 'bert.encoder.layer.1."),
-        ("config.json", {"model_type": "mine"}, "the model_type 'mine', which transformers"),
-        ("tokenizer_config.json", {"pad_token": {"a": 1}}, "tokenizer files are not valid ("),
         ("tokenizer_config.json", {"model_max_length": "512"}, "has model_max_length '512'; set"),
     ],
 )
 def test_a_checkpoint_that_cannot_be_trained_is_one_line_and_leaves_nothing(
     tiny_project, file, change, message
 ):
-    if isinstance(change, dict):
+    if change:
         change_json(TINY / file, **change)
-    elif change is not None:
-        (TINY / file).write_text(change)
     else:
         (TINY / file).unlink()
     assert message in fails_here(main, *PATHS)
@@ -212,10 +199,7 @@ def test_the_weights_are_read_three_times_before_the_first_step(train_project, m
 
     for module in (safetensors.torch, modeling_utils):
         monkeypatch.setattr(module, "safe_open", open_by_system_calls)
-    until_the_first_step()  # what is read to import modules
-    others = until_the_first_step()
     config = BertConfig.from_pretrained(TINY, intermediate_size=150_000, trust_remote_code=False)
     BertModel(config).save_pretrained(TINY)
-    size = (TINY / WEIGHTS).stat().st_size
-    assert size > 30_000_000
-    assert round((until_the_first_step() - others) / size, 1) == 3
+    until_the_first_step()  # it imports modules
+    assert round(until_the_first_step() / (TINY / WEIGHTS).stat().st_size, 1) == 3

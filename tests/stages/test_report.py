@@ -57,14 +57,6 @@ def test_other_scores_rerun_the_report_alone(repo, monkeypatch):
     assert would_run(repo) == set()
 
 
-def test_a_missing_input_is_one_line_and_leaves_nothing(repo, monkeypatch):
-    monkeypatch.chdir(repo)
-    (repo / "data" / "predictions" / "errors.parquet").unlink()
-    message = fails_here(main, *PATHS)
-    assert message == "no file 'data/predictions/errors.parquet'; run `dvc repro` or `dvc pull`"
-    assert not (repo / "page.html").exists()
-
-
 def test_a_machine_that_was_not_watched_has_a_report_without_it(repo, monkeypatch):
     monkeypatch.chdir(repo)
     shutil.rmtree(repo / "dvclive" / "plots")

@@ -118,26 +118,3 @@ def test_sizes_splits_and_label_counts_are_printed(tokenized_project, capsys):
         "validation: 20 rows from test, by label [4, 4, 4, 4, 4]",
         "test: 30 rows from test, by label [6, 6, 6, 6, 6]",
     ]
-
-
-@pytest.mark.parametrize(
-    ("values", "message"),
-    [
-        ({"train_size": 5481}, "data/raw has 5500 train and 1200 test rows, but sample needs 5501"),
-        ({"validation_from": "test", "validation_size": 1200}, "30 rows would be in validation an"),
-    ],
-)
-def test_sizes_that_do_not_fit_are_one_line_and_leave_nothing(tokenized_project, values, message):
-    edit(tokenized_project, "sample", **values)
-    assert fails_here(main, *PATHS).startswith(message)
-    assert not (tokenized_project / "data" / "sample").exists()
-
-
-def test_missing_or_damaged_token_ids_are_one_line_and_leave_nothing(tokenized_project):
-    file = tokenized_project / "data" / "tokenized" / "test.arrow"
-    file.write_bytes(file.read_bytes()[:5000])
-    assert fails_here(main, *PATHS).startswith("'data/tokenized/test.arrow' is damaged; run `chmod")
-    file.unlink()
-    message = fails_here(main, *PATHS)
-    assert message == "no file 'data/tokenized/test.arrow'; run `dvc repro` or `dvc pull`"
-    assert not (tokenized_project / "data" / "sample").exists()

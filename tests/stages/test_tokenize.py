@@ -72,17 +72,6 @@ def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(
     call(main, *(tokenizer_project / path for path in PATHS))
 
 
-def test_a_missing_or_damaged_input_is_one_line_and_leaves_nothing(tokenizer_project):
-    test = tokenizer_project / "raw" / "test.arrow"
-    test.write_bytes(test.read_bytes()[:3000])
-    assert fails_here(main, *PATHS).startswith("'raw/test.arrow' is damaged; run `chmod u+w raw/te")
-    test.unlink()
-    assert fails_here(main, *PATHS).startswith("no file 'raw/test.arrow'; run `dvc repro` or")
-    (tokenizer_project / CHECKPOINT / "tokenizer.json").write_text("{}")
-    assert "is not a fast-tokenizer file" in fails_here(main, *PATHS)
-    assert not (tokenizer_project / "tokens").exists()
-
-
 @pytest.mark.thorough
 def test_a_dask_cluster_writes_the_same_bytes(tokenizer_project, monkeypatch, capsys):
     from distributed import LocalCluster
