@@ -5,16 +5,14 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from helpers import FUZZ_EXAMPLES, SENTENCES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from yelp_stars.audit.audit import audit, describe, summary, write
+from yelp_stars.audit.audit import audit, describe, summary
 from yelp_stars.audit.words import split_words
 from yelp_stars.data import synthetic
-from yelp_stars.data.flags import KINDS
 from yelp_stars.data.sources import write_reviews
 
 NAMES = ["bad", "fair", "good"]
@@ -66,18 +64,6 @@ def compared(train, test) -> dict[str, dict[str, list[bool]]]:
 @given(train=REVIEWS, test=REVIEWS)
 def test_the_flags_are_those_of_comparing_all_rows(tmp_path, train, test):
     assert flags(tmp_path, train, test) == compared(train, test)
-
-
-def test_the_file_has_a_row_for_each_row_of_both_splits_in_their_order(tmp_path):
-    found = audited(tmp_path, [(0, "a b c"), (1, "A, b: c!")], [(0, "a b c"), (2, "x y z")])
-    write(found, tmp_path / "a.parquet")
-    table = pq.read_table(tmp_path / "a.parquet")
-    assert table.column_names == ["split", "row", *KINDS]
-    assert table["split"].to_pylist() == ["train", "train", "test", "test"]
-    assert table["row"].to_pylist() == [0, 1, 0, 1]
-    assert table["leak"].to_pylist() == [True, True, True, False]
-    assert table["duplicate"].to_pylist() == [False, True, False, False]
-    assert table["conflict"].to_pylist() == [True, True, True, False]
 
 
 def test_the_summary_has_counts_examples_labels_and_lengths(tmp_path):

@@ -15,6 +15,16 @@ from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.errors import Damaged, Missing
 
 
+def write(path: Path, **columns: Any) -> Path:
+    """Write columns in record batches of 1,000 rows."""
+    whole = pa.record_batch(columns)
+    types = dict(zip(whole.schema.names, whole.schema.types))
+    schema = arrow.make_schema(types, ["a", "b"], max_length=9)
+    slices = [whole.slice(start, stop - start) for start, stop in arrow.batch_ranges(len(whole))]
+    arrow.write(path, schema, [part.replace_schema_metadata(schema.metadata) for part in slices])
+    return path
+
+
 def test_any_text_is_read_back_from_its_row(tmp_path):
     texts = ["", " ", "a\nb", "caf\u00e9", "\U0001f32e", "\u202e", "\x01\x85\u2028", "x" * 100_000]
     path = tmp_path / "raw.arrow"
@@ -31,7 +41,8 @@ def test_datasets_opens_a_file_with_its_features(tmp_path):
     opened = Dataset.from_file(str(path))
     assert opened.features["label"] == ClassLabel(names=["bad", "good"])
     assert opened[2499] == {"label": 1, "text": "text 2499"}
-    opened = Dataset.from_file(str(lists_file(path, np.array([2]), np.array([7, 8]))))
+    ids = pa.array([[7, 8]], pa.list_(pa.uint16()))
+    opened = Dataset.from_file(str(write(path, input_ids=ids, label=np.array([0]))))
     assert opened.features["input_ids"] == List(Value("uint16"))
     assert opened[0] == {"input_ids": [7, 8], "label": 0}
 
@@ -47,33 +58,13 @@ def test_the_schema_holds_class_names_and_metadata(tmp_path):
     assert len(arrow.read(tmp_path / "x.arrow")) == 0
 
 
-def lists_file(path, lengths, flat):
-    schema = arrow.make_schema({"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}, ["a"])
-    ends = np.cumsum(lengths)
-    batches = [
-        pa.record_batch(
-            [
-                arrow.list_array(
-                    flat[ends[start] - lengths[start] : ends[stop - 1]],
-                    lengths[start:stop],
-                    pa.uint16(),
-                ),
-                np.arange(start, stop),
-            ],
-            schema=schema,
-        )
-        for start, stop in arrow.batch_ranges(len(lengths))
-    ]
-    arrow.write(path, schema, batches)
-    return path
-
-
 def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_path):
-    lengths = np.full(45_000, 2)  # batches that are released while they are read
+    rows = np.arange(45_000)  # batches that are released while they are read
     flat = np.arange(90_000) % 65_536
-    path = lists_file(tmp_path / "lists.arrow", lengths, flat)
+    ids = arrow.list_array(flat, np.full(len(rows), 2), pa.uint16())
+    path = write(tmp_path / "lists.arrow", input_ids=ids, label=rows)
     mapped = arrow.read_mapped(path)
-    assert arrow.column(mapped.table, "label").tolist() == list(range(45_000))
+    assert arrow.column(mapped.table, "label").tolist() == rows.tolist()
     lists = arrow.ListColumn(mapped.table["input_ids"])
     assert lists.lengths.tolist() == [2] * len(lists) == [2] * 45_000
     for row in (0, 1, 999, 1000, 44_999):
@@ -110,21 +101,12 @@ def test_a_missing_or_damaged_file_is_reported_with_what_to_run(tmp_path, reads)
 def of_stage(path: Path, stage: str) -> Path:
     """Write a file with the columns of a stage's, of three record batches."""
     rng, rows = np.random.default_rng(0), 2300
-    lengths = rng.integers(1, 20, rows)
-    numbers = {"label": rng.integers(0, 2, rows), "row": np.arange(rows)}
-    ids = rng.integers(0, 99, lengths.sum())
-    texts = pa.array(["\u00e9" * length for length in lengths.tolist()], pa.large_string())
-    columns: dict[str, Any] = {
-        "download": {"label": numbers["label"], "text": texts},
-        "tokenize": {"input_ids": arrow.list_array(ids, lengths, pa.uint16()), **numbers},
-    }[stage]
-    whole = pa.record_batch(columns)
-    schema = arrow.make_schema(
-        dict(zip(whole.schema.names, whole.schema.types)), ["a", "b"], max_length=9
-    )
-    slices = [whole.slice(start, stop - start) for start, stop in arrow.batch_ranges(rows)]
-    arrow.write(path, schema, [part.replace_schema_metadata(schema.metadata) for part in slices])
-    return path
+    lengths, labels = rng.integers(1, 20, rows), rng.integers(0, 2, rows)
+    if stage == "download":
+        texts = pa.array(["\u00e9" * length for length in lengths.tolist()], pa.large_string())
+        return write(path, label=labels, text=texts)
+    ids = arrow.list_array(rng.integers(0, 99, lengths.sum()), lengths, pa.uint16())
+    return write(path, input_ids=ids, label=labels, row=np.arange(rows))
 
 
 STAGES = ["download", "tokenize"]

@@ -12,7 +12,6 @@ from yelp_stars.data.sampling import (
     draw_subsets,
     permutation,
     read_labels,
-    stratified_positions,
     take,
 )
 from yelp_stars.data.sources import write_reviews
@@ -59,22 +58,6 @@ def test_every_prefix_of_a_stratified_order_has_the_labels_in_proportion(labels,
     for size in range(1, len(labels) + 1):
         counts = np.bincount(labels[order[:size]], minlength=5)
         assert abs(counts - share * size).max() <= 2.5
-
-
-@settings(max_examples=30)
-@given(counts=st.lists(st.integers(0, 60), min_size=1, max_size=6))
-def test_stratified_positions_are_those_of_an_argsort_of_the_ranks(counts):
-    # Numerators over a common denominator: floats would round equal ranks apart.
-    common = np.lcm.reduce([2 * count for count in counts if count] or [1]).item()
-    ranks = [(2 * k + 1) * (common // (2 * n)) for n in counts for k in range(n)]
-    order = sorted(range(len(ranks)), key=ranks.__getitem__)
-    expected = [order.index(row) for row in range(len(ranks))]
-    positions = [
-        position
-        for label, n in enumerate(counts)
-        for position in stratified_positions(np.arange(n), label, counts).tolist()
-    ]
-    assert positions == expected
 
 
 @pytest.mark.slow

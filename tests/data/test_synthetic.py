@@ -4,9 +4,7 @@ import re
 from collections import Counter
 
 import pytest
-from helpers import FUZZ_EXAMPLES, SENTENCES, result_or_line
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from helpers import SENTENCES
 
 from yelp_stars.data import synthetic
 from yelp_stars.pipeline.errors import UserError
@@ -75,22 +73,3 @@ def test_a_bank_that_was_edited_wrongly_is_one_line(tmp_path, old, new, problem)
     path.write_text(SENTENCES.read_text("utf-8").replace(old, new), "utf-8")
     with pytest.raises(UserError, match=problem):
         synthetic.read_bank(path, "train")
-
-
-@settings(
-    max_examples=FUZZ_EXAMPLES // 5, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(place=st.integers(0, 10**6), inserted=st.binary(max_size=6), removed=st.integers(0, 300))
-def test_a_damaged_bank_gives_reviews_or_one_line(tmp_path, place, inserted, removed):
-    content = SENTENCES.read_bytes()
-    place %= len(content)
-    path = tmp_path / "bank.tsv"
-    path.write_bytes(content[:place] + inserted + content[place + removed :])
-
-    def compose():
-        bank = synthetic.read_bank(path, "train")
-        return list(
-            synthetic.reviews(bank, 5, median_words=40, label_noise=0.1, seed=0, split="train")
-        )
-
-    assert result_or_line(compose)

@@ -8,8 +8,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from helpers import SHARED, needs_bert, needs_sample
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.data import arrow
@@ -70,25 +68,6 @@ def test_ids_equal_auto_tokenizers_on_real_reviews():
     lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()
     texts = [json.loads(line)["text"] for line in lines]
     assert_same_as_auto_tokenizer(SHARED / "bert-base-cased", texts + HOSTILE, 512)
-
-
-@settings(max_examples=30)
-@given(
-    words=st.integers(0, 80), max_length=st.integers(8, 40),
-    truncation=st.sampled_from(["head", "tail", "head_tail"]),
-)  # fmt: skip
-def test_truncation_keeps_the_ends_that_it_promises(tokenizer_files, words, max_length, truncation):
-    tokenizer, _ = load_tokenizer(tokenizer_files)
-    text = " ".join(["good", "bad", "food"][number % 3] for number in range(words))
-    complete = tokenizer.encode(text, add_special_tokens=False).ids
-    encoded = encode_list([text], tokenizer, max_length, truncation)
-    room = max_length - 2
-    head = {"head": room, "tail": 0, "head_tail": max_length // 4}[truncation]
-    if encoded.n_truncated:
-        assert len(complete) > room
-        complete = complete[:head] + complete[len(complete) - (room - head) :]
-    assert encoded.ids.tolist() == [2, *complete, 3]  # [CLS] and [SEP]
-    assert len(encoded.ids) <= max_length
 
 
 @pytest.mark.parametrize(
