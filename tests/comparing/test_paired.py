@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from yelp_stars.comparing.paired import (
     Comparison,
     by_slice,
-    compare,
     compare_accuracy,
     outcome,
     rows_needed,
@@ -156,14 +155,3 @@ def test_the_interval_of_accuracies_is_tangos():
     found = of_counts(1, 7, 1, 12).scores["accuracy"]
     assert found.difference == pytest.approx(-0.286, abs=5e-4)
     assert (found.low, found.high) == pytest.approx((-0.517, -0.026), abs=5e-4)
-
-
-def test_the_same_predictions_have_no_difference():
-    labels = np.zeros(20, int)
-    same = np.full((20, 2), [0.7, 0.3])
-    found = compare(labels, same, same, ordered=True)
-    assert found.p == 1.0
-    assert found.scores["accuracy"][:3] == (1.0, 1.0, 0.0)
-    low, high = found.scores["accuracy"][3:]
-    assert low == pytest.approx(-high)
-    assert low < -0.1  # 20 rows do not show that nothing ever differs

@@ -1,27 +1,9 @@
-"""Intervals: those of SciPy, covering as often as they say, in the digits that n supports."""
+"""Intervals: of reproducible resamples, in the digits that n supports."""
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from yelp_stars.evaluation import intervals
-
-
-def medians_and_means(values: np.ndarray):
-    return lambda rows: {
-        "median": np.median(values[rows], axis=1),
-        "both": np.stack([values[rows].mean(axis=1), values[rows].max(axis=1)], axis=1),
-    }
-
-
-def test_the_bootstrap_is_that_of_scipy():
-    values = np.random.default_rng(0).exponential(size=80)
-    resampled = intervals.resample(medians_and_means(values), 80, 4000, 1)
-    for found, statistic in ((resampled["median"], np.median), (resampled["both"][:, 0], np.mean)):
-        theirs = stats.bootstrap(
-            (values,), statistic, n_resamples=4000, method="percentile", rng=2
-        ).confidence_interval
-        assert intervals.percentiles(found) == pytest.approx(theirs, abs=0.03)
 
 
 def test_resamples_draw_rows_with_replacement_and_repeat_for_a_seed_in_chunks_of_any_size():

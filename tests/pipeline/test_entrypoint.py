@@ -33,7 +33,6 @@ from safetensors import SafetensorError
 
 from stages import sample
 from yelp_stars.pipeline.entrypoint import SIGNALS, Live, call, run
-from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import finished
 
 
@@ -135,12 +134,6 @@ def test_a_wrong_number_of_paths_is_reported_with_the_usage_before_params_are_re
     assert fails_here(sample.main, *paths).startswith(
         "usage: python -m stages.sample tokenized audit sampled (`dvc repro` runs it)"
     )
-
-
-def test_a_user_error_is_one_line_and_leaves_nothing():
-    error = fails_here(stage_that_raises(UserError("fix line 3")), "out")
-    assert error == "fix line 3"
-    assert list(Path.cwd().iterdir()) == []
 
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_code_1(data_project):

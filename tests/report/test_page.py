@@ -260,16 +260,6 @@ FILTERED = """
   return [left.length, filters.querySelector("output").textContent, filters.hidden];
 })()
 """
-OPENED = """
-(() => {
-  const text = document.querySelector("#mistakes-table tr:not([hidden]) .text.long");
-  const before = text.clientHeight;
-  text.click();
-  return [before < text.clientHeight, text.getAttribute("aria-expanded")];
-})()
-"""
-
-
 SHOWN = """
 (() => {
   const body = document.getElementById("mistakes-table").tBodies[0];
@@ -284,27 +274,12 @@ SHOWN = """
 
 @pytest.mark.slow
 @needs_chromium
-def test_the_table_of_mistakes_is_sorted_filtered_and_opened(tmp_path):
+def test_the_table_of_mistakes_is_sorted_and_filtered(tmp_path):
     file = tmp_path / "report.html"
     file.write_text(page.render(a_run()), encoding="utf-8")
-    expressions = (SORTED, OPENED, SHOWN, FILTERED)
-    (up, down, direction), opened, shown, filtered = visit(file.as_uri(), *expressions).results
+    expressions = (SORTED, SHOWN, FILTERED)
+    (up, down, direction), shown, filtered = visit(file.as_uri(), *expressions).results
     assert up == sorted(up) != down == sorted(up, reverse=True)
     assert direction == "descending"
     assert filtered == [5, "5 of 40 rows", False]
-    assert opened == [True, "true"]
     assert shown == [25, "Show all 40 rows", 40, True]
-
-
-@pytest.mark.slow
-@needs_chromium
-def test_it_is_dark_where_the_user_wants_it_dark(tmp_path):
-    file = tmp_path / "report.html"
-    file.write_text(page.render(a_run()), encoding="utf-8")
-    colour = "getComputedStyle(document.body).backgroundColor"
-    drawn_on_white = "getComputedStyle(document.querySelector('img')).filter"
-    light, dark = (
-        visit(file.as_uri(), colour, drawn_on_white, dark=dark).results for dark in (False, True)
-    )
-    assert light == ["rgb(255, 255, 255)", "none"]
-    assert dark == ["rgb(20, 24, 30)", "invert(1) hue-rotate(180deg)"]
