@@ -204,15 +204,3 @@ def test_a_source_of_no_preset_is_shown_and_marked(quickstart_project, capsys):
     assert "class 1" in shown
     assert "…" in shown  # a long value is cut
     assert "class 9" not in shown
-
-
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda path: path.stem)
-def test_every_parameter_of_a_preset_has_allowed_values_and_a_meaning(preset):
-    for name, values in read_yaml(preset).items():
-        parameters = list(describe(MODELS[name], values))
-        shown = {parameter.key: parameter.value for parameter in parameters}
-        assert list(shown)[: len(values)] == list(values)
-        assert values.items() <= shown.items()
-        for parameter in parameters:
-            assert parameter.allowed
-            assert parameter.meaning.endswith(".")

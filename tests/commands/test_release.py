@@ -1,8 +1,6 @@
 """A version of the model: tagged with its scores, fetched and used by somebody else."""
 
 import json
-import os
-import subprocess
 import sys
 
 import dvc.api
@@ -124,11 +122,5 @@ def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, secon
 
 
 def test_make_release_passes_the_version_on():
-    done = subprocess.run(
-        ["make", "-n", "release", "VERSION=v1.2.3"],
-        cwd=ROOT,
-        env={**os.environ, "PYTHON": sys.executable},
-        capture_output=True,
-        text=True,
-    )
-    assert "stars release v1.2.3" in done.stdout
+    output = run("make", "-n", "release", "VERSION=v1.2.3", cwd=ROOT, PYTHON=sys.executable)
+    assert "stars release v1.2.3" in output

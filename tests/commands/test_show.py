@@ -33,16 +33,6 @@ def test_a_fresh_clone_shows_the_committed_scores_and_says_so(scored_project, ca
     assert "Next" not in shown
 
 
-def test_every_score_is_shown_and_the_accuracy_with_its_interval(scored_project, capsys):
-    stars("show")
-    lines = capsys.readouterr().out.splitlines()
-    scores = json.loads((scored_project / "metrics" / "test.json").read_text())
-    for key, name in SCORES.items():
-        assert [line for line in lines if line.split(f"{scores[key]:.3f}")[0].strip() == name]
-    low, high = scores["accuracy_low"], scores["accuracy_high"]
-    assert [line for line in lines if line.endswith(f"  95 % interval {low:.3f} to {high:.3f}")]
-
-
 def test_an_undefined_score_is_shown_as_such_and_one_that_needs_an_order_only_with_one(
     scored_project, capsys
 ):

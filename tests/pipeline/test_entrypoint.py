@@ -3,32 +3,16 @@
 import errno
 import fcntl
 import os
-import random
-import re
 import resource
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from helpers import (
-    DEADLINE,
-    DOWNLOAD,
-    EVALUATE,
-    KILLS,
-    SOAK,
-    STARTING,
-    TOKENIZE,
-    TRAIN,
-    TRAIN_OUTS,
-    fails,
-    fails_here,
-)
+from helpers import DEADLINE, fails, fails_here
 from safetensors import SafetensorError
 
 from stages import sample
@@ -263,52 +247,3 @@ def test_a_stage_that_has_finished_exits_with_0_whatever_arrives_then():
     command = [sys.executable, "-c", script, str(int(signal.SIGINT)), "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE)
     assert (done.returncode, done.stdout, done.stderr) == (0, "still here\n", "")
-
-
-# Each stage reads what the ones before it wrote.
-STOPPED = {DOWNLOAD: ("raw", "m")}
-SOAKED = {
-    TOKENIZE: ("tokens",),
-    ("python", "-m", "stages.audit", "raw", "a.parquet", "a.json"): ("a.parquet", "a.json"),
-    ("python", "-m", "stages.sample", "tokens", "a.parquet", "sample"): ("sample",),
-    (*TRAIN, *TRAIN_OUTS): TRAIN_OUTS,
-    EVALUATE: EVALUATE[-5:],
-}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(6 * (KILLS + 1) * DEADLINE)
-def test_a_stage_stopped_at_any_time_is_silent_and_leaves_its_outs_complete_or_absent(
-    train_project,
-):
-    rng = random.Random(time.time())
-    for command, outs in (STOPPED | SOAKED if SOAK else STOPPED).items():
-        started = time.monotonic()
-        assert stopped(command, None, signal.SIGTERM)[0] == 0
-        seconds = time.monotonic() - started
-        for _ in range(2 * KILLS):
-            for path in map(Path, outs):
-                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-            number = rng.choice(SIGNALS)
-            # The first tenth of a second is the interpreter's own start, on an idle machine.
-            code, output = stopped(command, rng.uniform(0.1, seconds), number)
-            # While a stage imports, the signal itself ends it; a training says how it continues.
-            assert code in (0, 1, 128 + number, -number), (command, code, output)
-            assert code != 1 or f"error: stopped by {number.name}" in output
-            assert not list(train_project.rglob("*.partial"))
-            left = [out for out in outs if Path(out).exists()]
-            assert left == list(outs) or (left == [] and code != 0), (command, code, left)
-        assert stopped(command, None, signal.SIGTERM)[0] == 0
-
-
-def stopped(command: tuple[str, ...], after: float | None, number: int) -> tuple[int, str]:
-    """Run a stage and send it a signal after some seconds; returns its exit code and output."""
-    with subprocess.Popen(
-        [sys.executable, *command[1:]], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as stage:
-        if after is not None:
-            time.sleep(after)
-            stage.send_signal(number)
-        output, early = STARTING.subn("", stage.communicate(timeout=DEADLINE)[0].decode())
-    assert not re.search("Traceback|Exception ignored|swallowed", output), output
-    return -number if early else stage.returncode, output

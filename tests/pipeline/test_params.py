@@ -5,14 +5,7 @@ import datetime
 import re
 
 import pytest
-from helpers import (
-    FILES,
-    FUZZ_EXAMPLES,
-    ROOT,
-    edit,
-    fails_here,
-    stars,
-)
+from helpers import FILES, FUZZ_EXAMPLES, ROOT, edit, fails_here, stars
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

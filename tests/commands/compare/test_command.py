@@ -4,12 +4,11 @@ import json
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 
 import pytest
 import runs
-from helpers import dvc_in, fails, run, stars
+from helpers import dvc_in, run, stars
 
 from yelp_stars.commands.compare import command
 from yelp_stars.pipeline.errors import UserError
@@ -17,17 +16,12 @@ from yelp_stars.pipeline.errors import UserError
 
 @pytest.fixture(scope="module")
 def repo(tmp_path_factory):
-    """`base`, `better`, `other` (other rows), two more seeds of the first two, then `latest`."""
+    """`base`, `better`, `other` (other rows), then `latest`."""
     repo = runs.new_repo(tmp_path_factory.mktemp("comparison") / "repo")
     texts = [runs.text(row) for row in range(400)]
-    half = {"learning_rate": 5e-5}
     runs.add_run(repo, "base", runs.predicted(1.0), texts=texts, baseline=runs.predicted(0.2))
-    runs.add_run(repo, "better", runs.predicted(2.0, noise=1), train=half)
+    runs.add_run(repo, "better", runs.predicted(2.0, noise=1), train={"learning_rate": 5e-5})
     runs.add_run(repo, "other", runs.predicted(1.0, seed=1), sample={"test_seed": 7})
-    for seed in (2, 3):
-        runs.add_run(repo, f"base{seed}", runs.predicted(1.0, noise=seed), train={"seed": seed})
-        changed = {**half, "seed": seed}
-        runs.add_run(repo, f"better{seed}", runs.predicted(2.0, noise=seed), train=changed)
     runs.add_run(repo, "latest", runs.predicted(1.5), texts=texts, train={"learning_rate": 3e-5})
     return repo
 
@@ -81,12 +75,6 @@ def test_more_than_two_runs_are_ranked(compare):
     found = json.loads(compare("base", "latest", "better", "--json"))
     assert found["params"] == {"train.learning_rate": [5e-5, 3e-5, 1e-4]}
     assert compare("base", "latest", "better", "--markdown").startswith(output[0])
-
-
-def test_runs_of_several_seeds_are_compared_as_groups(compare):
-    output = compare("base", "base2", "base3", "better", "better2", "better3")
-    assert output.startswith("better and 2 more is the best of 2: better than the next, base and 2")
-    assert "train.seed" not in output
 
 
 def test_texts_of_the_rows_that_changed_are_printed_on_request(compare):
@@ -150,16 +138,11 @@ def test_what_cannot_be_compared_is_one_line(compare, arguments, message):
 
 
 @pytest.mark.slow
-def test_a_failed_condition_is_said_on_standard_error_without_torch(repo):
-    command = ["compare", "base", "better", "--texts", "1", "--fail-if", "accuracy > 0"]
+def test_a_comparison_needs_no_torch(repo):
     code = "import sys\nfrom yelp_stars import cli\ntry: cli.main()\nfinally: print(*sys.modules)"
-    done = subprocess.run(
-        [sys.executable, "-c", code, *command], cwd=repo, capture_output=True, text=True
-    )
-    assert done.returncode == 3
-    assert done.stderr == "accuracy > 0 holds: exit code 3\n"
-    heavy = {"torch", "transformers", "datasets", "matplotlib", "sklearn"}
-    assert not heavy & {*done.stdout.splitlines()[-1].split()}
+    command = (sys.executable, "-c", code, "compare", "base", "better", "--texts", "1")
+    imported = run(*command, cwd=repo).splitlines()[-1].split()
+    assert not {"torch", "transformers", "datasets", "matplotlib", "sklearn"} & {*imported}
 
 
 @pytest.mark.slow
@@ -188,11 +171,8 @@ def test_predictions_that_the_cache_lacks_come_from_the_remote_or_are_one_line(
     run("git", "clone", "-q", str(experimented), str(clone), cwd=tmp_path)
     run("git", "fetch", "-q", "origin", "refs/exps/*:refs/exps/*", cwd=clone)
     monkeypatch.chdir(clone)
-    message = fails("stars", "compare", "HEAD", "slower", cwd=clone)
-    assert message.startswith("'HEAD' has no data/predictions/test.parquet in DVC's cache or remot")
     dvc_in(clone, "remote", "add", "-q", "--local", "-d", "store", str(store))
-    assert stars("compare", "HEAD", "slower") == f"error: {message}"
-    assert "; run `dvc push` where it ran; or " in message
+    assert "; run `dvc push` where it ran; or " in stars("compare", "HEAD", "slower")
     shutil.copytree(experimented / ".dvc" / "cache", store)  # as `dvc push` fills a remote
     capsys.readouterr()
     assert stars("compare", "HEAD", "slower") == 0

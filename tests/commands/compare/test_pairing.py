@@ -28,13 +28,6 @@ def subset(found, rows):
     )
 
 
-def test_the_order_of_the_rows_does_not_matter():
-    order = np.random.default_rng(0).permutation(30)
-    found = runs.predicted(1.0, rows=30)
-    matched = pairing.match(revision("a", found), revision("b", subset(found, order)))
-    assert order[matched].tolist() == [*range(30)]
-
-
 BASE = runs.predicted(1.0, rows=100)
 DIFFERENT = "were tested on different rows"
 

@@ -29,26 +29,17 @@ def test_code_that_is_not_python_is_one_line(tmp_path, damaged, problem):
         own_imports(tmp_path, script)
 
 
-def test_imports_are_followed_and_also_those_inside_functions(tmp_path):
-    script = write(tmp_path / "stages" / "fit.py", "from yelp_stars.models import late\n")
-    late = write(
-        tmp_path / "yelp_stars" / "models" / "late.py",
-        "def main():\n    import yelp_stars.deep\n",
-    )
-    deep = write(tmp_path / "yelp_stars" / "deep.py", "import yelp_stars.absent")
-    assert own_imports(tmp_path, script) == {late, deep}
-
-
-def test_relative_imports_are_followed(tmp_path):
+def test_imports_are_followed_relative_ones_and_those_inside_functions_too(tmp_path):
+    library = tmp_path / "yelp_stars"
     script = write(tmp_path / "stages" / "fit.py", "from . import common\nfrom .. import nothing\n")
-    common = write(tmp_path / "stages" / "common.py", "from yelp_stars.data.read import rows\n")
-    read = write(
-        tmp_path / "yelp_stars" / "data" / "read.py",
-        "from .parts import one\nfrom ..errors import Error\nfrom . import *\n",
-    )
-    parts = write(tmp_path / "yelp_stars" / "data" / "parts.py")
-    errors = write(tmp_path / "yelp_stars" / "errors.py")
-    assert own_imports(tmp_path, script) == {common, read, parts, errors}
+    found = {
+        write(tmp_path / "stages" / "common.py", "from yelp_stars.data import late\n"),
+        write(library / "data" / "late.py", "def main():\n    import yelp_stars.data.read\n"),
+        write(library / "data" / "read.py", "from .parts import one\nfrom ..errors import Error\n"),
+        write(library / "data" / "parts.py", "from . import *\nimport yelp_stars.absent\n"),
+        write(library / "errors.py"),
+    }
+    assert own_imports(tmp_path, script) == found
 
 
 def test_a_stage_that_stands_for_several_and_a_dep_on_the_project_are_read(tmp_path):

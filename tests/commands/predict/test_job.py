@@ -52,17 +52,6 @@ def test_a_mistake_of_the_arguments_needs_no_torch():
         assert message in line
 
 
-def test_a_missing_model_is_one_line():
-    error = stars("predict", "The soup was cold.", "--model", "nothing")
-    assert error.startswith("error: 'nothing' has no 'tokenizer.json'")
-
-
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_file_that_may_not_be_read_is_one_line(tmp_path):
-    (tmp_path / "a.csv").chmod(0)
-    assert stars("predict", "a.csv").startswith("error: Permission denied 'a.csv'")
-
-
 @pytest.mark.parametrize(
     ("content", "advice"),
     [

@@ -19,7 +19,6 @@ import pytest
 from helpers import DEADLINE, ROOT, SOAK, read_reviews, soak, stars
 
 from yelp_stars import load_classifier
-from yelp_stars.commands.predict.formats import FORMATS
 from yelp_stars.commands.predict.windows import WINDOW_ROWS
 from yelp_stars.evaluation import predictions
 
@@ -71,20 +70,6 @@ def test_every_row_has_its_columns_and_the_models_predictions(here, model, texts
         assert json.loads(row["range"]) == list(prediction.range)
         assert row["truncated"] == str(prediction.truncated).lower()
     assert sorted(path.name for path in here.rglob("*")) == ["a", "in.csv", "out.csv"]
-
-
-def test_the_formats_hold_the_same_predictions(here, model, texts):
-    write_csv(texts)
-    for ending in FORMATS:
-        arguments = ("predict", "in.csv", "-o", f"out{ending}", "--model", model, *FP32)
-        assert stars(*arguments) == 0
-    found = pq.read_table("out.parquet").to_pylist()
-    lines = Path("out.jsonl").read_text("utf-8").split("\n")[:-1]
-    assert [json.loads(line) for line in lines] == found
-    for row, other in zip(found, read_csv("out.csv"), strict=True):
-        for name in ("range", "truncated"):
-            row[name] = json.dumps(row[name])
-        assert {name: str(value) for name, value in row.items()} == other
 
 
 def test_a_label_column_gives_the_accuracy_of_the_evaluation(
