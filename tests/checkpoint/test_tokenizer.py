@@ -14,6 +14,7 @@ from yelp_stars.checkpoint.tokenizer import (
     length_limits,
     load_tokenizer,
     read_json,
+    truncate,
 )
 from yelp_stars.pipeline.errors import Damaged, UserError
 
@@ -149,3 +150,22 @@ def test_a_file_that_is_not_a_tokenizer_is_reported(folder, content):
     with pytest.raises(UserError, match="is not a fast-tokenizer file") as caught:
         load_tokenizer(folder)
     assert caught.value.advice == "choose another checkpoint"
+
+
+@pytest.mark.parametrize(
+    ("truncation", "expected"),
+    [
+        ("head", "[CLS] a b c [SEP]"),
+        ("tail", "[CLS] f g h [SEP]"),
+        ("head_tail", "[CLS] a g h [SEP]"),
+    ],
+)
+def test_only_a_longer_text_is_truncated_between_its_special_tokens(
+    tokenizer_files, truncation, expected
+):
+    tokenizer, _ = load_tokenizer(tokenizer_files)
+    encodings = tokenizer.encode_batch_fast(["a b c d e f g h", "a b c"])
+    (first, second), n_truncated = truncate(encodings, (1, 1), 5, truncation)
+    assert n_truncated == 1
+    assert " ".join(tokenizer.id_to_token(number) for number in first) == expected
+    assert second == encodings[1].ids

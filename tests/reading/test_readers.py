@@ -118,12 +118,25 @@ BAD = {
     "only a header": ("a.csv", b"label,text\n", "is empty; it must have at least one review"),
     "missing column": ("a.csv", b"label,body\n0,x\n", "has no column 'text'; it has 'label', 'bo"),
     "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
+    "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
+    "open quote": (
+        "a.csv", b'label,text\n0,x\n0,"x\n0,y\n',
+        "line 3 is not valid CSV: a quoted field is never closed; if quotes have no meaning",
+    ),
     "text after a quote": (
         "a.csv", b'label,text\n0,x\n0,"x\n" y\n', "line 3 is not valid CSV: text follows a closing",
     ),
+    "carriage returns": (
+        "a.csv", b"label,text\r0,x\r", "line 1 is not valid CSV: a carriage return is outside",
+    ),
     "not JSON": ("a.jsonl", b"{\n", "line 1 is not JSON: column 2: "),
     "a JSON array": ("a.json", b'[{"text": "x"},\n', "line 1 is not JSON: column 16: "),
+    "deep JSON": ("a.jsonl", b"[" * 100_000, "line 1 has a number or a nesting that is too long"),
+    "long number": (
+        "a.jsonl", b'{"label": %s}' % (b"1" * 5000), "line 1 has a number or a nesting that is",
+    ),
     "no object": ("a.jsonl", b"3\n", "line 1 is not a JSON object"),
+    "not Parquet": ("a.parquet", b"label", "is not valid Parquet: "),
 }  # fmt: skip
 
 
@@ -263,6 +276,28 @@ def test_rows_that_cannot_be_read_are_left_out_with_their_error(tmp_path, suffix
 
 
 # --- Fuzz -----------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from(
+    [b"label", b"text", b",", b"\t", b"\n", b"\r\n", b'"', b"0", b"{", b"}", b"[", b'"label":',
+     b'"text":', b":", b"\\ud800", b"\\u0000", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\x92",
+     b"null", b"1e999", b"PAR1", b"caf\xc3\xa9"]
+)  # fmt: skip
+HEADERS = st.sampled_from([b"", b"label,text\n0,x\n", b'{"label": 0, "text": "x"}\n'])
+CONTENT = st.builds(
+    bytes.__add__, HEADERS, st.binary(max_size=200) | st.lists(PIECES, max_size=60).map(b"".join)
+)
+
+
+@settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    content=CONTENT,
+    suffix=st.sampled_from(["csv", "tsv", "jsonl", "parquet"]),
+    encoding=st.sampled_from(["utf-8", "utf-16", "cp1252", "shift_jis"]),
+    quoted=st.sampled_from([None, True, False]),
+)
+def test_any_content_is_rows_or_one_line(tmp_path, content, suffix, encoding, quoted):
+    path = write(tmp_path / f"a.{suffix}", content)
+    assert result_or_line(lambda: rows(path, encoding=encoding, quoted=quoted))
 
 
 @settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])
