@@ -52,7 +52,7 @@ def ours(
 ) -> Callable[[], list[str]]:
     """Read JSON lines, predict, and encode JSON lines, as `stars predict` does."""
     cut_by(folder, truncation)
-    classify = Classifier.load(folder, precision, None, None)
+    classify = Classifier(folder, precision, None, None)
     predictor = Predictor(classify, Columns(classify.label_names, False, None, ""), None)
     path = folder / f"{truncation}-{precision}.jsonl"
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts))

@@ -25,8 +25,7 @@ def load_classifier(
     Raises:
         UserError: if the folder has no model, or a damaged one.
     """
-    from yelp_stars.classifier.classify import (
-        Classifier,  # torch: `import yelp_stars` must not wait for it
-    )
+    # Late: `import yelp_stars` must not wait for torch.
+    from yelp_stars.classifier.classify import Classifier
 
-    return Classifier.load(Path(folder), precision, batch_size, threads)
+    return Classifier(Path(folder), precision, batch_size, threads)

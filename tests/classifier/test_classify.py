@@ -13,8 +13,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from yelp_stars import load_classifier
 from yelp_stars.checkpoint.tokenizer import TRUNCATION
-from yelp_stars.classifier.classify import Prediction
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import Prediction, fingerprint
 from yelp_stars.classifier.transformer import Cut
 from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.errors import UserError

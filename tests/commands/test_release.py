@@ -9,7 +9,7 @@ from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars import load_classifier
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import fingerprint
 from yelp_stars.commands.runs.lock import read_lock
 
 pytestmark = pytest.mark.slow

@@ -12,7 +12,7 @@ from helpers import ROOT, documented, dvc_in, edit, follow, ran, run, soak, star
 from small import MODEL, diagnose, dvc, objects
 
 from benchmarks.workspace import commit
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import fingerprint
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.thorough

@@ -1,19 +1,24 @@
 """A model as a function: texts in, stars with calibrated probabilities out."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import softmax
 from tqdm import tqdm
 
+from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES, TRUNCATION
 from yelp_stars.classifier.transformer import Transformer
+from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.reading.texts import valid_text
 from yelp_stars.scoring import calibration, conformal
-from yelp_stars.scoring.calibration import Calibration
+
+FILES = (*TOKENIZER_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
+SHARDS = (".safetensors", ".index.json", ".bin")  # of a large model
 
 
 @dataclass(frozen=True)
@@ -44,20 +49,15 @@ class Scores(NamedTuple):
 
 
 class Classifier:
-    """A model with its calibration; call it with texts."""
+    """A model with its calibration; call it with texts. Load one with `load_classifier`."""
 
-    def __init__(self, model: Transformer, fitted: Calibration | None) -> None:
-        self.model, self.fitted = model, fitted
-        self.label_names = model.label_names
-
-    @classmethod
-    def load(
-        cls, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
-    ) -> Self:
-        """Load the folder of a model, see `load_classifier`."""
-        model = Transformer.load(folder, precision, batch_size, threads)
-        fitted = calibration.read(folder) if (folder / calibration.FILE).is_file() else None
-        return cls(model, fitted)
+    def __init__(
+        self, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
+    ) -> None:
+        self.model = Transformer(folder, precision, batch_size, threads)
+        self.label_names = self.model.label_names
+        is_calibrated = (folder / calibration.FILE).is_file()
+        self.fitted = calibration.read(folder) if is_calibrated else None
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict each text.
@@ -99,6 +99,16 @@ class Classifier:
 
     def __repr__(self) -> str:
         return f"Classifier({len(self.label_names)} labels, {self.model.resolved.precision})"
+
+
+def fingerprint(folder: Path) -> str:
+    """Hash what decides the predictions of a model: weights, tokenizer, calibration."""
+    digest = hashlib.sha256()
+    shards = {path.name for end in SHARDS for path in folder.glob(f"*{end}")}
+    for name in [*FILES, *sorted(shards - set(FILES))]:
+        path = folder / name
+        digest.update(f"{name} {sha256_of(path) if path.is_file() else '-'}\n".encode())
+    return digest.hexdigest()
 
 
 def validated(texts: Sequence[str]) -> list[str]:

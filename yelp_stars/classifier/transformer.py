@@ -9,12 +9,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import torch
 from tqdm import tqdm
-from transformers import PreTrainedModel
 
 from yelp_stars.checkpoint.tokenizer import (
     TOKENIZER_FILES,
@@ -26,7 +25,6 @@ from yelp_stars.checkpoint.tokenizer import (
 )
 from yelp_stars.evaluation import inference
 from yelp_stars.modeling import compute
-from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.params import Precision
@@ -60,34 +58,26 @@ class Cut(NamedTuple):
 
 
 class Transformer:
-    """A fine-tuned model and its tokenizer."""
+    """A fine-tuned model and its tokenizer, of a folder that `from_pretrained` loads."""
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: Any, cut: Cut, resolved: Compute, batch_size: int
+        self, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
     ) -> None:
-        self.cut, self.resolved, self.batch_size = cut, resolved, batch_size
-        names = model.config.id2label
-        self.label_names: list[str] = [str(names[number]) for number in range(len(names))]
-        self._model, self._tokenizer = model, tokenizer
-        self._specials = special_tokens(tokenizer)
-
-    @classmethod
-    def load(
-        cls, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
-    ) -> Self:
-        """Load a folder that `from_pretrained` loads, see `load_classifier`."""
         advice = "run `dvc repro` or `dvc pull`, or choose another folder"
         missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
         if missing:
             raise UserError(f"{quoted(str(folder))} has no {missing[0]!r}; {advice}")
         if threads is not None:
             torch.set_num_threads(threads)
-        resolved = compute.resolve(precision, "precision")
-        tokenizer, max_length = load_tokenizer(folder)
-        model = inference.load_finetuned(folder, resolved, advice)
+        self.resolved = compute.resolve(precision, "precision")
+        self._tokenizer, max_length = load_tokenizer(folder)
+        self._specials = special_tokens(self._tokenizer)
+        self._model = inference.load_finetuned(folder, self.resolved, advice)
+        names = self._model.config.id2label
+        self.label_names = [str(names[number]) for number in range(len(names))]
         kind = "cpu" if compute.device().type == "cpu" else "accelerator"
-        rows = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size
-        return cls(model, tokenizer, read_cut(folder, max_length), resolved, rows)
+        self.batch_size = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size
+        self.cut = read_cut(folder, max_length)
 
     def logits(self, texts: Sequence[str], bar: tqdm) -> tuple[np.ndarray, np.ndarray]:
         """Compute the logits (texts, labels), float64, and which texts were cut (texts,), bool."""
@@ -97,10 +87,6 @@ class Transformer:
         with compute.enough_memory(f"choose a --batch-size below {self.batch_size}"):
             logits = inference.predict_logits(self._model, tokens, rows, self.resolved, bar)
         return logits.astype(np.float64), tokens.truncated
-
-    def too_long(self, texts: Sequence[str]) -> np.ndarray:
-        """Tell for each text whether it has more tokens than the model reads: (texts,), bool."""
-        return self.encode(texts).truncated
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokenize each text, cut as in training."""
@@ -118,10 +104,9 @@ class Transformer:
     def reads(self) -> str:
         """Describe the part of a text that the model reads."""
         ends = {"head": "first", "tail": "last", "head_tail": "first and last"}
+        unknown = " (its folder does not say how texts were cut in training)"
         how = f"the {ends[self.cut.truncation]} {self.cut.max_length} tokens of a text"
-        if not self.cut.known:
-            how += " (its folder does not say how texts were cut in training)"
-        return how
+        return how + ("" if self.cut.known else unknown)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from helpers import run, stars
 from small import MODEL, dvc, overwrite
 
 from benchmarks.workspace import commit
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import fingerprint
 from yelp_stars.commands.runs import revisions
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 

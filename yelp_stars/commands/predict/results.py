@@ -14,8 +14,7 @@ import pyarrow as pa
 from tqdm import tqdm
 
 from yelp_stars import load_classifier
-from yelp_stars.classifier.classify import Classifier
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import Classifier, fingerprint
 from yelp_stars.commands.predict import inputs, shown
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input

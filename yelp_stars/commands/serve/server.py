@@ -21,8 +21,7 @@ from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from yelp_stars.classifier.classify import Classifier, Prediction, validated
-from yelp_stars.classifier.folder import fingerprint
+from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint, validated
 from yelp_stars.commands.runs.git import ask_git
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.text import quoted
@@ -96,10 +95,10 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
             raise HTTPException(422, str(error)) from None
         loop = asyncio.get_running_loop()
         if not request.truncate:
-            too_long = await loop.run_in_executor(worker, classify.model.too_long, texts)
-            if too_long.any():
-                limit = classify.model.cut.max_length
-                raise HTTPException(413, f"text {too_long.argmax()} has more than {limit} tokens")
+            tokens = await loop.run_in_executor(worker, classify.model.encode, texts)
+            if tokens.truncated.any():
+                first, limit = tokens.truncated.argmax(), classify.model.cut.max_length
+                raise HTTPException(413, f"text {first} has more than {limit} tokens")
         return await loop.run_in_executor(
             worker, lambda: classify.predictions(classify.scores(texts))
         )
