@@ -14,7 +14,6 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
 
 MAX_BYTES = 1_000_000
-MAX_VALUES = 100_000  # with the content of every alias
 
 TAG = "tag:yaml.org,2002:"
 # The same language as the patterns of ruamel.yaml/resolver.py, in the same order.
@@ -38,39 +37,11 @@ RESOLVERS = {
 
 class _Loader(yaml.SafeLoader):
     yaml_implicit_resolvers = RESOLVERS
-    # Without U+0085, U+2028 and U+2029: line breaks in YAML 1.1, but not in 1.2.
-    NON_PRINTABLE = re.compile(  # type: ignore[misc]  # the stubs say Final
-        "[^\t\n\r -~\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
-    )
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.values = 0
-        self.values_of: dict[str | None, int] = {}  # by anchor
-
-    def fetch_directive(self) -> None:
-        raise _fault("directives are not allowed", self.get_mark())  # %YAML 1.1 changes values
 
     def fetch_value(self) -> None:
         if self.flow_level and self.peek(1) not in " \t\n\r\0":  # in YAML 1.2, [a:] is text
             raise _fault("':' needs a space after it", self.get_mark())
         super().fetch_value()
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        event, before = self.peek_event(), self.values  # type: ignore[no-untyped-call]
-        alias = isinstance(event, yaml.AliasEvent)
-        if alias and event.anchor not in self.values_of:
-            problem = f"the alias {quoted(event.anchor)} is undefined or contains itself"
-            raise _fault(problem, event.start_mark)
-        if not alias and event.tag is not None:
-            raise _fault(f"the tag {quoted(event.tag)} is not allowed", event.start_mark)
-        node = super().compose_node(parent, index)
-        self.values += self.values_of[event.anchor] if alias else 1
-        if self.values > MAX_VALUES:
-            raise _fault(f"more than {MAX_VALUES:,} values, aliases included", event.start_mark)
-        if not alias:
-            self.values_of[event.anchor] = self.values - before
-        return node
 
     def compose_mapping_node(self, anchor: Any) -> Any:
         node = super().compose_mapping_node(anchor)

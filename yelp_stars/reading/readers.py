@@ -123,35 +123,14 @@ def _quoted_fields(
             if fields:
                 yield table.line_num, fields
     except csv.Error as error:
-        location = f"{name} line {first}"
-        for theirs, (reason, setting, advice) in CSV_ERRORS.items():
-            if theirs in str(error):
-                raise UserError(
-                    f"is not valid CSV: {reason}", location=location, setting=setting, advice=advice
-                ) from None
-        raise UserError(f"is not valid CSV: {error}", location=location) from None
-
-
-_NO_QUOTES = "if quotes have no meaning in the file, read it without them ({setting})"
-# Python's message: ours, a setting, advice. A quoted field may begin lines before its error.
-CSV_ERRORS = {
-    "expected after": (
-        'text follows a closing quote; a quote inside a quoted field is written ""',
-        "download.quoted",
-        _NO_QUOTES,
-    ),
-    "unexpected end of data": ("a quoted field is never closed", "download.quoted", _NO_QUOTES),
-    "new-line character": (
-        "a carriage return is outside quotes",
-        "",
-        "end every line with a line feed",
-    ),
-    "field limit": (
-        "a field is longer than a line may be",
-        "download.longest_line_mb",
-        "close its quote, or raise {setting}",
-    ),
-}
+        # A quoted field may begin lines before its error.
+        raise UserError(
+            f"is not valid CSV: {error}",
+            location=f"{name} line {first}",
+            setting="download.quoted",
+            advice="fix its quotes and line ends; if quotes have no meaning in the file, read it "
+            "without them ({setting})",
+        ) from None
 
 
 def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) -> None:

@@ -122,27 +122,13 @@ def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
     return numbers[endings[0]]
 
 
-def _extract(packed: _Gzip, archive: Path, name: str, number: int) -> io.RawIOBase:
+def _extract(packed: _Gzip, archive: Path, name: str, number: int) -> IO[bytes]:
     tar, member = next(itertools.islice(members(packed), number, None))
+    tar.fileobj.seekable = lambda: False  # type: ignore[attr-defined]  # as in Python 3.13
     content = None if member.issparse() or not member.isreg() else tar.extractfile(member)
     if content is None:
         raise UserError(
             f"{quoted(name)} in {quoted(str(archive), 160)} is not a plain file but a folder, a "
             f"link, or sparse; pack the file itself"
         )
-    return _Forward(content)
-
-
-class _Forward(io.RawIOBase):
-    """A member of a tar stream; it cannot tell by itself that it does not seek."""
-
-    def __init__(self, member: IO[bytes]) -> None:
-        self._member = member
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        content = self._member.read(len(buffer))
-        buffer[: len(content)] = content
-        return len(content)
+    return content
