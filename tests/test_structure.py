@@ -12,9 +12,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, run
 
-from stages import sample
 from yelp_stars.commands.doctor.imports import imported, is_code, modules, own_imports
-from yelp_stars.data.sampling import Plan
 from yelp_stars.pipeline.entrypoint import declared_paths
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -124,10 +122,6 @@ def test_the_documentation_of_a_stage_has_its_command(name):
     documentation = importlib.import_module(f"stages.{name}").__doc__
     command = " ".join(documentation.split("\n", 1)[1].replace("\\\n", "").split())
     assert command == STAGES[name]["cmd"]
-
-
-def test_a_sample_is_drawn_by_the_parameters_of_its_section():
-    assert {*Plan._fields, "exclude"} == set(sample.Params.model_fields)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
 from yelp_stars.data.sampling import (
-    Plan,
+    Params,
     describe_labels,
     draw_subsets,
     permutation,
@@ -21,7 +21,7 @@ LABELS = st.lists(st.integers(0, 4), min_size=1, max_size=200).map(np.array)
 FIFTY = np.arange(50) % 5
 
 
-PLAN = Plan(
+PARAMS = Params(
     train_size=20,
     train_seed=1,
     validation_size=10,
@@ -31,12 +31,13 @@ PLAN = Plan(
     test_seed=3,
     stratify=False,
     allow_overlap=False,
+    exclude=[],
 )
 
 
 def draw(train, test, excluded=None, **changes):
     excluded = np.zeros(len(train), bool) if excluded is None else excluded
-    return draw_subsets(train, test, PLAN._replace(**changes), excluded)
+    return draw_subsets(train, test, PARAMS.model_copy(update=changes), excluded)
 
 
 @settings(max_examples=30)

@@ -22,11 +22,10 @@ def test_a_quoted_value_is_short_however_large_it_is():
     nested = ["x" * 100_000] * 9
     for _ in range(9):
         nested = [nested] * 9  # 9 to the power of 10 strings
-    for value in (nested, {"a": nested}, ("x" * 10**7, nested), b"x" * 10**7, 10**9000):
+    for value in (nested, {"a": nested}, ("x" * 10**7, nested), b"x" * 10**7):
         assert len(quoted(value)) <= 81
     assert quoted("x" * 500) == f"'{'x' * 79}…"
     assert quoted([1, "it's\nshort"]) == '[1, "it\'s\\nshort"]'
-    assert quoted(10**9000) == "a number of 29,898 bits"
 
 
 def test_an_error_is_one_printable_line_that_keeps_its_end():

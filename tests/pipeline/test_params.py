@@ -38,11 +38,11 @@ def tree():
 @pytest.mark.parametrize(
     ("section", "key", "value", "message"),
     [
-        ("sample", "train_size", True, "is true: should be an integer, or 'all'"),
+        ("sample", "train_size", True, "is true: should be a valid integer, or 'all'"),
         ("sample", "stratify", "yes", "is 'yes': should be true or false"),
         ("sample", "validation_from", "dev", "is 'dev': should be 'train' or 'test'"),
         ("tokenize", "max_length", 7, "is 7: should be greater than or equal to 8"),
-        ("train", "learning_rate", "2e-5", "is '2e-5': should be a number"),
+        ("train", "learning_rate", "2e-5", "is '2e-5': should be a valid number"),
         ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
         ("train", "seed", 2**32, "is 4294967296: "),
         ("pretrained", "package", 3, "is 3: should be text; quote a number"),
@@ -190,7 +190,7 @@ def test_wrong_keys_of_a_mapping_have_a_line_each_and_what_is_allowed():
     with pytest.raises(UserError) as caught:
         check({"s": {"labels": {1.0: "a", 2.0: "b"}}}, {"s": Mapped}, "params.yaml")
     assert caught.value.problems == tuple(
-        f"s.labels has the key {key}: should be text; quote a number, or an integer"
+        f"s.labels has the key {key}: should be text; quote a number, or a valid integer"
         for key in (1.0, 2.0)
     )
 

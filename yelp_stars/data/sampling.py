@@ -7,12 +7,14 @@ from typing import Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import NonNegativeInt, PositiveInt
 from tqdm import tqdm
 
 from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS, Kind
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import reading
+from yelp_stars.pipeline.params import StageParams
 from yelp_stars.pipeline.text import quoted
 
 # Every row drawn keeps some pages of the file in memory (up to 64 kB): release them often enough
@@ -20,21 +22,32 @@ from yelp_stars.pipeline.text import quoted
 RELEASE_BATCHES = 2
 
 Split = Literal["train", "test"]
-Size = int | Literal["all"]
+Size = PositiveInt | Literal["all"]
 
 
-class Plan(NamedTuple):
-    """The rows to draw; stages/sample.py documents each field."""
+class Params(StageParams):
+    """Rows to train, validate and test on."""
 
     train_size: Size
-    train_seed: int
-    validation_size: int
-    validation_seed: int
-    validation_from: Split
+    """Rows to train on, or all. A larger sample begins with the rows of a smaller one."""
+    train_seed: NonNegativeInt
+    """Seed of the training rows."""
+    validation_size: PositiveInt
+    """Rows to validate on after each epoch; choose models by these."""
+    validation_seed: NonNegativeInt
+    """Seed of the validation rows."""
+    validation_from: Literal["train", "test"]
+    """Split of the validation rows: train holds them out; test does as the notebook."""
     test_size: Size
-    test_seed: int
+    """Rows to test on, or all."""
+    test_seed: NonNegativeInt
+    """Seed of the test rows."""
     stratify: bool
+    """Keep the label proportions in every subset; false draws as `Dataset.shuffle(seed)`."""
     allow_overlap: bool
+    """Let validation and test rows overlap where both come from the test split."""
+    exclude: list[Kind]
+    """Kinds of flagged training rows to leave out; duplicates include near ones."""
 
 
 class Subset(NamedTuple):
@@ -88,8 +101,8 @@ def take(order: np.ndarray, size: Size, without: np.ndarray | None = None) -> np
     return order if size == "all" else order[:size].copy()  # a view would keep all of it
 
 
-def check_sizes(n_train: int, n_test: int, plan: Plan, n_excluded: int = 0) -> None:
-    """Check that splits of `n_train` and `n_test` rows are large enough for `plan`.
+def check_sizes(n_train: int, n_test: int, params: Params, n_excluded: int = 0) -> None:
+    """Check that splits of `n_train` and `n_test` rows are large enough for `params`.
 
     The first `n_excluded` of the train rows do not count.
     """
@@ -103,20 +116,20 @@ def check_sizes(n_train: int, n_test: int, plan: Plan, n_excluded: int = 0) -> N
             setting="sample.exclude" if n_excluded else "",
             advice="set {setting} to fewer kinds, or []" if n_excluded else "get more reviews",
         )
-    validation = {plan.validation_from: plan.validation_size}
-    train = (1 if plan.train_size == "all" else plan.train_size) + validation.get("train", 0)
-    test = max(1 if plan.test_size == "all" else plan.test_size, validation.get("test", 0))
+    validation = {params.validation_from: params.validation_size}
+    train = (1 if params.train_size == "all" else params.train_size) + validation.get("train", 0)
+    test = max(1 if params.test_size == "all" else params.test_size, validation.get("test", 0))
     if train > n_train or test > n_test:
         raise UserError(
-            f"{rows}, but sample needs {train} and {test} (train_size {plan.train_size}, "
-            f"validation_size {plan.validation_size} from {plan.validation_from}, test_size "
-            f"{plan.test_size})",
+            f"{rows}, but sample needs {train} and {test} (train_size {params.train_size}, "
+            f"validation_size {params.validation_size} from {params.validation_from}, test_size "
+            f"{params.test_size})",
             advice="set smaller sizes, or 'all'",
         )
 
 
 def draw_subsets(
-    train: np.ndarray, test: np.ndarray, plan: Plan, excluded: np.ndarray
+    train: np.ndarray, test: np.ndarray, params: Params, excluded: np.ndarray
 ) -> dict[str, Subset]:
     """Choose the rows of train, validation and test, given the labels of the two splits.
 
@@ -125,18 +138,20 @@ def draw_subsets(
     only approximately. So they are without the rows that the mask `excluded` marks, which are
     skipped in the same order of all train rows.
     """
-    check_sizes(len(train), len(test), plan, int(excluded.sum()))
-    if plan.validation_from == "train":
-        order = permutation(train, plan.validation_seed, plan.stratify)
-        validation = take(order, plan.validation_size, excluded)
+    check_sizes(len(train), len(test), params, int(excluded.sum()))
+    if params.validation_from == "train":
+        order = permutation(train, params.validation_seed, params.stratify)
+        validation = take(order, params.validation_size, excluded)
         excluded = excluded.copy()
         excluded[validation] = True
     else:
-        order = permutation(test, plan.validation_seed, plan.stratify)
-        validation = take(order, plan.validation_size)
-    train_rows = take(permutation(train, plan.train_seed, plan.stratify), plan.train_size, excluded)
-    test_rows = take(permutation(test, plan.test_seed, plan.stratify), plan.test_size)
-    if plan.validation_from == "test" and not plan.allow_overlap:
+        order = permutation(test, params.validation_seed, params.stratify)
+        validation = take(order, params.validation_size)
+    train_rows = take(
+        permutation(train, params.train_seed, params.stratify), params.train_size, excluded
+    )
+    test_rows = take(permutation(test, params.test_seed, params.stratify), params.test_size)
+    if params.validation_from == "test" and not params.allow_overlap:
         overlap = len(np.intersect1d(validation, test_rows))
         if overlap:
             raise UserError(
@@ -146,7 +161,7 @@ def draw_subsets(
             )
     return {
         "train": Subset("train", train_rows),
-        "validation": Subset(plan.validation_from, validation),
+        "validation": Subset(params.validation_from, validation),
         "test": Subset("test", test_rows),
     }
 

@@ -7,6 +7,10 @@ from typing import Any
 
 MAX_LINE = 500  # characters
 
+_SHORT = reprlib.Repr()
+_SHORT.maxlevel, _SHORT.maxstring, _SHORT.maxother = 3, 200, 200
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 30
+
 # What changes the direction of the text around it, or is not visible at all: controls, soft hyphen,
 # fillers, separators, marks of direction, the tags that repeat ASCII. Not the joiners of emoji.
 HIDDEN = re.compile(
@@ -69,26 +73,3 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 def _printable(text: str) -> str:
     # A library's message, a path or a key may hold escape sequences of a terminal.
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
-
-
-class _Short(reprlib.Repr):
-    """`repr`, but never of more than some 80 characters and some items of each level."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel = 3
-        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 30
-        self.maxother = 200
-
-    def repr_str(self, x: str, level: int) -> str:
-        return repr(x[:81])
-
-    def repr_bytes(self, x: bytes, level: int) -> str:
-        return repr(x[:81])
-
-    def repr_int(self, x: int, level: int) -> str:
-        # Python refuses to write a number of thousands of digits.
-        return repr(x) if x.bit_length() < 1000 else f"a number of {x.bit_length():,} bits"
-
-
-_SHORT = _Short()

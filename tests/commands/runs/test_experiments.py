@@ -87,7 +87,9 @@ def test_what_cannot_run_is_one_line_before_anything_runs(toy_project):
     refused = {
         "train.rate=1": "'train.rate' is not in params.yaml; run `stars params`",
         "train": "'train' does not have the form section.key=value",
-        "train.learning_rate=x": ("params.yaml: train.learning_rate is 'x': should be a number"),
+        "train.learning_rate=x": (
+            "params.yaml: train.learning_rate is 'x': should be a valid number"
+        ),
         "train.padding='${x}'": "'train.padding' cannot be set to '${x}' here",
         "train.seed=[": "the value of 'train.seed=[' is not valid YAML",
         ".=1": "'.' is not in params.yaml; run `stars params`",

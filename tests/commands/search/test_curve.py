@@ -5,7 +5,7 @@ import pytest
 from helpers import ROOT, documented, soak, stars
 
 from yelp_stars.commands.search import curve, learning_curve
-from yelp_stars.data.sampling import Plan, check_sizes
+from yelp_stars.data.sampling import Params, check_sizes
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 
@@ -16,8 +16,7 @@ def test_the_guide_names_sizes_that_the_quickstart_has():
     assert len(sizes) == curve.FEWEST
     rows = params["download"]["train_size"], params["download"]["test_size"]
     for size in sizes:
-        sample = {name: params["sample"][name] for name in Plan._fields}
-        check_sizes(*rows, Plan(**{**sample, "train_size": int(size)}))
+        check_sizes(*rows, Params(**{**params["sample"], "train_size": int(size)}))
 
 
 def test_extrapolated_accuracies_are_labelled_as_such(capsys):
