@@ -14,14 +14,15 @@ from yelp_stars.baseline.label_errors import find, rank, write
 from yelp_stars.baseline.tfidf import fit, predict
 
 
-def fit_predict(train, labels, others):
-    model = fit(train, labels, 20_000, 3.0)
-    return None if model is None else predict(model, others, 5)
+def suspects(texts, labels, n_classes=5, folds=5, limit=10):
+    """Find suspects by the models of the baseline."""
 
+    def fit_predict(train, labels, others):
+        model = fit(train, labels, 20_000, 3.0)
+        return None if model is None else predict(model, others, n_classes)
 
-def find_five(texts, labels, limit=10):
-    """Find suspects among five classes, in five parts."""
-    return find(texts, labels, 5, fit_predict, folds=5, seed=0, limit=limit, ordered=True)
+    values = {"folds": folds, "seed": 0, "limit": limit, "ordered": True}
+    return find(texts, labels, n_classes, fit_predict, **values)
 
 
 @settings(max_examples=30)
@@ -62,8 +63,8 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
 @pytest.mark.parametrize("labels", [[0] * 9, [0, 1], [0, 1, 1], [0, 1, 2, 3, 4], []])
 def test_few_rows_or_one_class_are_no_error(labels):
     texts = [f"good food {row}" for row in range(len(labels))]
-    assert len(find_five(texts, np.array(labels, np.int64)).indices) <= len(labels)
-    assert not len(find_five(["!"] * len(labels), np.array(labels, np.int64)).indices)
+    assert len(suspects(texts, np.array(labels, np.int64)).indices) <= len(labels)
+    assert not len(suspects(["!"] * len(labels), np.array(labels, np.int64)).indices)
 
 
 def test_the_only_row_of_a_class_is_no_suspect():
@@ -71,7 +72,7 @@ def test_the_only_row_of_a_class_is_no_suspect():
     texts = ["good food"] * 10 + ["bad food"] * 10 + ["odd service"]
     labels = np.array([4] * 10 + [0] * 10 + [2])
     labels[0] = 0
-    assert find_five(texts, labels).indices.tolist() == [0]
+    assert suspects(texts, labels).indices.tolist() == [0]
 
 
 @pytest.mark.parametrize(("n_classes", "folds"), [(2, 5), (20, 2), (20, 20)])
@@ -80,11 +81,7 @@ def test_a_planted_label_comes_first_whatever_the_classes_and_the_parts(n_classe
     texts = [f"word{label} and thing{label}" for label in labels]
     planted = labels.copy()
     planted[1] = (labels[1] + n_classes // 2) % n_classes
-
-    def fit_predict(train, train_labels, others):
-        return predict(fit(train, train_labels, 1000, 3.0), others, n_classes)
-
-    found = find(texts, planted, n_classes, fit_predict, folds=folds, seed=0, limit=3, ordered=True)
+    found = suspects(texts, planted, n_classes, folds)
     assert found.indices[0] == 1
     assert found.predicted[0] == labels[1]
 
@@ -113,5 +110,5 @@ def test_planted_wrong_labels_are_found_three_times_as_often_as_by_chance():
     planted = labels.copy()
     for row in wrong:
         planted[row] = rng.choice([label for label in range(5) if abs(label - labels[row]) >= 2])
-    found = find_five([row["text"] for row in rows], planted, limit=40)
+    found = suspects([row["text"] for row in rows], planted, limit=40)
     assert np.isin(found.indices, wrong).mean() >= 3 * 0.02

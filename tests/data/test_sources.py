@@ -5,6 +5,7 @@ import hashlib
 import json
 import tarfile
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -109,14 +110,13 @@ def test_what_is_missing_is_dropped_or_kept_in_every_format_and_counted_by_split
     for name, n in (("a", 3), ("b", 2)):
         rows = [(label, r"x\ny"), *[(label, None)] * n, *[(None, "z")] * (n + 1)]
         path = put(tmp_path, f"{name}.{suffix}", "")
-        columns = {"label": [row[0] for row in rows], "text": [row[1] for row in rows]}
+        table = pd.DataFrame(rows, columns=["label", "text"])
         if suffix == "parquet":
-            pq.write_table(pa.table(columns), path)
+            table.to_parquet(path)
         elif suffix == "jsonl":
-            records = [dict(zip(columns, row, strict=True)) for row in rows]
-            path.write_text("".join(f"{json.dumps(record)}\n" for record in records))
+            table.to_json(path, orient="records", lines=True)
         else:
-            path.write_text(as_csv(rows, delimiter="\t" if suffix == "tsv" else ","))
+            table.to_csv(path, sep="\t" if suffix == "tsv" else ",", index=False)
     values = {"train_file": f"a.{suffix}", "test_file": f"b.{suffix}", "test_size": None}
     values["labels"] = {str(label): "good", "-1": "bad"}
     source = open_external(tmp_path, **values, **DROPPING)

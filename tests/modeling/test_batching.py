@@ -65,16 +65,6 @@ def test_a_batch_is_padded_to_its_longest_row_or_to_a_width():
     assert pad(examples, 0, width=512)["input_ids"].shape == (2, 512)
 
 
-@pytest.mark.parametrize("width", [None, 512])
-def test_the_padding_share_is_that_of_the_padded_batches(width):
-    lengths = yelps_lengths(101)
-    rows = [{"input_ids": np.ones(length, np.uint16), "labels": 0} for length in lengths]
-    masks = [pad(rows[start : start + 8], 0, width)["attention_mask"] for start in range(0, 101, 8)]
-    real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
-    share = padding_share(lengths, np.arange(101), 8, width)
-    assert share == pytest.approx(1 - real / total)
-
-
 @pytest.mark.parametrize(("by_length", "order"), [(False, [0, 1, 2, 3]), (True, [1, 3, 2, 0])])
 def test_a_dataset_has_the_rows_of_its_file_also_from_short_to_long(by_length, order):
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}

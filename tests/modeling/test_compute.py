@@ -61,14 +61,6 @@ def test_an_unsupported_precision_is_reported_and_the_advice_works(monkeypatch, 
     assert raised.value.advice == "set it to 'fp32' or 'auto'"
 
 
-def test_the_device_is_the_cpu_unless_there_is_an_accelerator(monkeypatch):
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: None)
-    assert compute.device() == torch.device("cpu")
-    gpu = torch.device("cuda")
-    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: gpu)
-    assert compute.device() == gpu
-
-
 def test_an_accelerator_with_too_little_memory_is_one_line_with_the_advice():
     with pytest.raises(UserError, match="has too little memory; l"), compute.enough_memory("lower"):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")

@@ -3,12 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pyarrow.parquet as pq
 import pytest
-import torch
 from helpers import EVALUATE, TRAIN, TRAIN_OUTS, edit, fails_here, read_reviews, train
-from transformers import AutoModelForSequenceClassification
 
 from stages import evaluate
 from stages import train as train_stage
@@ -38,12 +35,6 @@ def test_predictions_lead_back_to_their_rows_and_are_the_same_bytes_again(train_
     texts = read_reviews(train_project / "data" / "raw" / "test.arrow")
     expected = [predictions.text_hash(texts[row][1]) for row in predicted.rows]
     assert predicted.texts == expected
-    # One row alone gives the logits that it got in its batch.
-    model = AutoModelForSequenceClassification.from_pretrained(train_project / "ft").eval()
-    for row in (0, 7, 29):
-        ids = torch.tensor([tested["input_ids"][row].as_py()])
-        alone = model(ids).logits[0].detach().numpy()
-        assert np.allclose(alone, predicted.logits[row], atol=1e-5)
     scores = json.loads((train_project / "s.json").read_text())
     correct = predicted.right
     assert (scores["n"], scores["accuracy"]) == (30, round(correct.mean(), 2))

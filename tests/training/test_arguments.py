@@ -8,23 +8,19 @@ import torch
 from helpers import ROOT
 from transformers import TrainingArguments
 
+from stages.train import TrainerParams
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.training.arguments import training_arguments
 
 FP32 = Compute("fp32", "as requested", None)
-# Parameters that Trainer does not know.
-OWN = {
-    "batch_size", "intermediate_size", "freeze_embeddings", "frozen_layers", "head_learning_rate",
-    "attention_dropout", "padding", "precision",
-}  # fmt: skip
 PRESETS = sorted(path.stem for path in ROOT.joinpath("presets").glob("*.yaml"))
 
 
 def fields_of(preset: str, **values: Any) -> dict[str, Any]:
     section = read_yaml(ROOT / "presets" / f"{preset}.yaml")["train"]
-    return {**{name: value for name, value in section.items() if name not in OWN}, **values}
+    return {**{name: section[name] for name in TrainerParams.model_fields}, **values}
 
 
 def arguments(

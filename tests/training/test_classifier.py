@@ -53,17 +53,10 @@ def test_labels_and_dropout_are_those_of_the_params_whatever_the_checkpoint_had(
     assert model(input_ids=ids, labels=torch.tensor([2])).loss.isfinite()
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda weights: dict(sorted(weights.items())[::2]),
-        lambda weights: {name: value[:1].clone() for name, value in weights.items()},
-    ],
-    ids=["half", "cut"],
-)
-def test_weights_that_are_not_in_the_file_are_reported_not_drawn(pretrained, change):
+def test_weights_that_are_not_in_the_file_are_reported_not_drawn(pretrained):
     path = pretrained / "model.safetensors"
-    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    half = dict(sorted(load_file(path).items())[::2])
+    save_file(half, path, metadata={"format": "pt"})
     with pytest.raises(Damaged, match="lacks 'bert"):
         load(pretrained, ["a", "b"])
 

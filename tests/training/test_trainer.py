@@ -85,16 +85,16 @@ def test_logits_that_are_not_finite_are_reported(train_project):
 
 @pytest.mark.parametrize("padding", ["longest", "max_length"])
 def test_batches_have_the_width_of_the_params_and_are_described(train_project, padding):
-    values = {"padding": padding, "batch_size": 4, "num_train_epochs": 2}
+    values = {"padding": padding, "batch_size": 8, "num_train_epochs": 2}
     trainer = build(train_project, **values, freeze_embeddings=True)
     masks = [batch["attention_mask"] for batch in trainer.get_train_dataloader()]
     for mask in masks:
         longest = math.ceil(int(mask.sum(dim=1).max()) / 8) * 8
-        assert mask.shape == (4, 32 if padding == "max_length" else longest)
+        assert mask.shape[1] == (32 if padding == "max_length" else longest)
     real, total = sum(int(mask.sum()) for mask in masks), sum(mask.numel() for mask in masks)
     described = trainers.describe(trainer, FP32)
     assert described.startswith(f"60 rows, {real:,} tokens, {1 - real / total:.1%} padding; ")
-    assert "; 30 steps of 4 rows; " in described
+    assert "; 16 steps of 8 rows; " in described
     counts = [(weights.numel(), weights.requires_grad) for weights in trainer.model.parameters()]
     every, trained = np.sum([(n, n * requires_grad) for n, requires_grad in counts], axis=0) / 1e6
     parameters = f"; {every:.1f}M parameters ({trained:.1f}M trained)"
