@@ -212,6 +212,12 @@ def would_run(repo: Path) -> set[str]:
     return set(json.loads(dvc_in(repo, "status", "--json")))
 
 
+def outs(repo: Path) -> dict[str, str]:
+    """The hash of every out in dvc.lock."""
+    stages = read_yaml(repo / "dvc.lock")["stages"]
+    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
+
+
 def put(project: Path, name: str, content: bytes | str) -> Path:
     """Write a file of the user's into data/external."""
     path = project / "data" / "external" / name

@@ -18,6 +18,7 @@ from helpers import (
     fails,
     fails_here,
     lay_out,
+    outs,
     ran,
     run,
     soak,
@@ -29,19 +30,12 @@ from benchmarks.workspace import commit
 from stages import evaluate
 from yelp_stars.commands import show
 from yelp_stars.pipeline.entrypoint import call
-from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
 
 PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
 SCORING = (*EVALUATE[3:5], "models/finetuned", *EVALUATE[6:])
 DATA = ("data/raw", "data/audit.parquet", "data/tokenized", "data/sample")
-
-
-def outs(repo: Path) -> dict[str, str]:
-    """Path -> hash of every out in dvc.lock."""
-    stages = read_yaml(repo / "dvc.lock")["stages"]
-    return {out["path"]: out["md5"] for stage in stages.values() for out in stage["outs"]}
 
 
 def test_a_finished_run_has_its_model_scores_and_curves_and_no_partial_output(finished_repo):

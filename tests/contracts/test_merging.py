@@ -53,12 +53,6 @@ def merging(mine, tmp_path):
     return tmp_path / "clone"
 
 
-def test_a_conflict_in_what_a_run_writes_has_no_markers(merging):
-    assert read_yaml(merging / "dvc.lock")["stages"]
-    for path in [*merging.glob("metrics/*"), *merging.glob("plots/*/*")]:
-        assert "<<<<<<<" not in path.read_text()
-
-
 def test_every_metric_and_plot_in_git_is_merged_as_a_unit():
     files = run("git", "ls-files", "dvc.lock", "metrics", "plots", cwd=ROOT).splitlines()
     lines = run("git", "check-attr", "merge", "--", *files, cwd=ROOT).splitlines()
