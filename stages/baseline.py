@@ -74,7 +74,7 @@ def main(given: Inputs, made: Outputs) -> None:
         name: metrics.rounded(metrics.scores(values, labels["test"], ordered))
         for name, values in logits.items()
     }
-    suspects = label_errors.find(
+    suspects, doubts = label_errors.find(
         texts["train"],
         labels["train"],
         len(names),
@@ -89,7 +89,10 @@ def main(given: Inputs, made: Outputs) -> None:
         rows["test"], hashes, labels["test"], logits["tfidf"], names, ordered
     )
     predictions.write(tested, made.predictions)
-    label_errors.write(suspects, rows["train"], labels["train"], names, made.suspects)
+    doubted = predictions.Predictions(
+        rows["train"][suspects], [], labels["train"][suspects], doubts, names, ordered
+    )
+    label_errors.write(doubted, made.suspects)
     write_json(made.metrics, scores)
     meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
     if predicted is None:
@@ -100,7 +103,7 @@ def main(given: Inputs, made: Outputs) -> None:
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
             f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
         )
-    print(f"{len(suspects.indices):,} training rows have a doubtful label")
+    print(f"{len(suspects):,} training rows have a doubtful label")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
-from yelp_stars.checkpoint.tokenizer import UNLIMITED, Truncation, length_limits, load_tokenizer
+from yelp_stars.checkpoint.tokenizer import Truncation, length_limit, load_tokenizer
 from yelp_stars.data.tokenization import start_workers, tokenize_file
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
@@ -41,16 +41,10 @@ def main(given: Inputs, made: Outputs) -> None:
     checkpoint = given.tokenizer.parent
     loaded, limit = load_tokenizer(checkpoint)
     if params.max_length > limit:
-        model, declared = length_limits(checkpoint)
-        advice = f"set it to {limit} or less"
-        if declared.tokens < model.tokens:
-            allowed = "any number" if model.tokens == UNLIMITED else str(model.tokens)
-            advice += (
-                f", or correct this file in your checkpoint: {given.config.name!r} allows {allowed}"
-            )
         raise UserError(
             f"tokenize.max_length is {params.max_length}, but the model takes at most {limit} "
-            f"tokens ({min(model, declared).reason}); {advice}"
+            f"tokens ({length_limit(checkpoint).reason})",
+            advice=f"set it to {limit} or less",
         )
     made.tokenized.mkdir()
     with start_workers(loaded) as workers:

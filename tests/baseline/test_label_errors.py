@@ -12,10 +12,12 @@ from hypothesis.extra.numpy import arrays
 
 from yelp_stars.baseline.label_errors import find, rank, write
 from yelp_stars.baseline.tfidf import fit, predict
+from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.scoring.metrics import losses
 
 
 def suspects(texts, labels, n_classes=5, folds=5, limit=10):
-    """Find suspects by the models of the baseline."""
+    """Find suspects by the models of the baseline: their indices and logits."""
 
     def fit_predict(train, labels, others):
         model = fit(train, labels, 20_000, 3.0)
@@ -35,15 +37,16 @@ def suspects(texts, labels, n_classes=5, folds=5, limit=10):
 def test_suspects_are_predicted_differently_and_the_worst_come_first(
     logits, labels, ordered, limit
 ):
-    found = rank(logits, labels, ordered, limit)
-    assert len(found.indices) == min(limit, (logits.argmax(axis=1) != labels).sum())
-    assert (found.predicted != labels[found.indices]).all()
-    far = abs(found.predicted - labels[found.indices]) >= 2
+    indices = rank(logits, labels, ordered, limit)
+    predicted = logits.argmax(axis=1)
+    assert len(indices) == min(limit, (predicted != labels).sum())
+    assert (predicted[indices] != labels[indices]).all()
+    far = abs(predicted - labels)[indices] >= 2
     if ordered:
         assert (np.diff(far.astype(int)) <= 0).all()  # two classes or more away first
-    for part in (found.loss[far], found.loss[~far]) if ordered else (found.loss,):
+    loss = losses(logits, labels)[indices]
+    for part in (loss[far], loss[~far]) if ordered else (loss,):
         assert (np.diff(part) <= 1e-9).all()
-    assert ((found.probability > 0) & (found.probability <= 1)).all()
 
 
 def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
@@ -63,8 +66,8 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
 @pytest.mark.parametrize("labels", [[0] * 9, [0, 1], [0, 1, 1], [0, 1, 2, 3, 4], []])
 def test_few_rows_or_one_class_are_no_error(labels):
     texts = [f"good food {row}" for row in range(len(labels))]
-    assert len(suspects(texts, np.array(labels, np.int64)).indices) <= len(labels)
-    assert not len(suspects(["!"] * len(labels), np.array(labels, np.int64)).indices)
+    assert len(suspects(texts, np.array(labels, np.int64))[0]) <= len(labels)
+    assert not len(suspects(["!"] * len(labels), np.array(labels, np.int64))[0])
 
 
 def test_the_only_row_of_a_class_is_no_suspect():
@@ -72,7 +75,7 @@ def test_the_only_row_of_a_class_is_no_suspect():
     texts = ["good food"] * 10 + ["bad food"] * 10 + ["odd service"]
     labels = np.array([4] * 10 + [0] * 10 + [2])
     labels[0] = 0
-    assert suspects(texts, labels).indices.tolist() == [0]
+    assert suspects(texts, labels)[0].tolist() == [0]
 
 
 @pytest.mark.parametrize(("n_classes", "folds"), [(2, 5), (20, 2), (20, 20)])
@@ -81,15 +84,16 @@ def test_a_planted_label_comes_first_whatever_the_classes_and_the_parts(n_classe
     texts = [f"word{label} and thing{label}" for label in labels]
     planted = labels.copy()
     planted[1] = (labels[1] + n_classes // 2) % n_classes
-    found = suspects(texts, planted, n_classes, folds)
-    assert found.indices[0] == 1
-    assert found.predicted[0] == labels[1]
+    indices, logits = suspects(texts, planted, n_classes, folds)
+    assert indices[0] == 1
+    assert logits[0].argmax() == labels[1]
 
 
 def test_suspects_are_written_with_their_rows_and_labels_by_name(tmp_path):
-    logits = np.log(np.array([[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]], np.float32))
-    labels, rows = np.array([0, 1, 0]), np.array([30, 10, 20])
-    write(rank(logits, labels, True, 5), rows, labels, ["bad", "good"], tmp_path / "a.parquet")
+    logits = np.log(np.array([[0.1, 0.9], [0.8, 0.2]], np.float32))
+    labels, rows = np.array([0, 1]), np.array([30, 10])
+    doubted = Predictions(rows, [], labels, logits, ["bad", "good"], True)
+    write(doubted, tmp_path / "a.parquet")
     table = pq.read_table(tmp_path / "a.parquet")
     assert table.to_pydict()["row"] == [30, 10]
     assert table.to_pydict()["label"] == ["bad", "good"]
@@ -110,5 +114,5 @@ def test_planted_wrong_labels_are_found_three_times_as_often_as_by_chance():
     planted = labels.copy()
     for row in wrong:
         planted[row] = rng.choice([label for label in range(5) if abs(label - labels[row]) >= 2])
-    found = suspects([row["text"] for row in rows], planted, limit=40)
-    assert np.isin(found.indices, wrong).mean() >= 3 * 0.02
+    indices, _ = suspects([row["text"] for row in rows], planted, limit=40)
+    assert np.isin(indices, wrong).mean() >= 3 * 0.02

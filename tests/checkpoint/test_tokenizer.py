@@ -11,7 +11,7 @@ from yelp_stars.checkpoint.tokenizer import (
     AFTER_PADDING,
     UNLIMITED,
     head_tail_budget,
-    length_limits,
+    length_limit,
     load_tokenizer,
     read_json,
     truncate,
@@ -99,7 +99,7 @@ def test_the_limit_is_that_of_transformers_own_class(tmp_path, architecture):
         config.languages, config.default_language = ["en_XX"], "en_XX"
     config.save_pretrained(tmp_path)
     (tmp_path / "tokenizer_config.json").write_text("{}")
-    limit = min(length_limits(tmp_path)).tokens
+    limit = length_limit(tmp_path).tokens
     model = AutoModelForSequenceClassification.from_config(config, trust_remote_code=False).eval()
     with torch.inference_mode():
         assert model(torch.full((1, limit), 7)).logits.isfinite().all()
@@ -115,14 +115,14 @@ def test_the_limit_is_that_of_transformers_own_class(tmp_path, architecture):
 def test_a_limit_that_is_not_a_number_of_tokens_is_reported(folder, name, key, value):
     (folder / name).write_text(json.dumps({key: value}))
     with pytest.raises(UserError) as caught:
-        length_limits(folder)
+        length_limit(folder)
     assert caught.value.problem == f"'{folder / name}' has {key} {value!r}"
 
 
 def test_positions_that_leave_no_token_are_reported(folder):
     (folder / "config.json").write_text(json.dumps({**ROBERTA, "max_position_embeddings": 2}))
     with pytest.raises(UserError, match="has max_position_embeddings 2, which leaves no token"):
-        length_limits(folder)
+        length_limit(folder)
 
 
 @pytest.mark.parametrize(

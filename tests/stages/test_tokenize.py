@@ -47,23 +47,15 @@ def test_rows_lead_back_to_their_text(tokenizer_project, capsys):
     assert arrow.label_names(table.schema) == arrow.label_names(raw.schema)
 
 
-@pytest.mark.parametrize(
-    ("config", "limit", "advice"),
-    [
-        ({}, 64, ""),
-        ({"max_position_embeddings": 512}, 64, "'config.json' allows 512"),
-        ({"max_position_embeddings": None}, 64, "'config.json' allows any number"),
-    ],
-)
-def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(
-    tokenizer_project, config, limit, advice
-):
+@pytest.mark.parametrize("config", [{}, {"max_position_embeddings": None}])
+def test_more_tokens_than_the_model_takes_are_reported_with_what_says_so(tokenizer_project, config):
+    limit = 64
     path = tokenizer_project / CHECKPOINT / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **config}))
     edit(tokenizer_project, "tokenize", max_length=limit + 1)
     message = fails_here(main, *PATHS)
     assert f"is {limit + 1}, but the model takes at most {limit} tokens ('{CHECKPOINT}/" in message
-    assert message.endswith(advice or f"; set it to {limit} or less")
+    assert message.endswith(f"; set it to {limit} or less")
     assert not (tokenizer_project / "tokens").exists()
     edit(tokenizer_project, "tokenize", max_length=limit)
     call(main, *(tokenizer_project / path for path in PATHS))

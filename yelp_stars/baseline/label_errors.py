@@ -8,29 +8,17 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from scipy.special import log_softmax
 from sklearn.model_selection import StratifiedKFold
+
+from yelp_stars.evaluation.predictions import Predictions, labelled
+from yelp_stars.scoring.metrics import losses
 
 # (texts, their labels, other texts) -> logits of the others, or None if nothing can be fitted
 FitPredict = Callable[[list[str], np.ndarray, list[str]], np.ndarray | None]
-
-
-class Suspects(NamedTuple):
-    """Rows in the order in which to look at them."""
-
-    indices: np.ndarray
-    """Index of each row among the labels."""
-    predicted: np.ndarray
-    """Most likely label."""
-    probability: np.ndarray
-    """Probability of that label."""
-    loss: np.ndarray
-    """Negative logarithm of the probability of the given label."""
 
 
 def find(
@@ -43,9 +31,10 @@ def find(
     seed: int,
     limit: int,
     ordered: bool,
-) -> Suspects:
+) -> tuple[np.ndarray, np.ndarray]:
     """Find the rows whose label a model doubts that was fitted on other rows, at most `limit`.
 
+    Return their indices, worst first, and the logits (found rows, classes) of those models.
     A row is not judged if the other rows have none of its class, or no word to learn from.
     """
     logits = np.zeros((len(labels), n_classes), np.float32)
@@ -64,39 +53,26 @@ def find(
                 logits[held_out] = predicted
                 judged[held_out] = np.isin(labels[held_out], labels[others])
     indices = np.flatnonzero(judged)
-    ranked = rank(logits[indices], labels[indices], ordered, limit)
-    return ranked._replace(indices=indices[ranked.indices])
+    worst = indices[rank(logits[indices], labels[indices], ordered, limit)]
+    return worst, logits[worst]
 
 
-def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, limit: int) -> Suspects:
-    """Rank the rows that are predicted differently, worst first, at most `limit`.
+def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, limit: int) -> np.ndarray:
+    """Return the indices of the rows that are predicted differently, worst first, at most `limit`.
 
     `logits` are of shape (rows, classes), `labels` (rows,). Of `ordered` classes, those come first
     whose prediction is two classes or more away.
     """
-    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
     predicted = logits.argmax(axis=1)
-    loss = -log_probabilities[np.arange(len(labels)), labels]
     near = (abs(predicted - labels) < 2) & ordered
-    order = np.lexsort((-loss, near))
-    order = order[predicted[order] != labels[order]][:limit]
-    probability = np.exp(log_probabilities[order, predicted[order]])
-    return Suspects(order, predicted[order], probability, loss[order])
+    order = np.lexsort((-losses(logits, labels), near))
+    return order[predicted[order] != labels[order]][:limit]
 
 
-def write(
-    suspects: Suspects, rows: np.ndarray, labels: np.ndarray, names: list[str], path: Path
-) -> None:
+def write(suspects: Predictions, path: Path) -> None:
     """Write row (its number in data/raw), label, predicted, probability and loss as Parquet."""
-    words = pa.array(names, pa.string())
-    table = pa.table(
-        {
-            "row": pa.array(rows[suspects.indices], pa.int64()),
-            "label": words.take(pa.array(labels[suspects.indices], pa.int64())),
-            "predicted": words.take(pa.array(suspects.predicted, pa.int64())),
-            "probability": pa.array(suspects.probability, pa.float32()),
-            "loss": pa.array(suspects.loss, pa.float32()),
-        }
-    )
-    table = table.replace_schema_metadata({"yelp_stars": json.dumps({"label_names": names})})
+    loss = pa.array(losses(suspects.logits, suspects.labels), pa.float32())
+    table = pa.table({**labelled(suspects), "loss": loss})
+    metadata = {"yelp_stars": json.dumps({"label_names": suspects.names})}
+    table = table.replace_schema_metadata(metadata)
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)

@@ -24,20 +24,9 @@ ANOTHER = "choose another checkpoint"
 POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
 # Architectures whose positions begin after the padding index: 514 take 512 tokens.
 AFTER_PADDING = {
-    "camembert",
-    "data2vec-text",
-    "esm",
-    "ibert",
-    "lilt",
-    "longformer",
-    "luke",
-    "markuplm",
-    "roberta",
-    "roberta-prelayernorm",
-    "xlm-roberta",
-    "xlm-roberta-xl",
-    "xmod",
-}
+    "camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "markuplm",
+    "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
 # With relative positions only, whatever their config.json says.
 RELATIVE = {"longt5", "mt5", "t5", "umt5", "xlnet"}
 
@@ -61,27 +50,26 @@ def load_tokenizer(folder: Path) -> tuple[Tokenizer, int]:
         tokenizer.no_truncation()
         tokenizer.no_padding()
         special_tokens(tokenizer)
-    return tokenizer, min(limit.tokens for limit in length_limits(folder))
+    return tokenizer, length_limit(folder).tokens
 
 
-def length_limits(folder: Path) -> tuple[Limit, Limit]:
-    """Return the largest number of tokens by config.json, and by tokenizer_config.json."""
+def length_limit(folder: Path) -> Limit:
+    """Return the smaller limit of config.json and tokenizer_config.json."""
     config, tokenizer_config = folder / "config.json", folder / "tokenizer_config.json"
-    values, declared = read_json(config), read_json(tokenizer_config).get("model_max_length")
-    model = Limit(UNLIMITED, f"{config.name!r} sets no limit")
-    tokenizer = Limit(UNLIMITED, f"{tokenizer_config.name!r} sets no limit")
+    limits = [Limit(UNLIMITED, "no limit is set")]
+    declared = read_json(tokenizer_config).get("model_max_length")
+    if declared is not None:
+        declared = positive(tokenizer_config, "model_max_length", declared)
+        limits.append(Limit(declared, f"{str(tokenizer_config)!r} has model_max_length {declared}"))
+    values = read_json(config)
     architecture = values.get("model_type")
     relative = architecture in RELATIVE or (
         architecture in ("deberta", "deberta-v2") and values.get("position_biased_input") is False
     )
     key = next((key for key in POSITIONS if values.get(key) is not None), None)
     if key is not None and not relative:
-        model = position_limit(config, values, key)
-    if declared is not None:
-        declared = positive(tokenizer_config, "model_max_length", declared)
-        reason = f"{str(tokenizer_config)!r} has model_max_length {declared}"
-        tokenizer = Limit(declared, reason)
-    return model, tokenizer
+        limits.append(position_limit(config, values, key))
+    return min(limits)
 
 
 def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
@@ -97,11 +85,7 @@ def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
     reason = f"{str(config)!r} has {key} {positions}"
     if tokens < 1:
         raise UserError(f"{reason}, which leaves no token", advice="correct it")
-    if reserved and tokens == positions - reserved:
-        reason += f", of which {reserved} come before the first token"
-    elif tokens < positions:
-        reason += f", and batches are padded to a multiple of {PAD_TO_MULTIPLE_OF}"
-    return Limit(tokens, reason)
+    return Limit(tokens, reason + (", some of them for padding" if tokens < positions else ""))
 
 
 def positive(path: Path, key: str, value: Any) -> int:
