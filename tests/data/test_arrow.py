@@ -47,17 +47,6 @@ def test_datasets_opens_a_file_with_its_features(tmp_path):
     assert opened[0] == {"input_ids": [7, 8], "label": 0}
 
 
-def test_the_schema_holds_class_names_and_metadata(tmp_path):
-    columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}
-    schema = arrow.make_schema(columns, ["caf\u00e9", "b"], max_length=128)
-    arrow.write(tmp_path / "x.arrow", schema, [])
-    read = arrow.read_schema(tmp_path / "x.arrow")
-    assert arrow.label_names(read) == ["caf\u00e9", "b"]
-    assert arrow.metadata(read, "max_length") == 128
-    assert {name: read.field(name).type for name in read.names} == columns
-    assert len(arrow.read(tmp_path / "x.arrow")) == 0
-
-
 def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_path):
     rows = np.arange(45_000)  # batches that are released while they are read
     flat = np.arange(90_000) % 65_536

@@ -9,11 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from helpers import FILES, ROOT, SENTENCES, as_csv, put, run
-from hub import REVISION, online, serving
+from helpers import FILES, SENTENCES, as_csv, put
+from hub import REVISION, connect, serving
 
 from yelp_stars.data import arrow
-from yelp_stars.data.sources import Files, Synthetic
+from yelp_stars.data.sources import Files, Hub, Synthetic
+from yelp_stars.pipeline.errors import UserError
 
 ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two\nlines"), (1, "caf\u00e9 \U0001f32e")]
 DROPPING = {"unescape": True, "drop_empty": True, "unlabelled": "drop"}
@@ -141,21 +142,6 @@ HUB = {
     "text_column": "text",
     "label_column": "label",
 }
-# In a process of its own: the Hub's address is read when huggingface_hub is imported.
-ASK = """
-import json, sys
-from yelp_stars.data.sources import Hub
-from yelp_stars.pipeline.errors import UserError
-answers = []
-for values in json.loads(sys.argv[1]):
-    try:
-        source = Hub(**values).open(None, None)
-        splits = [*source.train], [*source.test]
-        answers.append([*splits, source.label_names, source.dropped, source.provenance])
-    except UserError as error:
-        answers.append(str(error))
-json.dump(answers, open(sys.argv[2], "w"))
-"""
 
 
 def hub_parquet(folder, labels, texts=None) -> bytes:
@@ -166,54 +152,60 @@ def hub_parquet(folder, labels, texts=None) -> bytes:
     return (folder / "hub.parquet").read_bytes()
 
 
-def ask(folder, *changes) -> list:
-    """Return what a Hub answers when `Hub` is opened and read, with each of `changes` to HUB."""
+@pytest.fixture
+def some_hub(tmp_path, monkeypatch):
+    """A Hub with three data sets, to which the clients in this process connect."""
+    import datasets
+
     some = hub_parquet(
-        folder, [0, -1, 4, None, 1, 2, 3, 0, 1], ["a", "x", "b", "y", None, " ", "", "c", "d"]
+        tmp_path, [0, -1, 4, None, 1, 2, 3, 0, 1], ["a", "x", "b", "y", None, " ", "", "c", "d"]
     )
     repos = {
-        "yelp_review_full": [hub_parquet(folder, list(range(5)) * n) for n in (6, 2)],
-        "hidden_labels": [hub_parquet(folder, labels) for labels in ([0, 1, 2], [-1] * 3)],
+        "yelp_review_full": [hub_parquet(tmp_path, list(range(5)) * n) for n in (6, 2)],
+        "hidden_labels": [hub_parquet(tmp_path, labels) for labels in ([0, 1, 2], [-1] * 3)],
         "some_labels": [some, some],
     }
     with serving(REVISION) as hub:
-        for name, contents in repos.items():
-            files = {
-                f"{split}-00000-of-00001.parquet": content
-                for split, content in zip(("train", "test"), contents, strict=True)
+        for name, (train, test) in repos.items():
+            hub.files[f"datasets/Yelp/{name}"] = {
+                "README.md": b"",
+                "train-00000-of-00001.parquet": train,
+                "test-00000-of-00001.parquet": test,
             }
-            hub.files[f"datasets/Yelp/{name}"] = {"README.md": b"", **files}
-        asked = json.dumps([{**HUB, **values} for values in changes])
-        answers = folder / "answers.json"
-        run("python", "-c", ASK, asked, str(answers), cwd=ROOT, **online(hub, folder / "hf"))
-    return json.loads(answers.read_text())
+        connect(monkeypatch, hub, tmp_path / "hf")
+        monkeypatch.setattr(datasets.config, "HF_ENDPOINT", hub.address)
+        monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "hf")
+        yield hub
+
+
+def open_hub(**values):
+    return Hub(**{**HUB, **values}).open(None, None)
 
 
 @pytest.mark.slow
-def test_a_data_set_is_streamed_from_the_hub_at_its_revision_or_reported(tmp_path):
-    cleaning = {"unescape": True, "drop_empty": True, "unlabelled": "drop"}
-    plain, cleaned, *reported = ask(
-        tmp_path,
-        {},
-        {"repo": "Yelp/some_labels", **cleaning},
-        {"train_split": "trian"},
-        {"text_column": "body"},
-        {"label_column": "text", "text_column": "label"},
-        {"repo": "Yelp/hidden_labels"},
-    )
-    train, _, names, dropped, provenance = plain
-    assert train == [[row % 5, rf"a\n{row}"] for row in range(30)]  # escapes are kept
-    assert names[1] == "2 star"
-    assert dropped == {"train": {}, "test": {}}
-    assert provenance == {"repo": "Yelp/yelp_review_full", "revision": REVISION}
-    train, test, _, dropped, _ = cleaned
-    assert train == test == [[0, "a"], [4, "b"], [0, "c"], [1, "d"]]
-    assert dropped["train"] == dropped["test"] == {"empty": 3, "unlabelled": 2}
-    expected = [
-        "Bad split: trian",
-        "has no column 'body'; it has 'label', 'text'",
-        "'text' is not a ClassLabel; use source: files",
-        "test row 1 has no label; remove the row, or set download.unlabelled to 'drop'",
-    ]
-    for answer, message in zip(reported, expected, strict=True):
-        assert message in answer
+def test_a_data_set_is_streamed_from_the_hub_at_its_revision(some_hub):
+    source = open_hub()
+    assert splits(source)[0] == [(row % 5, rf"a\n{row}") for row in range(30)]  # escapes are kept
+    assert source.label_names[1] == "2 star"
+    assert source.dropped == {"train": {}, "test": {}}
+    assert source.provenance == {"repo": "Yelp/yelp_review_full", "revision": REVISION}
+    source = open_hub(repo="Yelp/some_labels", **DROPPING)
+    train, test = splits(source)
+    assert train == test == [(0, "a"), (4, "b"), (0, "c"), (1, "d")]
+    assert source.dropped["train"] == source.dropped["test"] == {"empty": 3, "unlabelled": 2}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"train_split": "trian"}, "Bad split: trian"),
+        ({"text_column": "body"}, "has no column 'body'; it has 'label', 'text'"),
+        ({"label_column": "text", "text_column": "label"}, "'text' is not a ClassLabel; use sou"),
+        ({"repo": "Yelp/hidden_labels"}, "test row 1 has no label; remove the row, or set"),
+    ],
+)
+def test_a_data_set_that_does_not_fit_is_one_line(some_hub, values, message):
+    with pytest.raises(UserError, match=message):
+        splits(open_hub(**values))

