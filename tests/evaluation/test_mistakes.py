@@ -29,13 +29,6 @@ def audit(path, train=40, test=30, seed=0):
     return table
 
 
-def suspects(path, rows):
-    """Write suspects as the stage `baseline` does."""
-    logits = np.linspace(1, 0.5, len(rows))[:, None] * np.float32([-3, 0, 4])
-    labels = np.zeros(len(rows), np.int64)
-    label_errors.write(Predictions(np.array(rows), [], labels, logits, NAMES, True), path)
-
-
 def predicted(rows: int = 20) -> Predictions:
     rng = np.random.default_rng(1)
     return Predictions(
@@ -68,7 +61,10 @@ def test_mistakes_come_worst_first_with_their_flags(tmp_path):
 @pytest.mark.parametrize("doubted", [[], [7, 3, 39]])
 def test_suspects_keep_their_order_and_get_their_flags(tmp_path, doubted):
     audited = audit(tmp_path / "audit.parquet").to_pylist()
-    suspects(tmp_path / "s.parquet", doubted)
+    logits = np.full((len(doubted), 3), np.float32([-3, 0, 4]))
+    labels = np.zeros(len(doubted), np.int64)
+    suspects = Predictions(np.array(doubted, np.int64), [], labels, logits, NAMES, True)
+    label_errors.write(suspects, tmp_path / "s.parquet")
     rows = mistakes.read_suspects(tmp_path / "s.parquet")
     flags = mistakes.read_flags(tmp_path / "audit.parquet", "train", rows["row"].to_numpy())
     flagged = mistakes.with_flags(rows, flags)

@@ -16,19 +16,13 @@ from yelp_stars.pipeline.files import (
 
 
 @pytest.mark.parametrize("error", [RuntimeError, SystemExit])
-def test_a_failure_leaves_neither_the_new_nor_a_partial_output(tmp_path, error):
-    with pytest.raises(error), replacing(tmp_path / "a" / "out") as partial:  # noqa: PT012
-        partial.mkdir()
-        (partial / "half").write_text("half")
-        raise error
-    assert list((tmp_path / "a").iterdir()) == []
-
-
-def test_a_failure_keeps_the_output_of_an_earlier_run(tmp_path):
+def test_a_failure_keeps_the_output_of_an_earlier_run_and_leaves_no_partial_one(tmp_path, error):
     (tmp_path / "out").write_text("old")
-    with pytest.raises(RuntimeError), replacing(tmp_path / "out") as partial:  # noqa: PT012
-        partial.write_text("half")
-        raise RuntimeError
+    for name in ("out", "new"):
+        with pytest.raises(error), replacing(tmp_path / name) as partial:  # noqa: PT012
+            partial.mkdir()
+            (partial / "half").write_text("half")
+            raise error
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 

@@ -17,7 +17,7 @@ from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout, Row
 
-ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two, or"), (1, "caf\u00e9 \U0001f32e")]
+ROWS = [(0, "plain"), (1, 'a "quoted", one'), (0, "two, or"), (1, "caf\u00e9\u2028\U0001f32e")]
 FORMATS = ["csv", "tsv", "jsonl", "ndjson", "json", "parquet"]
 
 

@@ -11,6 +11,15 @@ from small import MODEL, add_remote, clone, diagnose, dvc, follow, objects, over
 from benchmarks.workspace import commit
 
 
+@pytest.fixture
+def store(small_repo: Path) -> Path:
+    """The folder of a remote, to which all was pushed."""
+    folder = small_repo.parent / "store"
+    add_remote(small_repo, str(folder))
+    dvc("push")
+    return folder
+
+
 def fixed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
     """The problems, until following the advice leaves none."""
     first = diagnose(capsys, *arguments)
@@ -21,10 +30,6 @@ def fixed(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
             return first
         follow(lines[0])
     raise AssertionError(lines)
-
-
-def test_a_finished_project_has_no_problem(small_repo, capsys):
-    assert diagnose(capsys) == []
 
 
 @pytest.mark.slow
@@ -143,9 +148,7 @@ def test_what_the_cache_lacks_and_the_workspace_has_is_stored_again(small_repo, 
     assert diagnose(capsys) == []
 
 
-def test_what_cache_and_workspace_lack_is_fetched_and_no_edit_is_lost(small_repo, tmp_path, capsys):
-    add_remote(small_repo, str(tmp_path / "store"))
-    dvc("push")
+def test_what_cache_and_workspace_lack_is_fetched_and_no_edit_is_lost(store, capsys):
     yours = Path("data/external/own.csv")
     lost, model = stored(str(yours)), stored(str(MODEL))
     for path in (lost, model):
@@ -201,11 +204,9 @@ def test_what_is_damaged_in_the_cache_is_replaced(small_repo, tmp_path, capsys, 
 
 
 def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(
-    small_repo, tmp_path, monkeypatch, capsys
+    small_repo, store, monkeypatch, capsys
 ):
-    add_remote(small_repo, str(tmp_path / "store"))
-    dvc("push")
-    monkeypatch.chdir(clone(small_repo, tmp_path / "clone"))
+    monkeypatch.chdir(clone(small_repo, store.with_name("clone")))
     (line,) = diagnose(capsys)
     assert line == (
         "note: DVC's cache has no outs of the last run, as in a new clone; run `dvc pull`"
@@ -215,10 +216,8 @@ def test_a_new_clone_without_the_outs_has_no_problem_but_a_note(
 
 
 @pytest.mark.parametrize("name", [str(MODEL), "models/finetuned"])
-def test_what_a_remote_lacks_is_pushed_again(small_repo, tmp_path, capsys, name):
-    add_remote(small_repo, str(tmp_path / "store"))
-    dvc("push")
-    path = objects(tmp_path / "store")[stored(name).parent.name + stored(name).name]
+def test_what_a_remote_lacks_is_pushed_again(store, capsys, name):
+    path = objects(store)[stored(name).parent.name + stored(name).name]
     path.unlink()
     assert diagnose(capsys) == []
     (line,) = diagnose(capsys, "--remote")
@@ -255,10 +254,8 @@ def test_a_named_remote_is_checked_and_an_unknown_one_is_one_line(small_repo, tm
     assert error.startswith("error: no remote 'stroe' in DVC's settings; run `dvc remote list`")
 
 
-def test_doctor_changes_nothing(small_repo, tmp_path, capsys):
-    add_remote(small_repo, str(tmp_path / "store"))
-    dvc("push")
-    garbage = next(iter(objects(tmp_path / "store").values()))
+def test_doctor_changes_nothing(small_repo, store, capsys):
+    garbage = next(iter(objects(store).values()))
     garbage.chmod(0o644)  # one that DVC would hash, and delete
     garbage.write_bytes(b"garbage")
     diagnose(capsys, "--remote")

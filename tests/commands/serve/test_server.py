@@ -1,5 +1,6 @@
 """A model over HTTP: the shape of text-embeddings-inference, limits, and no 500 whatever comes."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -54,24 +55,23 @@ def port(folder):
     server.wait()
 
 
-def post(port, body, path="/predict", **headers):
-    """Send a body; the status and the content of the answer."""
+def ask(port, *request, **options):
+    """The status and the content of the answer to a request."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    connection.request("POST", path, data, {"Content-Type": "application/json", **headers})
-    answer = connection.getresponse()
-    content = json.loads(answer.read())
-    connection.close()
-    return answer.status, content
+    with contextlib.closing(connection):
+        connection.request(*request, **options)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+
+def post(port, body, path="/predict"):
+    data = body if isinstance(body, bytes) else json.dumps(body)
+    status, content = ask(port, "POST", path, data, {"Content-Type": "application/json"})
+    return status, json.loads(content)
 
 
 def get(port, path):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("GET", path)
-    answer = connection.getresponse()
-    content = answer.read().decode()
-    connection.close()
-    return answer.status, content
+    return ask(port, "GET", path)
 
 
 def test_a_client_of_hugging_face_reads_labels_and_scores(port, folder):
@@ -130,13 +130,10 @@ def test_a_body_that_is_not_a_request_is_the_clients_fault(port, body):
 
 
 def test_a_body_of_no_declared_length_has_the_same_limit(port):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     chunks = (b"x" * 1000 for _ in range(100))
-    connection.request("POST", "/predict", chunks, encode_chunked=True, headers={
-        "Transfer-Encoding": "chunked"
-    })  # fmt: skip
-    assert connection.getresponse().status == 413
-    connection.close()
+    headers = {"Transfer-Encoding": "chunked"}
+    status, _ = ask(port, "POST", "/predict", chunks, headers, encode_chunked=True)
+    assert status == 413
 
 
 JSON = st.recursive(
