@@ -1,6 +1,5 @@
 """Patterns: what they match, what is refused before anything runs, and what is stopped."""
 
-import signal
 import time
 import warnings
 
@@ -33,17 +32,6 @@ def test_a_pattern_that_backtracks_without_end_is_stopped_with_one_line(pattern)
         patterns.matches(["a" * 60 + "!"] * 5, {"slow": pattern}, 0.2)
     assert time.monotonic() - started < 5
     assert "evaluate.slices has 'slow'" in str(error.value)
-
-
-def test_a_timer_that_was_set_before_is_set_afterwards():
-    before = signal.getsignal(signal.SIGALRM)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, 250)
-    try:
-        patterns.matches(["a"], {"a": "a"})
-        assert 200 < signal.getitimer(signal.ITIMER_REAL)[0] <= 250
-        assert signal.getsignal(signal.SIGALRM) is before
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, left)
 
 
 @pytest.mark.parametrize(

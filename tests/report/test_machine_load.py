@@ -3,37 +3,33 @@
 from yelp_stars.report.machine_load import POINTS, read_curve, read_load
 
 
-def write(path, unit, rows):
+def write(folder, name, rows):
+    path = folder / "plots" / "metrics" / "system" / f"{name}.tsv"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [f"timestamp\tstep\t{unit}", *(f"{at}\t{step}\t{value}" for at, step, value in rows)]
+    lines = ["timestamp\tstep\tx", *(f"{at}\t{step}\t{value}" for at, step, value in rows)]
     path.write_text("\n".join(lines) + "\n")
 
 
 def test_the_load_is_over_the_minutes_of_the_training(tmp_path):
-    system = tmp_path / "plots" / "metrics" / "system"
     start = 1_795_634_609_975
     cut = (start + 90_100, 5, 4.0)  # the last interval, which is not complete
     rows = [(start, 0, 88.0), (start + 90_000, 5, 93.5), cut]
-    write(system / "cpu" / "usage (%).tsv", "usage (%)", rows)
-    write(system / "ram" / "usage (GB).tsv", "usage (GB)", [(start, 0, 1.25)])
-    write(system / "gpu" / "usage (%)" / "0.tsv", "0", [(start, 0, 55.0)])
-    write(system / "vram" / "usage (GB)" / "0.tsv", "0", [(start, 0, 11.0)])
+    write(tmp_path, "cpu/usage (%)", rows)
+    write(tmp_path, "ram/usage (GB)", [(start, 0, 1.25)])
+    write(tmp_path, "gpu/usage (%)/0", [(start, 0, 55.0)])
+    write(tmp_path, "vram/usage (GB)/0", [(start, 0, 11.0)])
     load = read_load(tmp_path)
     assert load.busy == {"CPU": [(0.0, 88.0), (1.5, 93.5)], "GPU 0": [(0.0, 55.0)]}
     assert load.memory == {"RAM": [(0.0, 1.25)], "GPU 0": [(0.0, 11.0)]}
 
 
 def test_what_was_not_recorded_is_left_out(tmp_path):
-    system = tmp_path / "plots" / "metrics" / "system"
-    write(system / "cpu" / "usage (%).tsv", "usage (%)", [])
+    write(tmp_path, "cpu/usage (%)", [])
     assert read_load(tmp_path) == ({}, {})
 
 
 def test_a_long_curve_is_thinned(tmp_path):
-    system = tmp_path / "plots" / "metrics" / "system"
-    write(
-        system / "cpu" / "usage (%).tsv", "usage (%)", [(at * 1000, at, 1.0) for at in range(9000)]
-    )
+    write(tmp_path, "cpu/usage (%)", [(at * 1000, at, 1.0) for at in range(9000)])
     curve = read_load(tmp_path).busy["CPU"]
     assert POINTS <= len(curve) < 2 * POINTS
     assert curve[0] == (0.0, 1.0)
