@@ -75,8 +75,6 @@ def complete(checkpoint: Path, seed: int | None = None) -> tuple[Path, list[str]
 def refused(checkpoint: Path) -> UserError:
     with pytest.raises(UserError) as caught:
         complete(checkpoint)
-    assert len(str(caught.value)) <= 500
-    assert str(caught.value).isprintable()
     return caught.value
 
 

@@ -78,12 +78,6 @@ def test_precision_and_recall_of_a_class_have_wilsons_intervals(model):
         assert found["f1"]["low"] < found["f1"]["value"] < found["f1"]["high"]
 
 
-def test_the_same_seed_gives_the_same_numbers_and_another_one_others(model):
-    first = estimated(model)
-    assert json.dumps(first) == json.dumps(estimated(model))
-    assert first["scores"] != estimated(model, seed=1)["scores"]
-
-
 def test_the_temperature_lowers_loss_and_calibration_error_and_changes_no_prediction(model):
     found = estimated(model)
     for name in ("loss", "calibration_error"):

@@ -58,8 +58,6 @@ def read(path: Path, *columns, **options) -> list[tuple[int, str]]:
 def error(path: Path, *columns, **options) -> str:
     with pytest.raises(UserError) as caught:
         rows(path, *columns, **options)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) <= 500
     return str(caught.value)
 
 

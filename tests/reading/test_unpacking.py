@@ -43,8 +43,6 @@ def read(path: Path) -> bytes:
 def error(path: Path) -> str:
     with pytest.raises(UserError) as caught:
         read(path)
-    assert "\n" not in str(caught.value)
-    assert len(str(caught.value)) <= 500
     return str(caught.value)
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
+from yelp_stars.evaluation.titles import ORDERED
+from yelp_stars.scoring.hf_metric import StarScores
 from yelp_stars.scoring.metrics import (
     calibration_bins,
     confusion_matrix,
@@ -81,3 +83,14 @@ def test_the_calibration_error_of_a_case_worked_by_hand():
 def test_a_bin_includes_its_upper_end():
     surest = np.array([1 / 3, 0.4, 0.41, 0.5, 1.0])
     assert calibration_bins(surest).tolist() == [4, 5, 6, 7, 14]
+
+
+def test_the_metric_gives_the_scores_each_time_without_distances_if_classes_have_no_order():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(50, 5)).astype(np.float32), rng.integers(0, 5, 50)
+    metric = StarScores(keep_in_memory=True)
+    everything = scores(logits, labels)
+    assert metric.compute(predictions=logits, references=labels) == everything
+    nominal = metric.compute(predictions=logits, references=labels, ordered=False)
+    assert set(everything) - set(nominal) == ORDERED
+    assert nominal.items() <= everything.items()

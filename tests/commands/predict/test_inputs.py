@@ -1,6 +1,5 @@
 """Texts, standard input or any file: the rows that can be predicted, a line about the others."""
 
-import gzip
 import io
 import json
 import sys
@@ -54,17 +53,13 @@ def test_lines_of_standard_input_are_texts(monkeypatch):
 
 def test_columns_survive_in_their_order_whatever_the_format(tmp_path):
     (tmp_path / "a.csv").write_text("id,text,n\n007,good,1\n8,bad,\n")
-    (tmp_path / "a.tsv").write_text('id\ttext\tn\n007\t"good\t1\n')
     (tmp_path / "a.jsonl").write_text('{"id": 7, "text": "good"}\n{"text": "bad", "n": [1]}\n')
-    (tmp_path / "a.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
     table = pa.table({"id": pa.array([7], pa.int16()), "text": ["good"], "n": [None]})
     pq.write_table(table, tmp_path / "a.parquet")
     string = pa.schema([(name, pa.string()) for name in ("id", "text", "n")])
-    for name in ("a.csv", "a.csv.gz"):
-        rows, schema = read(tmp_path / name)
-        assert rows[0].fields == {"id": "007", "text": "good", "n": "1"}
-        assert schema == string
-    assert read(tmp_path / "a.tsv")[0][0].fields == {"id": "007", "text": '"good', "n": "1"}
+    rows, schema = read(tmp_path / "a.csv")
+    assert rows[0].fields == {"id": "007", "text": "good", "n": "1"}
+    assert schema == string
     rows, schema = read(tmp_path / "a.jsonl")
     assert [row.fields for row in rows] == [{"id": 7, "text": "good"}, {"text": "bad", "n": [1]}]
     assert schema == pa.schema([("id", pa.int64()), *[string.field(i) for i in (1, 2)]])

@@ -55,8 +55,6 @@ def cached(md5: str) -> Path:
 def error(name: str) -> str:
     with pytest.raises(UserError) as caught:
         revisions.read_revision(name)
-    assert len(str(caught.value)) <= 500
-    assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
