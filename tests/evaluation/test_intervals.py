@@ -34,9 +34,6 @@ def test_a_proportion_has_wilsons_interval_in_the_digits_of_its_rows():
     assert found == {"value": 0.308, "low": 0.255, "high": 0.366, "n": 263}
     assert intervals.proportion(0, 20) == {"value": 0.0, "low": 0.0, "high": 0.16, "n": 20}
     assert intervals.proportion(0, 0) == {"value": None, "low": None, "high": None, "n": 0}
-
-
-def test_an_undefined_number_is_none():
     found = intervals.estimate(np.nan, np.nan, 0.26, 10)
     assert found == {"value": None, "low": None, "high": 0.3, "n": 10}
 

@@ -19,8 +19,10 @@ def read(folder, text):
     return read_space(folder / "space.yaml", PARAMS)
 
 
-def test_the_example_is_valid_for_the_quickstart_and_all_its_trials_can_run():
-    space = read_space(ROOT / "docs" / "space.yaml", PARAMS)
+def test_the_example_of_the_guide_is_valid_for_the_quickstart_and_all_its_trials_can_run():
+    example = ROOT / "docs" / "space.yaml"
+    assert f"```text\n{example.read_text()}```" in (ROOT / "docs" / "search.md").read_text("utf-8")
+    space = read_space(example, PARAMS)
     trials = draw(space, PARAMS, 200, seed=0)
     check_trials(PARAMS, trials)
     assert len(trials) == 201
@@ -109,8 +111,3 @@ def test_a_value_is_within_its_bounds_and_of_their_type(ends, share, log, whole)
 @pytest.mark.parametrize("parameter", [Parameter(choices=[1, 2, 3]), Parameter(low=1, high=3)])
 def test_every_choice_and_both_ends_are_drawn(parameter):
     assert {parameter.at(percent / 100) for percent in range(101)} == {1, 2, 3}
-
-
-def test_the_guide_shows_the_example():
-    example = (ROOT / "docs" / "space.yaml").read_text("utf-8")
-    assert f"```text\n{example}```" in (ROOT / "docs" / "search.md").read_text("utf-8")
