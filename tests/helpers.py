@@ -272,18 +272,8 @@ def train(project: Path, name: str = "ft", **values: Any) -> dict[str, Any]:
     from stages.train import main
 
     edit(project, "train", **values)
-    finetuned = project / name
-    call(
-        main,
-        project / "data" / "synthetic" / "sentences.tsv",
-        project / "data" / "sample",
-        project / "models" / "pretrained",
-        finetuned,
-        project / "dvclive",
-        project / "plots" / "training",
-        project / "validation.json",
-    )
-    return load_file(finetuned / "model.safetensors")
+    call(main, *map(Path, (*TRAIN[3:], name, *TRAIN_OUTS[1:])))
+    return load_file(Path(name, "model.safetensors"))
 
 
 def train_losses(project: Path) -> np.ndarray:
