@@ -17,7 +17,7 @@ from yelp_stars.checkpoint.tokenizer import TRUNCATION
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.formats import FORMATS
-from yelp_stars.commands.predict.windows import Columns, Predictor, windows
+from yelp_stars.commands.predict.windows import Predictor, predicted_columns, windows
 from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.reading.layout import Layout
@@ -53,7 +53,8 @@ def ours(
     """Read JSON lines, predict, and encode JSON lines, as `stars predict` does."""
     cut_by(folder, truncation)
     classify = Classifier(folder, precision, None, None)
-    predictor = Predictor(classify, Columns(classify.label_names, False, None, ""), None)
+    columns = predicted_columns(classify.label_names, False, None, "")
+    predictor = Predictor(classify, columns, None, None)
     path = folder / f"{truncation}-{precision}.jsonl"
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
     layout = Layout("text", None, all_columns=True)

@@ -31,7 +31,7 @@ def test_the_summary_counts_and_scores():
         "accuracy 0.9 [0.5, 1.0], mean error 0.125 stars, log loss 0.625 on 8 rows with a label",
     ]
     assert "stars" not in shown.summary(tally, False, None, 128)[1]
-    assert shown.summary(Tally.none(2), True, None, 128) == []
+    assert shown.summary(Tally(0, 0, 0, 0.0, [[0, 0]] * 2), True, None, 128) == []
 
 
 def test_the_rate_has_its_rows_and_seconds():

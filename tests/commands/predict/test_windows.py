@@ -1,7 +1,7 @@
 """Windows hold every row once, and counts add up whatever the windows are."""
 
 from yelp_stars.commands.predict import windows
-from yelp_stars.commands.predict.windows import Columns, Tally
+from yelp_stars.commands.predict.windows import Tally, predicted_columns
 from yelp_stars.reading.layout import Row
 
 
@@ -17,15 +17,15 @@ def test_windows_hold_every_row_once_in_order_and_are_bounded():
 def test_tallies_add_up():
     first = Tally(3, 1, 0, 0.5, [[1, 0], [1, 1]])
     second = Tally(2, 0, 1, 0.25, [[0, 1], [0, 0]])
-    assert first.plus(second) == Tally(5, 1, 1, 0.75, [[1, 1], [1, 1]])
-    assert first.plus(Tally.none(2)) == first
+    assert Tally.total([first, second]) == Tally(5, 1, 1, 0.75, [[1, 1], [1, 1]])
+    assert Tally.total([first]) == first
 
 
 def test_the_columns_are_named_by_the_labels_and_by_what_is_known():
-    columns = Columns(["bad", "good\ud800"], ranges=True, below=0.5, prefix="a_")
-    assert columns.schema().names == [
+    names = ["bad", "good\ud800"]
+    assert predicted_columns(names, ranges=True, below=0.5, prefix="a_").names == [
         "a_stars", "a_probability", "a_p_bad", "a_p_good\\ud800", "a_range", "a_truncated",
         "a_to_a_person",
     ]  # fmt: skip
-    few = Columns(["bad", "good"], ranges=False, below=None, prefix="")
-    assert few.schema().names == ["stars", "probability", "p_bad", "p_good", "truncated"]
+    few = predicted_columns(["bad", "good"], ranges=False, below=None, prefix="")
+    assert few.names == ["stars", "probability", "p_bad", "p_good", "truncated"]

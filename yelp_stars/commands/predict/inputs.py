@@ -139,8 +139,6 @@ def check(
             kinds.setdefault(name, set()).add(_kind(value))
         if len(kinds) > MAX_COLUMNS:
             raise UserError(f"{row.location} makes more than {MAX_COLUMNS:,} columns")
-    if not rows:
-        raise UserError(f"{quoted(source.name)} has no row that can be predicted")
     if source.path is not None and readers.suffix(source.path) == ".parquet":
         return rows, readers.parquet_schema(source.path)
     return rows, pa.schema([(name, column_type(types)) for name, types in kinds.items()])

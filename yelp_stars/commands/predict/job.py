@@ -1,13 +1,66 @@
 """`stars predict`: check what needs no model, then load the model and predict."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import NamedTuple
 
 from yelp_stars.commands.predict import inputs
-from yelp_stars.commands.predict.request import Request
+from yelp_stars.commands.predict.formats import FORMATS
+from yelp_stars.commands.predict.inputs import Input
 from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
+from yelp_stars.reading.layout import Layout
+
+
+class Request(NamedTuple):
+    """Arguments of the command."""
+
+    inputs: list[str]
+    """Texts, one file, or nothing for standard input."""
+    output: Path | None = None
+    """None prints to the terminal."""
+    layout: Layout = Layout("text", None, all_columns=True)
+    labels: tuple[str, ...] = ()
+    """VALUE=NAME, of a label column."""
+    unescape: bool = False
+    below: float | None = None
+    """Mark predictions below this probability for review."""
+    prefix: str = ""
+    """Prefix of the predicted columns."""
+    skip_bad: Path | None = None
+    """File for the errors of bad rows, which are skipped; None raises the first."""
+    force: bool = False
+    """Replace existing outputs."""
+    model: Path = Path("models/finetuned")
+    rev: str | None = None
+    """Revision or experiment of the model, instead of `model`."""
+    precision: Precision = "auto"
+    batch_size: int | None = None
+    threads: int | None = None
+
+    def check_paths(self, source: Input) -> None:
+        """Check that the outputs overwrite neither the input nor each other, nor other files."""
+        written = [path for path in (self.output, self.skip_bad) if path is not None]
+        resolved = [path.resolve() for path in written]
+        # The file itself, or the archive that it is in.
+        read = [] if source.path is None else [source.path, *source.path.parents]
+        if any(path.resolve() in resolved for path in read if not path.is_dir()):
+            raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
+        if len(set(resolved)) < len(resolved):
+            raise UserError("-o and --skip-bad are the same file; choose two")
+        if self.output is not None and self.output.suffix not in FORMATS:
+            raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
+        part = self.output and self.output.with_name(f"{self.output.name}.part")
+        resumed = part is not None and part.is_dir()
+        for path, option in ((self.skip_bad, "--skip-bad"), (self.output, "-o")):
+            if path is not None and path.is_dir():
+                raise UserError(f"{quoted(str(path))} is a folder; name a file in it")
+            may_replace = self.force or (resumed and path == self.skip_bad)
+            if path is not None and path.exists() and not may_replace:
+                raise UserError(
+                    f"{quoted(str(path))} exists; choose another {option}, or add --force"
+                )
 
 
 def run(request: Request) -> None:
@@ -16,7 +69,8 @@ def run(request: Request) -> None:
         with inputs.open_input(request.inputs, request.layout, request.unescape) as source:
             request.check_paths(source)
             # What the first row shows, such as a missing column, is reported at once.
-            next(source.rows(inputs.ignore if request.skip_bad else None), None)
+            if next(source.rows(inputs.ignore if request.skip_bad else None), None) is None:
+                raise UserError(f"{quoted(source.name)} has no row that can be predicted")
             from yelp_stars.commands.predict import results  # torch takes seconds
 
             model: AbstractContextManager[Path] = nullcontext(request.model)
@@ -31,9 +85,3 @@ def run(request: Request) -> None:
         if isinstance(error, BadRow):  # with --skip-bad, none gets here
             error.advice = ", or ".join(filter(None, [error.advice, "add --skip-bad FILE"]))
         raise
-    except OSError as error:
-        if error.errno is None:
-            raise
-        name = f" {quoted(str(error.filename))}" if error.filename else ""
-        resume = "; finished rows are kept: run the same command again" if request.output else ""
-        raise UserError(f"{os.strerror(error.errno)}{name}{resume}") from None

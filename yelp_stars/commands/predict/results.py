@@ -13,14 +13,13 @@ from typing import Any
 import pyarrow as pa
 from tqdm import tqdm
 
-from yelp_stars import load_classifier
 from yelp_stars.classifier.classify import Classifier, fingerprint
 from yelp_stars.commands.predict import inputs, shown
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input
+from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
-from yelp_stars.commands.predict.request import Request
-from yelp_stars.commands.predict.windows import Columns, Predictor, Tally, windows
+from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
 from yelp_stars.pipeline.text import listed, quoted
@@ -32,49 +31,45 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 def produce(request: Request, source: Input, folder: Path) -> None:
     """Load the model, check all rows, predict them, print or write them."""
-    classify: Classifier = load_classifier(
-        folder,
-        precision=request.precision,
-        batch_size=request.batch_size,
-        threads=request.threads,
-    )
-    model, fitted = classify.model, classify.fitted
-    name = request.rev or str(request.model)
-    say(f"{name}: {len(classify.label_names)} labels, {model.resolved.precision}, {model.reads}")
-    numbers = None
-    if request.layout.label_column is not None:
-        numbers = inputs.label_numbers(classify.label_names, request.labels)
-    columns = Columns(classify.label_names, fitted is not None, request.below, request.prefix)
-    predictor = Predictor(classify, columns, numbers)
+    classify = Classifier(folder, request.precision, request.batch_size, request.threads)
+    model, fitted, names = classify.model, classify.fitted, classify.label_names
+    model_name = request.rev or str(request.model)
+    say(f"{model_name}: {len(names)} labels, {model.resolved.precision}, {model.reads}")
+    has_labels = request.layout.label_column is not None
+    numbers = inputs.label_numbers(names, request.labels) if has_labels else None
+    columns = predicted_columns(names, fitted is not None, request.below, request.prefix)
+    predictor = Predictor(classify, columns, request.below, numbers)
     rows = source.rows(inputs.ignore if request.skip_bad else None)
-    started, before = time.monotonic(), 0
     if request.output is None:
         # To be scored, all rows are predicted; else those that are shown.
         few = source.path is not None and numbers is None
         all_checked = not few or request.skip_bad is not None
         total = check(request, source, numbers)[0] if all_checked else None
-        tally = to_terminal(predictor, rows, None if few else total)
+        tally = to_terminal(predictor, rows, None if few else total, request.prefix)
     else:
         total, own = check(request, source, numbers)
-        schema = joined_schema(own, columns, source.name)
+        both = [name for name in columns.names if name in own.names]
+        if both:
+            raise UserError(
+                f"{quoted(source.name)} already has {listed(both, 3)}",
+                advice=f"add a prefix to the predicted columns: "
+                f"--prefix {request.prefix[:40]}predicted_",
+            )
+        schema = pa.schema([*own, *columns])
         key = {
             "input": [*source.identity()],
             "way of reading it": [str(request.layout), request.unescape],
             "model": fingerprint(folder),
-            "columns": [str(schema), columns.below],
+            "columns": [str(schema), request.below],
             "labels": numbers,
             "format": request.output.suffix,
             **model.identity,
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
-            before = rows_of(parts)
             tally = to_file(predictor, rows, total, parts, schema, request.output)
     ordered = fitted is not None and fitted.ordered
     for line in shown.summary(tally, ordered, request.below, model.cut.max_length):
         say(line)
-    if request.output is not None:
-        seconds = time.monotonic() - started
-        say(f"{request.output}: {shown.rate(tally.rows - before, seconds)}")
 
 
 def check(
@@ -96,38 +91,26 @@ def check(
     return counted
 
 
-def joined_schema(own: pa.Schema, columns: Columns, name: str) -> pa.Schema:
-    """Join the columns of the input and the predicted ones; none may be in both."""
-    added = columns.schema()
-    both = [column for column in added.names if column in own.names]
-    if both:
-        raise UserError(
-            f"{quoted(name)} already has {listed(both, 3)}; add a prefix to the predicted columns: "
-            f"--prefix {columns.prefix[:40]}predicted_"
-        )
-    return pa.schema([*own, *added])
-
-
-def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None) -> Tally:
+def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, prefix: str) -> Tally:
     """Print the first rows; predict all `total` rows, or those that are printed if it is None."""
     more = total is not None and total > shown.MAX_ROWS
     if total is None:
         few = [*itertools.islice(rows, shown.MAX_ROWS)]
         more = next(rows, None) is not None
         rows, total = iter(few), len(few)
-    tally = Tally.none(len(predictor.columns.label_names))
+    tallies: list[Tally] = []
     texts: list[str] = []
     first: Rows = []
     with progress(total) as bar:
         for window in windows(rows):
             predicted, counted = predictor(window, bar)
-            tally = tally.plus(counted)
+            tallies.append(counted)
             texts += [row.text for row in window[: shown.MAX_ROWS - len(first)]]
             first += predicted[: shown.MAX_ROWS - len(first)]
-    shown.print_rows(texts, first, predictor.columns.prefix)
+    shown.print_rows(texts, first, prefix)
     if more:
         say(f"first {len(first)} rows; add -o FILE for all")
-    return tally
+    return Tally.total(tallies)
 
 
 def to_file(
@@ -140,6 +123,7 @@ def to_file(
 ) -> Tally:
     """Predict the windows that `parts` lacks, then join all of them."""
     encode, join = FORMATS[output.suffix]
+    started = time.monotonic()
     if finished := rows_of(parts):
         say(f"resuming: {finished:,} of {total:,} rows are finished")
     with progress(total, finished) as bar:
@@ -150,10 +134,9 @@ def to_file(
         raise UserError(f"the input has changed since; delete {quoted(str(parts.folder))}")
     join(parts.paths, schema, parts.folder / JOINED)
     (parts.folder / JOINED).replace(output)
-    tally = Tally.none(len(predictor.columns.label_names))
-    for record in parts.records:
-        tally = tally.plus(Tally(*record["tally"]))
+    tally = Tally.total(record["tally"] for record in parts.records)
     parts.remove()
+    say(f"{output}: {shown.rate(total - finished, time.monotonic() - started)}")
     return tally
 
 

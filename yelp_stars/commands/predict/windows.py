@@ -4,7 +4,7 @@ Windows are the same whenever the input is, so that a resumed run computes what 
 nothing else differs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -33,35 +33,21 @@ class Tally(NamedTuple):
     """Rows with a label: by label, then by prediction."""
 
     @classmethod
-    def none(cls, classes: int) -> Self:
-        """Return an empty tally."""
-        return cls(0, 0, 0, 0.0, [[0] * classes for _ in range(classes)])
-
-    def plus(self, other: Self) -> Self:
-        """Return the sum of two tallies."""
-        pairs: Iterable[tuple[Any, Any]] = zip(self, other)
-        return type(self)(*(np.add(mine, theirs).tolist() for mine, theirs in pairs))
+    def total(cls, tallies: Iterable[Sequence[Any]]) -> Self:
+        """Add up the tallies of windows."""
+        return cls(*(np.sum(counts, axis=0).tolist() for counts in zip(*tallies, strict=True)))
 
 
-class Columns(NamedTuple):
-    """Predicted columns."""
-
-    label_names: list[str]
-    ranges: bool
-    """Whether the model is calibrated for ranges."""
-    below: float | None
-    """Mark predictions below this probability for review."""
-    prefix: str
-    """Prefix of the names, where the input already has them."""
-
-    def schema(self) -> pa.Schema:
-        """Name and type the columns, in order."""
-        fields = [("stars", pa.string()), ("probability", pa.float64())]
-        fields += [(f"p_{valid(name)}", pa.float64()) for name in self.label_names]
-        fields += [("range", pa.list_(pa.string()))] if self.ranges else []
-        fields += [("truncated", pa.bool_())]
-        fields += [] if self.below is None else [("to_a_person", pa.bool_())]
-        return pa.schema([(self.prefix + name, type_) for name, type_ in fields])
+def predicted_columns(
+    label_names: list[str], ranges: bool, below: float | None, prefix: str
+) -> pa.Schema:
+    """Name and type the columns, in order: with ranges, and a mark of rows `below`, if wanted."""
+    fields = [("stars", pa.string()), ("probability", pa.float64())]
+    fields += [(f"p_{valid(name)}", pa.float64()) for name in label_names]
+    fields += [("range", pa.list_(pa.string()))] if ranges else []
+    fields += [("truncated", pa.bool_())]
+    fields += [("to_a_person", pa.bool_())] if below is not None else []
+    return pa.schema([(prefix + name, type_) for name, type_ in fields])
 
 
 def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -82,15 +68,16 @@ class Predictor(NamedTuple):
     """A model and the columns for its scores."""
 
     classify: Classifier
-    columns: Columns
+    columns: pa.Schema
+    below: float | None
+    """Mark predictions below this probability for review."""
     numbers: Mapping[str, int] | None
     """Label of each value of the label column, if there is one."""
 
     def __call__(self, window: list[Row], bar: tqdm) -> tuple[Rows, Tally]:
         """Add the predicted columns to the rows of a window, and count."""
-        columns = self.columns
         scores = self.classify.scores([row.text for row in window], bar)
-        labels = [valid(name) for name in columns.label_names]
+        labels = [valid(name) for name in self.classify.label_names]
         probabilities = scores.probabilities.round(DIGITS)
         best = probabilities.max(axis=1)
         values: list[list[Any]] = [[labels[label] for label in scores.probabilities.argmax(axis=1)]]
@@ -99,12 +86,11 @@ class Predictor(NamedTuple):
             values.append([[labels[i] for i in np.flatnonzero(row)] for row in scores.ranges])
         values.append(scores.truncated.tolist())
         below = np.zeros(len(window), bool)
-        if columns.below is not None:
-            below = best < columns.below
+        if self.below is not None:
+            below = best < self.below
             values.append(below.tolist())
-        names = columns.schema().names
         joined: Rows = [
-            {**(row.fields or {}), **dict(zip(names, predicted, strict=True))}
+            {**(row.fields or {}), **dict(zip(self.columns.names, predicted, strict=True))}
             for row, predicted in zip(window, zip(*values, strict=True), strict=True)
         ]
         confusion, loss = self._score(window, scores.probabilities)
