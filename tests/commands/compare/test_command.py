@@ -121,11 +121,10 @@ def test_a_condition_on_a_score_that_is_undefined_is_refused():
     ("arguments", "message"),
     [
         (["base"], "name two revisions, such as `stars compare main workspace`"),
-        (["base", "base"], "'base' is given twice; name different revisions"),
+        (["base", "base"], "'base', 'base' are the same commit; name different ones"),
         (["base", "base^0"], "'base', 'base^0' are the same commit; name different ones"),
         (["base", "other"], "'base' and 'other' were tested on different rows (0 of 400 and"),
         (["base", "better", "other"], "'base' and 'other' were tested on different rows"),
-        (["base", "better", "--margin", "1"], "--margin 1.0 is not a share between 0 and 1"),
         (["base", "better", "--json", "--markdown"], "--json and --markdown exclude each other"),
         (["base", "better", "latest", "--texts", "1"], "--texts and --fail-if need exactly two"),
         (["base", "better", "--fail-if", "x"], "'x' is not a condition"),

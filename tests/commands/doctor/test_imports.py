@@ -44,10 +44,9 @@ def test_imports_are_followed_relative_ones_and_those_inside_functions_too(tmp_p
 
 def test_a_stage_that_stands_for_several_and_a_dep_on_the_project_are_read(tmp_path):
     write(tmp_path / "stages" / "fit.py")
-    several = {"foreach": ["a", "b"], "do": {"deps": ["stages/fit.py"]}}
-    assert list(undeclared(tmp_path, {"fit": several})) == []
-    (line,) = undeclared(tmp_path, {"fit": {"foreach": ["a", "b"], "do": {"deps": ["."]}}})
-    assert line.startswith("stage 'fit' imports 'stages/fit.py'")
+    assert list(undeclared(tmp_path, {"fit@a": {"deps": ["stages/fit.py"]}})) == []
+    (line,) = undeclared(tmp_path, {"fit@a": {"deps": ["."]}})
+    assert line.startswith("stage 'fit@a' imports 'stages/fit.py'")
 
 
 def test_code_that_is_not_declared_is_named_with_the_stage(tmp_path):

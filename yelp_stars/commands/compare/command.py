@@ -44,7 +44,7 @@ def compare(
         typer.Argument(help="Revisions, experiments or workspace; REV:baseline for its baseline"),
     ],
     margin: Annotated[
-        float, typer.Option(help="Treat accuracies closer than this as equivalent")
+        float, typer.Option(min=0, max=1, help="Treat accuracies closer than this as equivalent")
     ] = 0.01,
     texts: Annotated[int, typer.Option(min=0, help="Reviews to print per kind of change")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,
@@ -75,18 +75,12 @@ def compare(
     condition = parse_condition(fail_if) if fail_if is not None else None
     if len(revisions) < 2:
         raise UserError("name two revisions, such as `stars compare main workspace`")
-    doubled = [name for name in revisions if revisions.count(name) > 1]
-    if doubled:
-        raise UserError(f"{quoted(doubled[0])} is given twice", advice="name different revisions")
-    if not 0 < margin < 1:
-        raise UserError(f"--margin {margin} is not a share between 0 and 1, such as 0.01")
     if as_json and as_markdown:
         raise UserError("--json and --markdown exclude each other", advice="choose one")
     if len(revisions) > 2 and (texts or condition):
         raise UserError("--texts and --fail-if need exactly two revisions", advice="name two")
     read = [read_revision(name) for name in revisions]
-    commits = [(run.commit, run.name.partition(":")[2]) for run in read if run.commit is not None]
-    if len(set(commits)) < len(commits):
+    if len({(run.commit, run.name.partition(":")[2]) for run in read}) < len(read):
         raise UserError(f"{listed(revisions)} are the same commit", advice="name different ones")
     if len(read) > 2:
         described, lay_out = ranking.rank(read), tables.ranking

@@ -46,21 +46,15 @@ def group(runs: list[Revision]) -> list[Group]:
     ]
 
 
-def _are_same(one: Revision, other: Revision) -> bool:
-    """Tell one run in two commits from two runs that predict the same, with other seeds."""
-    made_by = [(run.name.partition(":")[2], run.lock.params, run.lock.code) for run in (one, other)]
-    return made_by[0] == made_by[1] and np.array_equal(
-        one.predictions.logits, other.predictions.logits
-    )
-
-
 def rank(runs: list[Revision]) -> dict[str, Any]:
     """Rank three or more runs by accuracy, as `--json` prints it; runs that differ in seeds as one.
 
     Each is compared with the best; the p-values are adjusted for the number of all pairs.
     """
     for run, other in itertools.combinations(runs, 2):
-        if _are_same(run, other):
+        # Two runs with other seeds may predict the same; one run may be in two commits.
+        a, b = ([*one.lock[1:], one.name.partition(":")[2]] for one in (run, other))
+        if a == b and np.array_equal(run.predictions.logits, other.predictions.logits):
             raise UserError(
                 f"{quoted(run.name)} and {quoted(other.name)} are the same run",
                 advice="name one of them",

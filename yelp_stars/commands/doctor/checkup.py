@@ -1,9 +1,11 @@
 """`stars doctor`: problems of the project and their fixes."""
 
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
 from dvc.dependency import ParamsDependency
+from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
 from dvc.stage import PipelineStage
@@ -37,14 +39,11 @@ def run(remote: str | None) -> bool:
 
 def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     """Find the problems; print notes, which need no fix."""
-    pipeline = read_yaml(Path("dvc.yaml"))
-    stages = pipeline.get("stages") if isinstance(pipeline, dict) else None
-    if not isinstance(stages, dict):
-        raise UserError("dvc.yaml has no stages; run `git checkout HEAD -- dvc.yaml`")
     refused = list(tracking.check_git())
     if refused:
         yield from refused
         return  # to the other checks, nothing would be tracked
+    stages = load_file(repo, "dvc.yaml").resolver.resolve()["stages"]
     try:
         yield from imports.undeclared(Path(), stages)
     except UserError as error:
@@ -52,17 +51,15 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     cache = Path(repo.cache.local.path)
     yield from tracking.check_remotes(repo.config.load_one("repo").get("remote", {}))
     yield from leftovers.check_leftovers(Path(repo.tmp_dir), cache)
-    for note in tracking.shared_cache(cache):
-        print(one_line(f"note: {note}"))
+    tracking.note_shared_cache(cache)
     try:
         lock = lock_file.read_lock_or_fix()
         yield from lock_file.check_params(lock, read_yaml(Path("params.yaml")))
     except UserError as error:
         yield str(error)
         return  # without the lock, DVC knows no outs
-    yield from lock_file.check_lock(
-        lock, _declared(repo), lambda md5: objects.entries(repo.cache.local, md5)
-    )
+    entries = functools.partial(objects.entries, repo.cache.local)
+    yield from lock_file.check_lock(lock, _declared(repo), entries)
     yield from tracking.check_your_files(map(str, repo.index.outs))
     yield from _stored(repo, lock, remote)
 
@@ -88,9 +85,8 @@ def _stored(repo: Repo, lock: Stages, remote: str | None) -> Iterator[str]:
     else:
         if name not in repo.config["remote"]:
             which = f"no remote {quoted(name)}" if name else "no default remote"
-            raise UserError(
-                f"{which} in DVC's settings; run `dvc remote list`, see docs/remotes.md"
-            )
+            advice = "run `dvc remote list`, see docs/remotes.md"
+            raise UserError(f"{which} in DVC's settings", advice=advice)
         remotes.check_answers(repo, name)
     try:
         status = repo.data_status(

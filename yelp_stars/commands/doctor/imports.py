@@ -11,14 +11,15 @@ from yelp_stars.pipeline.text import listed, quoted
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing."""
+    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing.
+
+    `stages` is that of dvc.yaml, with its templates filled in.
+    """
     for name, stage in stages.items():
-        script = root / "stages" / f"{name}.py"
+        script = root / "stages" / f"{name.partition('@')[0]}.py"  # of a foreach, all have one
         if script.is_file():
-            one = stage.get("do", stage) if isinstance(stage, dict) else None  # of a foreach
-            listed_deps = one.get("deps") if isinstance(one, dict) else None
-            deps = [dep for dep in listed_deps or [] if isinstance(dep, str)]
-            declared = set().union(*(modules(root, dep) for dep in deps if is_code(dep)))
+            deps = filter(is_code, stage.get("deps", []))
+            declared = set().union(*(modules(root, dep) for dep in deps))
             missing = sorted(({script} | own_imports(root, script)) - declared)
             if missing:
                 paths = [path.relative_to(root).as_posix() for path in missing]

@@ -1,5 +1,6 @@
 """Find leftovers of killed runs: locks, unfinished outputs, copies for experiments."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -64,12 +65,9 @@ def _age(path: Path) -> float:
 def _is_busy(project: Path) -> bool:
     """Return whether anything that writes runs in the project's folder, or in a copy below it."""
     for process in psutil.process_iter():
-        try:
-            words = process.cmdline()
-            if _writes(words) and Path(process.cwd()).is_relative_to(project):
+        with contextlib.suppress(psutil.Error):  # it ended, or is another user's
+            if _writes(process.cmdline()) and Path(process.cwd()).is_relative_to(project):
                 return True
-        except psutil.Error:  # it ended, or is another user's
-            continue
     return False
 
 
@@ -83,12 +81,9 @@ def _writes(words: list[str]) -> bool:
 def _read(path: Path) -> dict[str, Any] | None:
     """Return the content of a file of DVC's; None if it is damaged."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
+        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
     except ValueError:
         return None
-    return content
 
 
 def _remove(paths: list[Path]) -> str:

@@ -1,5 +1,6 @@
 """dvc.lock against itself, dvc.yaml and params.yaml: is it the record of one run?"""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -25,16 +26,11 @@ def read_lock_or_fix() -> Stages:
     try:
         return read_lock()
     except Damaged as error:
-        fix = f"git checkout HEAD -- {LOCK}" if _is_committed() else f"rm {LOCK}"
+        fix = f"rm {LOCK}"
+        with contextlib.suppress(UserError):  # that of the last commit may be damaged, too
+            if read_lock_at("HEAD", "HEAD"):
+                fix = f"git checkout HEAD -- {LOCK}"
         raise Damaged(error.problem, advice=f"run `{fix}`, then `dvc repro`") from None
-
-
-def _is_committed() -> bool:
-    """Return whether the last commit has a dvc.lock that DVC can read."""
-    try:
-        return bool(read_lock_at("HEAD", "HEAD"))
-    except UserError:
-        return False
 
 
 def check_lock(lock: Stages, stages: Mapping[str, Declared], entries: Entries) -> Iterator[str]:

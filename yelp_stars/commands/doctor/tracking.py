@@ -72,10 +72,10 @@ def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
             )
 
 
-def shared_cache(cache: Path) -> Iterator[str]:
+def note_shared_cache(cache: Path) -> None:
     """Note a cache outside this repository: `dvc gc` deletes files that others need."""
     if not cache.resolve().is_relative_to(Path.cwd()):
-        yield (
-            f"the cache {quoted(str(cache))} is outside this project: `dvc gc` deletes files "
+        print(
+            f"note: the cache {quoted(str(cache))} is outside this project: `dvc gc` deletes files "
             f"that only other projects use, unless `--projects` names them"
         )
