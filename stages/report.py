@@ -42,19 +42,14 @@ def main(given: Inputs, made: Outputs) -> None:
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
-    from yelp_stars.report import machine_load, page, pictures, texts
+    from yelp_stars.report import page, pictures, texts
 
     errors, suspects = mistakes.read(given.errors), mistakes.read_suspects(given.suspects)
     flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
     suspects = mistakes.with_flags(suspects, flags)
     plots = [given.training_plots / "training.svg", *sorted(given.test_plots.glob("*.svg"))]
     audit, evaluation = read_json(given.audit_metrics), read_json(given.details)
-    drawn = pictures.draw(
-        audit,
-        evaluation,
-        machine_load.read_curve(given.training_plots / "train_learning_rate.tsv"),
-        machine_load.read_load(given.dvclive),
-    )
+    drawn = pictures.draw(audit, evaluation, given.training_plots, given.dvclive)
     content = page.Run(
         parameters=parameters,
         data=read_json(given.data_metrics),

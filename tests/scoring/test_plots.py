@@ -30,10 +30,7 @@ def test_a_picture_of_many_classes_has_every_third_name_and_no_numbers(tmp_path,
 
 
 HOSTILE = "<script>alert(1)</script> $x^2$ & co"
-ROWS = [
-    {"slice": HOSTILE, "accuracy": 0.5, "low": 0.2, "high": 0.9, "n": 5},
-    {"slice": "b" * 40, "accuracy": 1.0, "low": 0.8, "high": 1.0, "n": 5},
-]
+SCORE = {"value": 0.6, "low": 0.5, "high": 0.7, "n": 5}
 BIN = {"probability": 0.6, "accuracy": 0.5, "low": 0.2, "high": 0.9, "n": 5}
 CURVES = {
     "train/loss": [(2, 1.5), (4, 1.2)],
@@ -48,7 +45,7 @@ CURVES = {
         (plots.draw_training_curves, (CURVES,)),
         (plots.draw_training_curves, (dict.fromkeys(CURVES, ()),)),
         (plots.draw_confusion_matrix, (np.array([[3, 1], [0, 2]]), [HOSTILE, "b"], "title")),
-        (plots.draw_slices, (ROWS, {"value": 0.6, "low": 0.5, "high": 0.7})),
+        (plots.draw_scores, ([(HOSTILE, SCORE), ("b" * 40, SCORE)], SCORE, "accuracy")),
         (plots.draw_calibration, ({"before": [BIN], "after": [BIN, BIN]},)),
         (plots.draw_risk_coverage, ([{"to_a_person": 0.1 * n, **BIN} for n in range(3)],)),
     ],

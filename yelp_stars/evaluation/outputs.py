@@ -27,6 +27,8 @@ def write_plots(
     folder.mkdir()
     predicted = logits.argmax(axis=1)
     counts = metrics.confusion_matrix(labels, predicted, len(names))
+    slices = [(part["name"], part["accuracy"]) for part in details["slices"]]
+    slices = [(name, accuracy) for name, accuracy in slices if accuracy["n"]]
     tables = {
         "confusion": [
             {"actual": names[label], "predicted": names[guess]}
@@ -37,11 +39,7 @@ def write_plots(
             | {"n": row["recall"]["n"]}
             for row in details["per_class"]
         ],
-        "slices": [
-            {"slice": part["name"], **_columns(part["accuracy"])}
-            for part in details["slices"]
-            if part["accuracy"]["n"]
-        ],
+        "slices": [{"slice": name, **_columns(accuracy)} for name, accuracy in slices],
         "calibration": [
             {"temperature": when, **row}
             for when, rows in details["calibration"]["bins"].items()
@@ -57,7 +55,7 @@ def write_plots(
     accuracy = details["scores"]["accuracy"]
     title = f"accuracy {_written(accuracy)}"
     plots.draw_confusion_matrix(counts, names, title, folder / "confusion.svg")
-    plots.draw_slices(tables["slices"], accuracy, folder / "slices.svg")
+    plots.draw_scores(slices, accuracy, "accuracy", folder / "slices.svg")
     plots.draw_calibration(details["calibration"]["bins"], folder / "calibration.svg")
     plots.draw_risk_coverage(tables["risk_coverage"], folder / "risk_coverage.svg")
 

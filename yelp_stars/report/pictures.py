@@ -1,111 +1,110 @@
 """Pictures that only the report has, as SVG; its others are those of plots/."""
 
+import csv
 import io
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from yelp_stars.pipeline.text import printable
-from yelp_stars.report.machine_load import Curve, MachineLoad
 from yelp_stars.report.texts import CLASSES
+from yelp_stars.scoring import plots
 
-BLUE, ORANGE = COLOURS = "tab:blue", "tab:orange"  # as in plots/
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
-    "svg.fonttype": "none",  # the browser has the letters that our font lacks
-    "text.parse_math": False,  # a $ in a class name does not start a formula
-}
+COLOURS = "tab:blue", "tab:orange"  # as in plots/
 LONGEST_NAME = 24  # of a class, in characters
+POINTS = 300  # of a curve: more are not seen
+# Load of the machine: title, end of the y axis, and files of DVCLive, which may be missing.
+SYSTEM = Path("plots", "metrics", "system")
+LOADS = {
+    "busy": ("% busy", 105, {"CPU": "cpu/usage (%).tsv", "GPU 0": "gpu/usage (%)/0.tsv"}),
+    "memory": ("GB", None, {"RAM": "ram/usage (GB).tsv", "GPU 0": "vram/usage (GB)/0.tsv"}),
+}
+
+Curve = list[tuple[float, float]]
 
 
 def draw(
-    audit: dict[str, Any], evaluation: dict[str, Any], learning_rate: Curve, load: MachineLoad
+    audit: dict[str, Any], evaluation: dict[str, Any], training: Path, dvclive: Path
 ) -> dict[str, bytes]:
-    """Draw all of them by name, from the contents of metrics/ and the curves of the training."""
+    """Draw all of them by name, from the contents of metrics/, plots/training and dvclive."""
     labels = {
         split: dict(list(audit[split]["labels"].items())[:CLASSES]) for split in ("train", "test")
     }
-    scored = [row for row in evaluation["per_class"] if row["f1"]["value"] is not None]
+    scored = [
+        (printable(row["label"], LONGEST_NAME), row["f1"] | {"n": row["recall"]["n"]})
+        for row in evaluation["per_class"]
+        if row["f1"]["value"] is not None
+    ]
+    classes = io.BytesIO()
+    plots.draw_scores(scored[:CLASSES], evaluation["scores"]["macro_f1"], "F1", classes)
+    rates = [(float(at), float(rate)) for at, rate in _rows(training / "train_learning_rate.tsv")]
     drawn = {
         "labels": bars(labels),
-        "classes": dots(
-            [(row["label"], row["f1"] | {"n": row["recall"]["n"]}) for row in scored[:CLASSES]],
-            "F1",
-            evaluation["scores"]["macro_f1"],
-        ),
-        "learning_rate": lines("Learning rate", {"rate": learning_rate}, "step"),
+        "classes": classes.getvalue(),
+        "learning_rate": lines("Learning rate", {"rate": rates}, "step"),
     }
-    if load.busy:
-        drawn["busy"] = lines(f"{' and '.join(load.busy)}, % busy", load.busy, "minutes", 105)
-    if load.memory:
-        drawn["memory"] = lines(f"{' and '.join(load.memory)}, GB", load.memory, "minutes")
+    for name, (title, top, files) in LOADS.items():
+        loads = {of: read_load(dvclive / SYSTEM / file) for of, file in files.items()}
+        loads = {of: load for of, load in loads.items() if load}
+        if loads:
+            drawn[name] = lines(f"{' and '.join(loads)}, {title}", loads, "minutes", top)
     return drawn
 
 
+def read_load(path: Path) -> Curve:
+    """Read a curve of DVCLive over the minutes of the training; empty if there is none."""
+    rows = _rows(path) if path.is_file() else []
+    if len(rows) > 1:
+        # DVCLive 3.49 ends in the middle of an interval, and divides by a complete one.
+        rows.pop()
+    thinned = rows[:: max(1, len(rows) // POINTS)]
+    # In milliseconds.
+    return [((float(at) - float(rows[0][0])) / 60_000, float(value)) for at, _, value in thinned]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.reader(file, delimiter="\t"))[1:]
+
+
+@matplotlib.rc_context(plots.STYLE)
 def lines(title: str, curves: Mapping[str, Curve], x: str, top: float | None = None) -> bytes:
     """Draw one or two curves over the same x; the y axis starts at 0 and ends at `top`."""
+    figure = Figure(figsize=(4.6, 2.9), layout="constrained")
+    axes = figure.subplots()
+    for (name, curve), color in zip(curves.items(), COLOURS):
+        steps, values = zip(*curve) if curve else ((), ())
+        axes.plot(steps, values, "o-" if len(curve) <= 20 else "-", color=color, label=name)
+    axes.set(xlabel=x, title=title)
+    axes.set_ylim(0, top)
+    if len(curves) > 1:
+        axes.legend(frameon=False)
+    return _svg(figure)
 
-    def plot(axes: Axes) -> None:
-        for (name, curve), color in zip(curves.items(), COLOURS):
-            steps, values = zip(*curve) if curve else ((), ())
-            axes.plot(steps, values, "o-" if len(curve) <= 20 else "-", color=color, label=name)
-        axes.set(xlabel=x, title=title)
-        axes.set_ylim(0, top)
-        if len(curves) > 1:
-            axes.legend(frameon=False)
 
-    return _svg((4.6, 2.9), plot)
-
-
+@matplotlib.rc_context(plots.STYLE)
 def bars(groups: Mapping[str, Mapping[str, int]]) -> bytes:
     """Draw the share of each label in two splits, as horizontal bars."""
     names = list(next(iter(groups.values())))
-
-    def plot(axes: Axes) -> None:
-        for number, ((group, counts), color) in enumerate(zip(groups.items(), COLOURS)):
-            total = max(1, sum(counts.values()))
-            heights = [index + 0.4 * number for index in range(len(names))]
-            shares = [100 * counts[name] / total for name in names]
-            axes.barh(heights, shares, 0.4, color=color, label=group)
-        middles = [index + 0.2 for index in range(len(names))]
-        axes.set_yticks(middles, [printable(name, LONGEST_NAME) for name in names])
-        axes.invert_yaxis()
-        axes.set(xlabel="% of the reviews")
-        axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-
-    return _svg((4.6, 1.1 + 0.32 * len(names)), plot)
-
-
-def dots(rows: Sequence[tuple[str, dict[str, Any]]], x: str, overall: dict[str, Any]) -> bytes:
-    """Draw the score of each row with its interval, beside the `overall` score."""
-
-    def plot(axes: Axes) -> None:
-        axes.axvspan(overall["low"], overall["high"], color=BLUE, alpha=0.15, linewidth=0)
-        axes.axvline(overall["value"], color=BLUE, linewidth=1)
-        scores = [score for _, score in rows]
-        values = [score["value"] for score in scores]
-        distances = [
-            [abs(score["value"] - score[end]) for score in scores] for end in ("low", "high")
-        ]
-        ticks = range(len(rows))
-        axes.errorbar(values, ticks, xerr=distances, fmt="o", color=BLUE, markersize=4, linewidth=1)
-        names = [f"{printable(name, LONGEST_NAME)} ({score['n']:,})" for name, score in rows]
-        axes.set_yticks(ticks, names)
-        axes.set(xlabel=x, xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5))
-
-    return _svg((4.6, 1.0 + 0.3 * len(rows)), plot)
+    figure = Figure(figsize=(4.6, 1.1 + 0.32 * len(names)), layout="constrained")
+    axes = figure.subplots()
+    for number, ((group, counts), color) in enumerate(zip(groups.items(), COLOURS)):
+        total = max(1, sum(counts.values()))
+        heights = [index + 0.4 * number for index in range(len(names))]
+        shares = [100 * counts[name] / total for name in names]
+        axes.barh(heights, shares, 0.4, color=color, label=group)
+    middles = [index + 0.2 for index in range(len(names))]
+    axes.set_yticks(middles, [printable(name, LONGEST_NAME) for name in names])
+    axes.invert_yaxis()
+    axes.set(xlabel="% of the reviews")
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
+    return _svg(figure)
 
 
-def _svg(size: tuple[float, float], plot: Callable[[Axes], None]) -> bytes:
-    """Return what `plot` draws, of `size` in inches."""
-    with matplotlib.rc_context(STYLE), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure = Figure(figsize=size, layout="constrained")
-        plot(figure.subplots())
-        file = io.BytesIO()
-        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+def _svg(figure: Figure) -> bytes:
+    file = io.BytesIO()
+    plots.save(figure, file)
     return file.getvalue()

@@ -1,5 +1,6 @@
 """Pictures of a run as SVG, the same bytes for the same numbers."""
 
+import io
 import math
 import warnings
 from pathlib import Path
@@ -13,6 +14,7 @@ from matplotlib.text import Text
 
 MAX_LABELLED = 30  # classes
 Curve = list[tuple[int, float]]  # (step, value)
+File = Path | io.BytesIO
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
@@ -33,7 +35,7 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
     loss.legend(frameon=False)
     accuracy.plot(*_columns(curves["validation/accuracy"]), "o-", color="tab:orange")
     accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1))
-    _save(figure, path)
+    save(figure, path)
 
 
 @matplotlib.rc_context(STYLE)
@@ -58,22 +60,24 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path
                 column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color
             )
     axes.set(xlabel="predicted", ylabel="actual", title=title)
-    _save(figure, path)
+    save(figure, path)
 
 
 @matplotlib.rc_context(STYLE)
-def draw_slices(slices: list[dict[str, Any]], overall: dict[str, Any], path: Path) -> None:
-    """Draw the accuracy of each slice with its interval, beside that of all rows."""
-    figure = Figure(figsize=(6.4, 1.2 + 0.32 * len(slices)), layout="constrained")
+def draw_scores(
+    scores: list[tuple[str, dict[str, Any]]], overall: dict[str, Any], title: str, file: File
+) -> None:
+    """Draw named scores with their intervals, beside that of all rows."""
+    figure = Figure(figsize=(6.4, 1.2 + 0.32 * len(scores)), layout="constrained")
     axes = figure.subplots()
     axes.axvspan(overall["low"], overall["high"], color="tab:blue", alpha=0.15, linewidth=0)
     axes.axvline(overall["value"], color="tab:blue", linewidth=1)
-    values, ends = _intervals(slices)
-    axes.errorbar(values, range(len(slices)), xerr=ends, **DOTS)
-    axes.set_yticks(range(len(slices)), [f"{part['slice']} ({part['n']:,})" for part in slices])
+    values, ends = _intervals([score for _, score in scores], "value")
+    axes.errorbar(values, range(len(scores)), xerr=ends, **DOTS)
+    axes.set_yticks(range(len(scores)), [f"{name} ({score['n']:,})" for name, score in scores])
     axes.invert_yaxis()
-    axes.set(xlabel="accuracy", xlim=(0, 1))
-    _save(figure, path)
+    axes.set(xlabel=title, xlim=(0, 1))
+    save(figure, file)
 
 
 @matplotlib.rc_context(STYLE)
@@ -86,7 +90,7 @@ def draw_calibration(bins: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.errorbar(_column(rows, "probability"), values, yerr=ends, **DOTS)
         axes.set(title=f"{when} temperature scaling", xlabel="probability", xlim=(0, 1))
         axes.set(ylim=(0, 1), ylabel="accuracy" if when == "before" else "")
-    _save(figure, path)
+    save(figure, path)
 
 
 @matplotlib.rc_context(STYLE)
@@ -99,7 +103,7 @@ def draw_risk_coverage(points: list[dict[str, Any]], path: Path) -> None:
     axes.fill_between(at, *ends, color="tab:blue", alpha=0.15, linewidth=0)
     axes.plot(at, _column(points, "accuracy"), "o-", color="tab:blue")
     axes.set(xlabel="% of the rows, the least sure, for a person", ylabel="accuracy of the others")
-    _save(figure, path)
+    save(figure, path)
 
 
 def _columns(curve: Curve) -> np.ndarray:
@@ -110,13 +114,15 @@ def _column(rows: list[dict[str, Any]], name: str) -> np.ndarray:
     return np.array([row[name] for row in rows])
 
 
-def _intervals(rows: list[dict[str, Any]]) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return accuracies, and the distances to the ends of their intervals, below and above."""
-    values = _column(rows, "accuracy")
+def _intervals(
+    rows: list[dict[str, Any]], key: str = "accuracy"
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Return values, and the distances to the ends of their intervals, below and above."""
+    values = _column(rows, key)
     return values, [values - _column(rows, "low"), _column(rows, "high") - values]
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, file: File) -> None:
     """Save text as lines, or as text for the viewer's fonts where ours lacks a letter."""
     font = get_font(findfont(FontProperties()))
     shown = "".join(text.get_text() for text in figure.findobj(Text))
@@ -124,4 +130,4 @@ def _save(figure: Figure, path: Path) -> None:
     style: dict[Any, Any] = {"svg.fonttype": "none" if lacking else "path"}
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
-        figure.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
