@@ -69,10 +69,8 @@ def main(given: Inputs, made: Outputs) -> None:
         *slices.by_flag(flags),
         *slices.by_pattern(params.slices, matches(texts, params.slices)),
     ]
-    model, fitted = (
-        inference.load_finetuned(given.finetuned, resolved),
-        calibration.read(given.finetuned),
-    )
+    model = inference.load_finetuned(given.finetuned, resolved)
+    fitted = calibration.read(given.finetuned)
     print(
         f"{len(table):,} rows in {resolved.precision} ({resolved.reason}) on {model.device}",
         flush=True,
@@ -83,23 +81,13 @@ def main(given: Inputs, made: Outputs) -> None:
     scores = hf_metric.StarScores(keep_in_memory=True).compute(
         predictions=logits, references=labels, ordered=reviews.ordered
     )
-    found = {
-        **estimates.details(
-            logits,
-            labels,
-            names,
-            reviews.ordered,
-            fitted,
-            resamples=params.resamples,
-            seed=params.seed,
-        ),
-        "slices": slices.score(logits.argmax(axis=1) == labels, parts),
-    }
     hashes = [predictions.text_hash(text) for text in texts]
     tested = predictions.Predictions(rows, hashes, labels, logits, names, reviews.ordered)
+    found = estimates.details(tested, fitted, resamples=params.resamples, seed=params.seed)
+    found["slices"] = slices.score(tested.right, parts)
     predictions.write(tested, made.predictions)
     mistakes.write(tested, flags, made.errors)
-    outputs.write_plots(logits, labels, names, found, made.plots)
+    outputs.write_plots(tested, found, made.plots)
     write_json(made.details, found)
     write_json(made.metrics, metrics.rounded(scores))
     print(outputs.summary(found))

@@ -43,7 +43,7 @@ class Hub(StageParams):
     source: Literal["hub"]
     """Where the checkpoint comes from."""
     repo: HubRepo
-    """Repository on the Hub, Repository on the Hub, owner/name."""
+    """Repository on the Hub, owner/name."""
     revision: HubRevision
     """Commit of the checkpoint, 40 hexadecimal digits, because branches move."""
 

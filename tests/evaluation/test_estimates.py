@@ -10,7 +10,8 @@ from scipy import stats
 from scipy.special import softmax
 from sklearn import metrics as sklearn_metrics
 
-from yelp_stars.evaluation import estimates, intervals, selective
+from yelp_stars.evaluation import estimates, intervals
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.evaluation.titles import ORDERED
 from yelp_stars.scoring import calibration, conformal
 from yelp_stars.scoring.metrics import calibration_error, rounded, scores
@@ -36,7 +37,8 @@ def model():
 
 def estimated(model, ordered: bool = True, resamples: int = 1000, seed: int = 0):
     logits, labels, fitted = model
-    return estimates.details(logits, labels, NAMES, ordered, fitted, resamples=resamples, seed=seed)
+    tested = Predictions(np.arange(len(labels)), [], labels, logits, NAMES, ordered)
+    return estimates.details(tested, fitted, resamples=resamples, seed=seed)
 
 
 def test_every_score_that_is_committed_has_its_interval(model):
@@ -106,12 +108,12 @@ def test_ranges_cover_what_they_promise_and_are_counted(model):
 def test_risk_and_coverage_of_a_case_worked_by_hand():
     # Of ten rows, the surest eight are right.
     probability = np.arange(1, 11) / 10
-    points = selective.points(np.arange(10) >= 2, probability)
+    points = estimates.risk_coverage(np.arange(10) >= 2, probability)
     assert [point["to_a_person"] for point in points] == [0, 0.1, 0.2, 0.3, 0.4, 0.5]
     assert [point["n"] for point in points] == [10, 9, 8, 7, 6, 5]
     assert [point["value"] for point in points] == [0.8, 0.9, 1, 1, 1, 1]
     assert [point["from"] for point in points] == [0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
-    assert selective.mean_error(np.array([0, 1, 0, 1])) == (0 + 1 / 2 + 1 / 3 + 1 / 2) / 4
+    assert estimates.mean_error(np.array([0, 1, 0, 1])) == (0 + 1 / 2 + 1 / 3 + 1 / 2) / 4
 
 
 def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
@@ -120,7 +122,7 @@ def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
 
     def area(rows):
         order = np.argsort(-probability[rows], axis=1, kind="stable")
-        return {"area": selective.mean_error(wrong[np.take_along_axis(rows, order, axis=1)])}
+        return {"area": estimates.mean_error(wrong[np.take_along_axis(rows, order, axis=1)])}
 
     low, high = intervals.percentiles(intervals.resample(area, 800, 1000, 0)["area"])
     found = estimated(model)["risk_coverage"]["area"]
@@ -134,9 +136,8 @@ def test_any_rows_give_numbers_that_json_can_hold(rows, seed, classes):
     rng = np.random.default_rng(seed)
     fitted = calibration.fit(*drawn(rng, 5, classes=classes), True)
     logits, labels = drawn(rng, rows, float(rng.choice([0, 1, 300])), classes)
-    found = estimates.details(
-        logits, labels, NAMES[:classes], bool(seed % 2), fitted, resamples=20, seed=seed
-    )
+    tested = Predictions(np.arange(rows), [], labels, logits, NAMES[:classes], bool(seed % 2))
+    found = estimates.details(tested, fitted, resamples=20, seed=seed)
     json.dumps(found, allow_nan=False)
     for score in found["scores"].values():
         if score["value"] is not None:

@@ -9,6 +9,7 @@ import pytest
 
 from yelp_stars.evaluation import estimates, slices
 from yelp_stars.evaluation.outputs import summary, write_plots
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.evaluation.slices import Slice
 from yelp_stars.scoring import calibration
 
@@ -16,23 +17,23 @@ NAMES = ["bad", "fair", "good"]
 TABLES = ("calibration", "confusion", "per_class", "risk_coverage", "slices")
 LOGITS = np.random.default_rng(0).normal(size=(2500, 3)).astype(np.float32)
 LABELS = np.random.default_rng(1).integers(0, 3, 2500)
+TESTED = Predictions(np.arange(2500), [], LABELS, LOGITS, NAMES, True)
 
 
-def described(logits: np.ndarray, labels: np.ndarray, *parts: Slice) -> dict[str, Any]:
+def described(tested: Predictions, *parts: Slice) -> dict[str, Any]:
     """What the stage writes to metrics/evaluation.json."""
-    names = NAMES[: logits.shape[1]]
-    found = estimates.details(
-        logits, labels, names, True, calibration.fit(logits, labels, True), resamples=50, seed=0
-    )
+    labels = tested.labels
+    fitted = calibration.fit(tested.logits, labels, True)
+    found = estimates.details(tested, fitted, resamples=50, seed=0)
     lengths = slices.by_length(np.arange(len(labels)), "tokens")
     nothing = slices.truncated(np.arange(len(labels)), len(labels) + 1)
     parts = (*lengths, nothing, *parts)
-    return {**found, "slices": slices.score(logits.argmax(1) == labels, [*parts])}
+    return {**found, "slices": slices.score(tested.right, [*parts])}
 
 
 @pytest.fixture(scope="module")
 def details() -> dict[str, Any]:
-    return described(LOGITS, LABELS)
+    return described(TESTED)
 
 
 def read_csvs(folder: Path) -> dict[str, list[dict[str, str]]]:
@@ -44,7 +45,7 @@ def read_csvs(folder: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def test_the_tables_have_a_line_for_each_row_class_bin_and_slice_with_rows(tmp_path, details):
-    write_plots(LOGITS, LABELS, NAMES, details, tmp_path / "plots")
+    write_plots(TESTED, details, tmp_path / "plots")
     pictures = {path.stem for path in (tmp_path / "plots").glob("*.svg")}
     assert pictures == {*TABLES} - {"per_class"}
     found, guesses = read_csvs(tmp_path / "plots"), LOGITS.argmax(axis=1)
@@ -83,7 +84,8 @@ def test_any_name_of_a_class_or_a_slice_is_one_value_of_a_table_and_text_in_a_pi
 ):
     logits, labels = np.eye(2, dtype=np.float32), np.array([0, 1])
     part = Slice("pattern", names[0], "x", np.array([True, False]))
-    write_plots(logits, labels, names, described(logits, labels, part), tmp_path / "plots")
+    tested = Predictions(np.arange(2), [], labels, logits, names, True)
+    write_plots(tested, described(tested, part), tmp_path / "plots")
     found = read_csvs(tmp_path / "plots")
     for table in found.values():
         assert all(None not in row and None not in row.values() for row in table)
@@ -105,7 +107,7 @@ def test_the_summary_has_every_score_with_its_interval(details):
 def test_the_summary_names_a_slice_that_is_worse():
     wrong = LOGITS.argmax(axis=1) != LABELS
     part = Slice("pattern", "price", "cheap", wrong & (np.arange(2500) % 9 == 0))
-    found = summary(described(LOGITS, LABELS, part))
+    found = summary(described(TESTED, part))
     assert "worse than the rest: price (cheap), accuracy 0.000 [" in found
 
 
@@ -117,4 +119,5 @@ def test_the_summary_says_when_ranges_hold_fewer_labels_than_they_should(details
 
 def test_a_score_that_is_undefined_is_written_as_such():
     logits, labels = np.array([[2.0, 1.0]], np.float32), np.array([0])
-    assert "quadratic kappa: undefined on 1 row" in summary(described(logits, labels))
+    tested = Predictions(np.array([0]), [], labels, logits, NAMES[:2], True)
+    assert "quadratic kappa: undefined on 1 row" in summary(described(tested))

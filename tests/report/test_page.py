@@ -48,7 +48,7 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
     hashes = [str(row) for row in range(rows)]
     model = Predictions(np.arange(rows), hashes, labels, logits, names, ordered)
     fitted = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, ordered)
-    evaluation = estimates.details(logits, labels, names, ordered, fitted, resamples=200, seed=0)
+    evaluation = estimates.details(model, fitted, resamples=200, seed=0)
     parts = [slices.Slice("pattern", visible(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
     evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
     flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(KINDS)}

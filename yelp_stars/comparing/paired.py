@@ -8,15 +8,30 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import binomtest, norm
 
-from yelp_stars.comparing.bootstrap import Difference, differences
-from yelp_stars.evaluation.intervals import LEVEL, holm
+from yelp_stars.evaluation.intervals import LEVEL, Statistics, holm, percentiles, resample
 from yelp_stars.evaluation.slices import Slice
 from yelp_stars.pipeline.text import counted
+from yelp_stars.scoring.metrics import confusion_matrix, losses, score_counts
 
 REACH = float(norm.ppf(1 - LEVEL / 2))  # standard errors of a 95 % interval
 POWER = 0.8
+RESAMPLES = 4000
+MIN_RESAMPLES = 1000  # of many rows
+MAX_DRAWN = 20_000_000  # rows in all, if these are more than MIN_RESAMPLES: a second or less
 
 Outcome = Literal["better", "worse", "equivalent", "undecided"]
+
+
+class Difference(NamedTuple):
+    """A score of two models; NaN where it is undefined."""
+
+    first: float
+    second: float
+    difference: float
+    """Second minus first."""
+    low: float
+    """Its 95 % interval."""
+    high: float
 
 
 class Flips(NamedTuple):
@@ -51,6 +66,44 @@ def compare(
     accuracies = compare_accuracy(labels, first.argmax(axis=1), second.argmax(axis=1))
     scores = {**differences(labels, first, second, ordered=ordered), **accuracies.scores}
     return accuracies._replace(scores=scores)
+
+
+def differences(
+    labels: np.ndarray,
+    first: np.ndarray,
+    second: np.ndarray,
+    *,
+    ordered: bool,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> dict[str, Difference]:
+    """Compare all scores by a paired bootstrap over rows (Efron 1979), the same for each score."""
+    n, classes = first.shape
+    models = [(logits.argmax(axis=1), losses(logits, labels)) for logits in (first, second)]
+
+    def statistics(rows: np.ndarray) -> Statistics:
+        """Score both models on drawn rows (draws, n): arrays (draws, 2)."""
+        scores = [
+            {
+                **score_counts(confusion_matrix(labels[rows], predicted[rows], classes), ordered),
+                "loss": loss[rows].mean(axis=1),
+            }
+            for predicted, loss in models
+        ]
+        return {name: np.stack([of[name] for of in scores], axis=1) for name in scores[0]}
+
+    exact = statistics(np.arange(n)[None])
+    resamples = min(resamples, max(MIN_RESAMPLES, MAX_DRAWN // n))
+    resampled = resample(statistics, n, resamples, seed, width=classes**2)
+    compared = {}
+    for name, scores in exact.items():
+        first_score, second_score = scores[0].tolist()
+        difference = second_score - first_score
+        low, high = percentiles(resampled[name][:, 1] - resampled[name][:, 0]).tolist()
+        if math.isnan(difference):
+            low = high = math.nan
+        compared[name] = Difference(first_score, second_score, difference, low, high)
+    return compared
 
 
 def compare_accuracy(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> Comparison:

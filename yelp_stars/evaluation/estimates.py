@@ -5,33 +5,27 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from yelp_stars.evaluation import intervals, selective
+from yelp_stars.evaluation import intervals
 from yelp_stars.evaluation.intervals import Estimate, Statistics, estimate, proportion
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring import conformal, metrics
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import BINS
 
 PROPORTIONS = ("accuracy", "within_one")  # of rows: with Wilson's interval
+SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5)  # of the rows, the least sure, sent to a person
 
 
 def details(
-    logits: np.ndarray,
-    labels: np.ndarray,
-    names: list[str],
-    ordered: bool,
-    fitted: Calibration,
-    *,
-    resamples: int,
-    seed: int,
+    tested: Predictions, fitted: Calibration, *, resamples: int, seed: int
 ) -> dict[str, Any]:
     """Estimate everything with its interval: scores, classes, calibration, ranges, risk.
 
-    `logits` have the shape (rows, classes), `labels` (rows,). All bootstrap intervals are of the
-    same resamples.
+    All bootstrap intervals are of the same resamples.
     """
+    logits, labels, ordered = tested.logits, tested.labels, tested.ordered
+    predicted, correct = tested.predicted, tested.right
     n, classes = logits.shape
-    predicted = logits.argmax(axis=1)
-    correct = predicted == labels
     scaled = {"before": logits, "after": logits.astype(np.float64) / fitted.temperature}
     losses = {when: metrics.losses(values, labels) for when, values in scaled.items()}
     chances = {when: softmax(values.astype(np.float64), 1) for when, values in scaled.items()}
@@ -40,7 +34,7 @@ def details(
     surplus = {when: correct - values for when, values in surest.items()}
     sets = conformal.sets(chances["before"], ordered, fitted.conformal_threshold)
     width = sets.sum(axis=1)
-    order = selective.surest_first(surest["before"])
+    order = np.argsort(-surest["before"], kind="stable")
     rank, wrong = np.argsort(order), ~correct[order]
 
     def statistics(rows: np.ndarray) -> Statistics:
@@ -49,7 +43,7 @@ def details(
             **metrics.score_counts(counts, ordered),
             "f1": metrics.f1(counts),
             "mean_width": width[rows].mean(axis=1),
-            "area": selective.mean_error(wrong[np.sort(rank[rows], axis=1)]),
+            "area": mean_error(wrong[np.sort(rank[rows], axis=1)]),
             **{f"loss {when}": losses[when][rows].mean(axis=1) for when in scaled},
             **{
                 f"gaps {when}": metrics.bincounts(bins[when][rows], BINS, surplus[when][rows]) / n
@@ -81,7 +75,7 @@ def details(
                 "recall": _share(correct, labels == label),
                 "f1": estimate(exact["f1"][label], low_f1[label], high_f1[label], n),
             }
-            for label, name in enumerate(names)
+            for label, name in enumerate(tested.names)
         ],
         "calibration": {
             "temperature": fitted.temperature,
@@ -100,7 +94,7 @@ def details(
         },
         "risk_coverage": {
             "area": bootstrapped("area"),
-            "points": selective.points(correct, surest["before"]),
+            "points": risk_coverage(correct, surest["before"]),
         },
     }
 
@@ -114,6 +108,33 @@ def reliability(surest: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]
         probability = round(float(surest[inside].mean()), metrics.decimals(accuracy["n"]))
         table.append({"probability": probability, "accuracy": accuracy.pop("value"), **accuracy})
     return table
+
+
+def risk_coverage(correct: np.ndarray, probability: np.ndarray) -> list[dict[str, Any]]:
+    """Return the accuracy of the surest rows, for each share that a person checks.
+
+    This is the risk-coverage curve of selective classification (El-Yaniv and Wiener 2010).
+    `probability` is that of each row's prediction. A row goes to a person if it is below the
+    point's "from".
+    """
+    order = np.argsort(-probability, kind="stable")
+    table = []
+    for share in SHARES:
+        rest = order[: len(order) - round(share * len(order))]
+        accuracy = proportion(int(correct[rest].sum()), len(rest))
+        from_ = round(float(probability[rest[-1]]), metrics.decimals(len(order)))
+        table.append({"to_a_person": share, "from": from_, **accuracy})
+    return table
+
+
+def mean_error(wrong: np.ndarray) -> np.ndarray:
+    """Return the area under the risk-coverage curve of rows (..., n) in order, the surest first.
+
+    That is the mean of the error of the surest 1, 2, …, n rows: 0 is perfect, and the error of all
+    rows is what a random order has.
+    """
+    errors = np.cumsum(wrong, axis=-1) / np.arange(1, wrong.shape[-1] + 1)
+    return errors.mean(axis=-1)
 
 
 def _share(correct: np.ndarray, of: np.ndarray) -> Estimate:

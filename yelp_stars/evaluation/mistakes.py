@@ -23,27 +23,29 @@ SUSPECTS = {
     "loss": pa.float32(),
 }
 FLAGS = pa.list_(pa.string())
+MISTAKES = {**SUSPECTS, "flags": FLAGS}
+
+
+def read(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
+    """Read these columns of a Parquet file that a stage wrote."""
+    with reading(path, pa.ArrowException):
+        table = pq.read_table(path, columns=[*columns], page_checksum_verification=True)
+        table = table.select([*columns]).cast(pa.schema(columns))
+        table.validate(full=True)
+        if any(column.null_count for column in table.columns):
+            raise pa.ArrowInvalid("a value is missing")
+    return table
 
 
 def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return the audit's flags of some rows of a split: bool, of shape (rows,)."""
-    table = _read(audit, AUDIT)
+    table = read(audit, AUDIT)
     table = table.filter(pa.compute.equal(table["split"], split))
     indices = pa.compute.index_in(pa.array(rows, pa.int64()), table["row"].combine_chunks())
     if indices.null_count:
         problem = f"{quoted(str(audit))} does not match the sample"
         raise UserError(problem, advice="run `dvc repro`")
     return {flag: table[flag].take(indices).to_numpy() for flag in KINDS}
-
-
-def read_suspects(path: Path) -> pa.Table:
-    """Read the training rows in doubt, worst first."""
-    return _read(path, SUSPECTS)
-
-
-def read(path: Path) -> pa.Table:
-    """Read the mistakes that `write` has written."""
-    return _read(path, {**SUSPECTS, "flags": FLAGS})
 
 
 def write(predicted: Predictions, flags: Mapping[str, np.ndarray], path: Path) -> None:
@@ -60,13 +62,3 @@ def with_flags(rows: pa.Table, flags: Mapping[str, np.ndarray]) -> pa.Table:
     """Add the names of each row's flags, as a column `flags`."""
     names = [[flag for flag in flags if flags[flag][index]] for index in range(len(rows))]
     return rows.append_column("flags", pa.array(names, FLAGS))
-
-
-def _read(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
-    with reading(path, pa.ArrowException):
-        table = pq.read_table(path, columns=[*columns], page_checksum_verification=True)
-        table = table.select([*columns]).cast(pa.schema(columns))
-        table.validate(full=True)
-        if any(column.null_count for column in table.columns):
-            raise pa.ArrowInvalid("a value is missing")
-    return table

@@ -5,10 +5,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted
 from yelp_stars.scoring import metrics, plots
 
@@ -17,15 +16,13 @@ CLASS_SCORES = ("precision", "recall", "f1")
 ENDS_SCRIPT = re.compile("<(?=[/!])")
 
 
-def write_plots(
-    logits: np.ndarray, labels: np.ndarray, names: list[str], details: dict[str, Any], folder: Path
-) -> None:
+def write_plots(tested: Predictions, details: dict[str, Any], folder: Path) -> None:
     """Write tables and pictures: confusion, classes, slices, calibration, risk and coverage.
 
     `details` are those of `yelp_stars.evaluation.estimates`, with the slices.
     """
     folder.mkdir()
-    predicted = logits.argmax(axis=1)
+    names, labels, predicted = tested.names, tested.labels, tested.predicted
     counts = metrics.confusion_matrix(labels, predicted, len(names))
     slices = [(part["name"], part["accuracy"]) for part in details["slices"]]
     slices = [(name, accuracy) for name, accuracy in slices if accuracy["n"]]
