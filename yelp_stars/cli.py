@@ -1,7 +1,6 @@
 """Define the command `stars`. Each command imports its module when called: help must be fast."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import typer
@@ -54,22 +53,9 @@ def in_project(context: typer.Context) -> None:
         )
 
 
-COMMANDS: list[Callable[..., None]] = [
-    show,
-    use,
-    params,
-    compare,
-    plots,
-    predict,
-    serve,
-    seeds,
-    search,
-    curve,
-    doctor,
-    release,
-]
-for command in COMMANDS:
-    app.command()(command)
+ALL = [show, use, params, compare, plots, predict, serve, seeds, search, curve, doctor, release]
+for command in ALL:
+    app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`
 
 
 def main() -> None:

@@ -149,10 +149,11 @@ def test_a_section_is_shown_with_value_allowed_and_meaning_of_every_field(
     shown = capsys.readouterr().out
     _, *table = rows(shown)
     section = read_yaml(quickstart_project / "params.yaml")["train"]
-    for (_, key, line), parameter in zip(table, describe(MODELS["train"], section), strict=True):
-        assert key == parameter.key
-        assert parameter.meaning in line
-        assert line.rstrip().endswith(f"({parameter.allowed})")
+    for (_, key, line), described in zip(table, describe(MODELS["train"], section), strict=True):
+        name, _, meaning, allowed = described
+        assert key == name
+        assert meaning in line
+        assert line.rstrip().endswith(f"({allowed})")
     lines = {key: line for _, key, line in table}
     assert lines["learning_rate"].startswith("0.0001 ")
     assert lines["tf32"].startswith("false ")

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 from rich.console import Console
@@ -15,15 +15,6 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
-
-
-class Parameter(NamedTuple):
-    """A parameter of params.yaml."""
-
-    key: str
-    value: Any
-    allowed: str
-    meaning: str
 
 
 def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> None:
@@ -38,7 +29,7 @@ def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> No
         table = Table("", name, "value", "meaning", box=None, pad_edge=False)
         table.columns[1].no_wrap = True
         table.columns[2].max_width, table.columns[2].overflow = 24, "fold"  # a hash
-        for key, value, allowed, meaning in describe(models[name], tree[name]):
+        for key, value, meaning, allowed in describe(models[name], tree[name]):
             same = key not in tree[name] or (key in theirs[name] and theirs[name][key] == value)
             row = ("" if same else "*", key, _plain(value), f"{meaning} ({allowed})")
             table.add_row(*map(Text, row))
@@ -59,8 +50,13 @@ def _values(tree: dict[str, Any]) -> set[tuple[str, str]]:
     return {(key, repr(value)) for key, value in flat(tree).items()}
 
 
-def describe(params: type[BaseModel], values: dict[str, Any]) -> Iterator[Parameter]:
-    """Describe the parameters of one section, in the order of `values`, then those left out."""
+def describe(
+    params: type[BaseModel], values: dict[str, Any]
+) -> Iterator[tuple[str, Any, str, str]]:
+    """Yield key, value, meaning and allowed values of each parameter of a section.
+
+    In the order of `values`, then those left out.
+    """
     discriminator, models = variants(params)
     model = models[values[discriminator] if discriminator else ""]
     schema = model.model_json_schema()["properties"]
@@ -72,7 +68,7 @@ def describe(params: type[BaseModel], values: dict[str, Any]) -> Iterator[Parame
     for key, value in {**values, **left_out}.items():
         allowed = " | ".join(models) if key == discriminator else _allowed(schema[key])
         meaning = " ".join((model.model_fields[key].description or "").split())
-        yield Parameter(key, value, allowed, meaning)
+        yield key, value, meaning, allowed
 
 
 def _allowed(schema: dict[str, Any]) -> str:

@@ -14,7 +14,6 @@ from typing import Annotated
 import typer
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import quoted
 
 VEGA_LITE = "5.21"  # DVC's templates are of version 5
 # DVC calls `vegaEmbed` with an element and a plot. Warnings are about its templates: errors only.
@@ -68,17 +67,13 @@ def plots(
     revisions = revisions or []
     # Not `dvc`: the environment need not be active.
     command = [sys.executable, "-m", "dvc", "plots", "diff" if revisions else "show"]
-    for revision in revisions:
-        if revision.startswith("-"):
-            raise UserError(f"{quoted(revision)} is not a revision; see `stars plots --help`")
     offline = importlib.util.find_spec("vl_convert") is not None
     with tempfile.TemporaryDirectory() as folder:
-        options = []
         if offline:
             template = Path(folder, "template.html")
             template.write_text(page_template(), encoding="utf-8")
-            options = ["--html-template", str(template)]
-        done = subprocess.run([*command, *options, *revisions], stdout=subprocess.PIPE, text=True)
+            command += ["--html-template", str(template)]
+        done = subprocess.run([*command, "--", *revisions], stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise UserError("`dvc plots` failed; its error is above")
     print(done.stdout, end="")

@@ -29,10 +29,39 @@ def use(
       stars use
       stars use notebook
     """  # noqa: D301
+    presets = find_presets()
     if preset is None:
-        _list_presets()
-    else:
-        _use_preset(preset, force)
+        for name, path in presets.items():
+            first = path.read_text(encoding="utf-8").partition("\n")[0]
+            print(f"{name:<12}{first.lstrip('# ')}")
+        print("\nRun `stars use NAME` to copy one over params.yaml.")
+        return
+    # Late: help must be fast.
+    from yelp_stars.commands.runs.git import ask_git
+    from yelp_stars.commands.runs.pipeline_file import affected
+    from yelp_stars.pipeline.params import check, stage_models
+    from yelp_stars.pipeline.yaml_file import read_yaml
+
+    if preset not in presets:
+        raise UserError(f"no preset {quoted(preset)}; the presets are {', '.join(presets)}")
+    check(read_yaml(presets[preset]), stage_models(), str(presets[preset]))
+    text = PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else ""
+    known = {"", *(path.read_text(encoding="utf-8") for path in presets.values())}
+    is_known = text in known or text.rstrip("\n") == ask_git("show", "HEAD:./params.yaml")
+    if not is_known and not force:
+        raise UserError(
+            f"params.yaml has changes that are not committed; commit them, or run "
+            f"`stars use {preset} --force` to discard them"
+        )
+    PARAMS.write_text(presets[preset].read_text(encoding="utf-8"), encoding="utf-8")
+    print(f"params.yaml is now {presets[preset]}")
+    # Not `dvc`: the environment need not be active.
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    status = subprocess.run(command, capture_output=True, text=True)
+    if status.returncode != 0:
+        raise UserError(f"dvc status: {status.stderr.strip()}")
+    stages = affected(set(json.loads(status.stdout)))
+    print(f"`dvc repro` will run: {', '.join(stages) or 'nothing'}")
 
 
 def params(
@@ -57,42 +86,3 @@ def params(
 def find_presets() -> dict[str, Path]:
     """Return the presets by name."""
     return {path.stem: path for path in sorted(Path("presets").glob("*.yaml"))}
-
-
-def _list_presets() -> None:
-    """Print each preset with the first line of its file."""
-    for name, path in find_presets().items():
-        first = path.read_text(encoding="utf-8").partition("\n")[0]
-        print(f"{name:<12}{first.lstrip('# ')}")
-    print("\nRun `stars use NAME` to copy one over params.yaml.")
-
-
-def _use_preset(name: str, force: bool) -> None:
-    """Copy a preset over params.yaml, and print the stages that this reruns."""
-    # Late: help must be fast.
-    from yelp_stars.commands.runs.git import ask_git
-    from yelp_stars.commands.runs.pipeline_file import affected
-    from yelp_stars.pipeline.params import check, stage_models
-    from yelp_stars.pipeline.yaml_file import read_yaml
-
-    presets = find_presets()
-    if name not in presets:
-        raise UserError(f"no preset {quoted(name)}; the presets are {', '.join(presets)}")
-    check(read_yaml(presets[name]), stage_models(), str(presets[name]))
-    text = PARAMS.read_text(encoding="utf-8") if PARAMS.is_file() else ""
-    known = {"", *(preset.read_text(encoding="utf-8") for preset in presets.values())}
-    is_known = text in known or text.rstrip("\n") == ask_git("show", "HEAD:./params.yaml")
-    if not is_known and not force:
-        raise UserError(
-            f"params.yaml has changes that are not committed; commit them, or run "
-            f"`stars use {name} --force` to discard them"
-        )
-    PARAMS.write_text(presets[name].read_text(encoding="utf-8"), encoding="utf-8")
-    print(f"params.yaml is now {presets[name]}")
-    # Not `dvc`: the environment need not be active.
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    status = subprocess.run(command, capture_output=True, text=True)
-    if status.returncode != 0:
-        raise UserError(f"dvc status: {status.stderr.strip()}")
-    stages = affected(set(json.loads(status.stdout)))
-    print(f"`dvc repro` will run: {', '.join(stages) or 'nothing'}")

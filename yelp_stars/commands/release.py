@@ -58,7 +58,12 @@ def release(
 
 def describe(model: str, scores: dict[str, Any]) -> str:
     """Write the message of the tag: scores with their intervals and rows, the hash of the model."""
-    lines = [f"{SCORES[name]} {_interval(scores[name])}" for name in SHOWN if name in scores]
+    lines = [
+        f"{SCORES[name]} {score['value']} [{score['low']}, {score['high']}] on {score['n']} test "
+        f"reviews"
+        for name in SHOWN
+        if (score := scores.get(name))
+    ]
     return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
 
@@ -78,7 +83,3 @@ def _scored_model() -> str:
             f"{str(EVALUATION)!r} does not match dvc.lock; run `dvc repro evaluate`, and commit"
         )
     return model
-
-
-def _interval(score: dict[str, Any]) -> str:
-    return f"{score['value']} [{score['low']}, {score['high']}] on {score['n']} test reviews"

@@ -1,5 +1,6 @@
 """`stars show`: the scores of the last run, what it made, what to run next."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -46,9 +47,7 @@ def show() -> None:
             continue
         value = scores[key]
         line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
-        if key == "accuracy":
-            line += f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"
-        print(line)
+        print(line + (_interval(scores) if key == "accuracy" else ""))
     _show_baselines(Path("metrics/baseline.json"))
     if not Path("models/finetuned").exists():
         print(
@@ -66,15 +65,12 @@ def show() -> None:
 
 def _show_baselines(path: Path) -> None:
     """Print the accuracy of the baselines on the same rows, if they have been scored."""
-    try:
+    with contextlib.suppress(OSError, ValueError):
         baselines = json.loads(path.read_text(encoding="utf-8"))
-        lines = [
-            f"  {name:<20}{found['accuracy']:>8.3f}  95 % interval {found['accuracy_low']:.3f} to "
-            f"{found['accuracy_high']:.3f}"
-            for key, name in BASELINES.items()
-            for found in [baselines[key]]
-        ]
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    print("\nAccuracy of baselines, the same reviews")
-    print("\n".join(lines))
+        print("\nAccuracy of baselines, the same reviews")
+        for key, name in BASELINES.items():
+            print(f"  {name:<20}{baselines[key]['accuracy']:>8.3f}{_interval(baselines[key])}")
+
+
+def _interval(scores: dict[str, float]) -> str:
+    return f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"

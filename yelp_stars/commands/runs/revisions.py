@@ -201,11 +201,7 @@ def _summary(stages: Stages) -> Lock:
 
 def resolve(revision: str) -> str:
     """Return the commit of a revision or of an experiment's name."""
-    try:
-        check_repository()
-    except UserError as error:
-        problem = f"only 'workspace' can be read here: {error.problem}"
-        raise UserError(problem, advice=error.advice) from None
+    check_repository()
     if not Path("dvc.yaml").is_file():
         raise UserError("no dvc.yaml in this folder; run the command in the project's folder")
     try:
