@@ -1,5 +1,7 @@
 """A project in miniature: a tiny random BERT, a few hundred synthetic reviews."""
 
+import contextlib
+import importlib
 import json
 import os
 import shutil
@@ -15,7 +17,6 @@ from helpers import (
     SECRETS,
     SENTENCES,
     SOAK,
-    TOKENIZER_FILES,
     lay_out,
     made_once,
     run,
@@ -23,7 +24,7 @@ from helpers import (
 from hypothesis import settings
 from small import make_small
 
-from benchmarks.workspace import commit
+from benchmarks.workspace import commit, stage_command
 from yelp_stars.commands import show
 from yelp_stars.pipeline.entrypoint import call
 
@@ -181,22 +182,12 @@ def sampled_project(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: P
 
 
 def sample_in(project: Path, checkpoint: Path) -> None:
-    from stages import audit, baseline, download, sample, tokenize
-
     commit(lay_out(project, checkpoint))
     shutil.copytree(checkpoint, project / "models" / "pretrained")
-    data, suspects = Path("data"), Path("data/predictions/suspects.parquet")
-    raw, tokenized, audited = data / "raw", data / "tokenized", data / "audit.parquet"
-    files = [checkpoint / name for name in TOKENIZER_FILES]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        sentences = data / "synthetic" / "sentences.tsv"
-        call(download.main, sentences, data / "external", raw, Path("m"))
-        call(tokenize.main, raw, *files, tokenized)
-        call(audit.main, raw, audited, Path("a"))
-        call(sample.main, tokenized, audited, data / "sample")
-        predicted = data / "predictions" / "baseline.parquet"
-        call(baseline.main, raw, data / "sample", predicted, suspects, Path("b"))
+    with contextlib.chdir(project):
+        for name in ("download", "audit", "tokenize", "sample", "baseline"):
+            _, _, module, *paths = stage_command(name)
+            call(importlib.import_module(module).main, *map(Path, paths))
 
 
 @pytest.fixture

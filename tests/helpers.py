@@ -212,6 +212,13 @@ def would_run(repo: Path) -> set[str]:
     return set(json.loads(dvc_in(repo, "status", "--json")))
 
 
+def copy_files(names: Iterable[str], target: Path) -> None:
+    """Copy files of the project to another folder, below which they have the same paths."""
+    for name in names:
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, target / name)
+
+
 def outs(repo: Path) -> dict[str, str]:
     """The hash of every out in dvc.lock."""
     stages = read_yaml(repo / "dvc.lock")["stages"]

@@ -63,32 +63,30 @@ def add_run(
     **sections: dict[str, Any],
 ) -> str:
     """Commit a run as DVC does: its outs in the cache and the workspace, its lock file, a tag."""
-    data = repo / "data"
-    (data / "predictions").mkdir(parents=True, exist_ok=True)
-    files = {"data/predictions/test.parquet": data / "predictions" / "test.parquet"}
-    replace(files["data/predictions/test.parquet"])
-    predictions.write(found, files["data/predictions/test.parquet"])
+    (repo / "data" / "predictions").mkdir(parents=True, exist_ok=True)
+    files = ["data/predictions/test.parquet"]
+    predictions.write(found, repo / files[0])
     if baseline is not None:
-        path = data / "predictions" / "baseline.parquet"
-        predictions.write(baseline, replace(path))
-        files["data/predictions/baseline.parquet"] = path
+        files.append("data/predictions/baseline.parquet")
+        predictions.write(baseline, repo / files[-1])
     if flags is not None:
         columns = {flag: flags.get(flag, [False] * len(found.rows)) for flag in KINDS}
         table = pa.table({"split": ["test"] * len(found.rows), "row": found.rows, **columns})
-        pq.write_table(table, replace(data / "audit.parquet"))
-        files["data/audit.parquet"] = data / "audit.parquet"
-    outs = [{"path": name, "hash": "md5", "md5": store(repo, path)} for name, path in files.items()]
+        files.append("data/audit.parquet")
+        pq.write_table(table, repo / files[-1])
+    outs = [{"path": name, "hash": "md5", "md5": store(repo, repo / name)} for name in files]
     if texts is not None:
-        (data / "raw").mkdir(exist_ok=True)
-        path = replace(data / "raw" / "test.arrow")
+        (repo / "data" / "raw").mkdir(exist_ok=True)
+        path = repo / "data" / "raw" / "test.arrow"
         write_reviews(path, zip(found.labels.tolist(), texts, strict=True), found.names, True)
         entries = [{"md5": store(repo, path), "relpath": "test.arrow"}]
         folder = repo / ".dvc" / "folder"
         folder.write_text(json.dumps(entries))
         outs.append({"path": "data/raw", "hash": "md5", "md5": store(repo, folder, ".dir")})
         folder.unlink()
-    params = {name: {**PARAMS.get(name, {}), **sections.get(name, {})} for name in PARAMS}
-    params |= {name: values for name, values in sections.items() if name not in params}
+    params = {
+        name: {**PARAMS.get(name, {}), **sections.get(name, {})} for name in PARAMS | sections
+    }
     deps = [{"path": path, "hash": "md5", "md5": md5} for path, md5 in (code or CODE).items()]
     stage = {"cmd": "true", "deps": deps, "params": {"params.yaml": params}, "outs": outs}
     pipeline = {
@@ -104,11 +102,6 @@ def add_run(
     commit(repo, tag)
     run("git", "tag", tag, cwd=repo)
     return run("git", "rev-parse", tag, cwd=repo).strip()
-
-
-def replace(path: Path) -> Path:
-    path.unlink(missing_ok=True)
-    return path
 
 
 def store(repo: Path, path: Path, suffix: str = "") -> str:

@@ -1,26 +1,21 @@
 """The installed wheel in an empty folder: a model is used without this checkout."""
 
 import json
-import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run
+from helpers import ROOT, copy_files, run
 
 pytestmark = pytest.mark.slow
 
 
 def install_wheel(folder: Path) -> tuple[Path, Path]:
     """The wheel, built from the files that git has, and where it is installed."""
-    folder.mkdir()
     source = folder / "source"
-    for name in run("git", "ls-files", "yelp_stars", cwd=ROOT).split():
-        (source / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, source / name)
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source)
+    library = run("git", "ls-files", "yelp_stars", cwd=ROOT).split()
+    copy_files([*library, "pyproject.toml", "README.md", "LICENSE"], source)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", "dist", ".", cwd=source)
     (built,) = (source / "dist").glob("*.whl")
