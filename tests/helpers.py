@@ -26,7 +26,6 @@ from filelock import FileLock
 from benchmarks import workspace
 from benchmarks.workspace import ROOT
 from yelp_stars import cli
-from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
 from yelp_stars.pipeline.entrypoint import call
@@ -46,10 +45,6 @@ needs_bert = pytest.mark.skipif(
 # Stages as dvc.yaml runs them, with outs in the project's root.
 DOWNLOAD = (
     "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "m"
-)  # fmt: skip
-TOKENIZE = (
-    "python", "-m", "stages.tokenize", "raw",
-    *[f"models/external/tiny/{name}" for name in TOKENIZER_FILES], "tokens",
 )  # fmt: skip
 TRAIN = (
     "python", "-m", "stages.train", "data/synthetic/sentences.tsv", "data/sample",
@@ -217,6 +212,12 @@ def copy_files(names: Iterable[str], target: Path) -> None:
     for name in names:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, target / name)
+
+
+def out_paths(stage: dict[str, Any], *keys: str) -> list[str]:
+    """The paths of a stage's outs in dvc.yaml, below `outs`, `metrics` or `plots`."""
+    declared = [out for key in keys for out in stage.get(key, [])]
+    return [next(iter(out)) if isinstance(out, dict) else out for out in declared]
 
 
 def outs(repo: Path) -> dict[str, str]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 import typer.main
 from dvc.cli.parser import DvcParserError, get_main_parser
-from helpers import ROOT, run
+from helpers import ROOT, out_paths, run
 
 from yelp_stars import cli
 from yelp_stars.pipeline.errors import UserError
@@ -103,17 +103,6 @@ def occurrences(pattern: str) -> list[tuple[str, Any]]:
     return found
 
 
-def yaml_blocks(folder: Path) -> list[tuple[str, str, Any]]:
-    """(document, key, value) of the top-level keys of all YAML blocks."""
-    return [
-        (name, key, value)
-        for name, text in DOCS.items()
-        for block in blocks(text)
-        if block.language == "yaml"
-        for key, value in parse_yaml(block.text, folder).items()
-    ]
-
-
 def parse_yaml(text: str, folder: Path) -> Any:
     (folder / "text.yaml").write_text(text, encoding="utf-8")
     return read_yaml(folder / "text.yaml")
@@ -134,12 +123,8 @@ def project_files() -> set[str]:
     return {name for name in listed.split("\0") if name and (ROOT / name).exists()}
 
 
-def declared_outs() -> set[str]:
-    outs = [out for stage in STAGES.values() for out in stage["outs"] + stage.get("metrics", [])]
-    return {next(iter(out)) if isinstance(out, dict) else out for out in outs}
-
-
-FILES, OUTS = project_files(), declared_outs()
+FILES = project_files()
+OUTS = {path for stage in STAGES.values() for path in out_paths(stage, "outs", "metrics")}
 TOP_LEVEL = {path.split("/")[0] for path in FILES | OUTS | set(IGNORED)}
 
 
@@ -244,14 +229,17 @@ def test_every_override_is_valid(tmp_path):
 
 def test_every_yaml_block_is_valid(tmp_path):
     keys = {key for stage in STAGES.values() for key in stage}
-    for name, section, values in yaml_blocks(tmp_path):
-        if section == "stages":
-            for stage in values.values():
-                assert {"desc", "cmd", "deps"} <= set(stage) <= keys, name
-        elif "source" in values:
-            assert not problem(section, values), name
-        else:  # a part of a section
-            assert not problem(section, {**QUICKSTART.get(section, {}), **values}), name
+    fences = [(name, block) for name, text in DOCS.items() for block in blocks(text)]
+    for name, block in fences:
+        tree = parse_yaml(block.text, tmp_path) if block.language == "yaml" else {}
+        for section, values in tree.items():
+            if section == "stages":
+                for stage in values.values():
+                    assert {"desc", "cmd", "deps"} <= set(stage) <= keys, name
+            elif "source" in values:
+                assert not problem(section, values), name
+            else:  # a part of a section
+                assert not problem(section, {**QUICKSTART.get(section, {}), **values}), name
 
 
 def test_every_extra_exists():

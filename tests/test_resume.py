@@ -97,11 +97,6 @@ def checkpoints(project: Path) -> list[Path]:
     return sorted(found, key=lambda path: int(path.name.split("-")[1]))
 
 
-def complete_steps(project: Path) -> list[int]:
-    """The steps after which there is a complete checkpoint."""
-    return [int(path.parent.name.split("-")[1]) for path in project.rglob("complete.json")]
-
-
 @pytest.mark.thorough
 @pytest.mark.timeout((KILLS + 2) * DEADLINE)
 def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
@@ -116,7 +111,8 @@ def test_a_training_killed_at_random_steps_ends_as_an_uninterrupted_one(
             wait_for_step(resumable_project, stage, killed[-1])
             stage.kill()
             stage.wait(DEADLINE)
-        done = max(complete_steps(resumable_project), default=0)
+        complete = [path.parent.name for path in resumable_project.rglob("complete.json")]
+        done = max((int(name.split("-")[1]) for name in complete), default=0)
         if done > STEPS // 2:  # begin another run: there must be something left to kill
             train(resumable_project)
             assert training_result(resumable_project) == expected, killed

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from helpers import ROOT, run
+from helpers import ROOT, out_paths, run
 
 from yelp_stars.commands.doctor.imports import imported, is_code, modules, own_imports
 from yelp_stars.pipeline.entrypoint import declared_paths
@@ -44,11 +44,6 @@ def parse(path: Path) -> ast.Module:
 
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
-
-
-def out_paths(stage: dict, *keys: str) -> list[str]:
-    outs = [out for key in keys for out in stage.get(key, [])]
-    return [next(iter(out)) if isinstance(out, dict) else out for out in outs]
 
 
 # --- dvc.yaml and stages --------------------------------------------------------------------------
