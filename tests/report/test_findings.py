@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from yelp_stars.evaluation.intervals import proportion
+from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.report import findings
 
@@ -131,6 +131,6 @@ def test_the_most_frequent_mistakes_come_first():
 
 
 def test_a_score_is_written_with_its_interval():
-    assert findings.written(proportion(626, 1000)) == "0.626 [0.596, 0.655]"
-    assert findings.written(proportion(842, 1000), 100) == "84.2 % [81.8, 86.3]"
-    assert findings.written(proportion(0, 0)) == "undefined"
+    assert written(proportion(626, 1000)) == "0.626 [0.596, 0.655]"
+    assert written(proportion(842, 1000), 100) == "84.2 % [81.8, 86.3]"
+    assert written(proportion(0, 0)) == "undefined"

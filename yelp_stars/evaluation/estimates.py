@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import softmax
 
 from yelp_stars.evaluation import intervals
-from yelp_stars.evaluation.intervals import Estimate, Statistics, estimate, proportion
+from yelp_stars.evaluation.intervals import Estimate, Statistics, estimate, proportion, share_of
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring import conformal, metrics
 from yelp_stars.scoring.calibration import Calibration
@@ -71,8 +71,8 @@ def details(
         "per_class": [
             {
                 "label": name,
-                "precision": _share(correct, predicted == label),
-                "recall": _share(correct, labels == label),
+                "precision": share_of(correct[predicted == label]),
+                "recall": share_of(correct[labels == label]),
                 "f1": estimate(exact["f1"][label], low_f1[label], high_f1[label], n),
             }
             for label, name in enumerate(tested.names)
@@ -88,7 +88,7 @@ def details(
             "contiguous": ordered,
             "promised": fitted.coverage,
             "threshold": fitted.conformal_threshold,
-            "coverage": proportion(int(sets[np.arange(n), labels].sum()), n),
+            "coverage": share_of(sets[np.arange(n), labels]),
             "mean_width": bootstrapped("mean_width"),
             "widths": {str(size): int((width == size).sum()) for size in range(1, classes + 1)},
         },
@@ -104,7 +104,7 @@ def reliability(surest: np.ndarray, correct: np.ndarray) -> list[dict[str, Any]]
     table, bins = [], metrics.calibration_bins(surest)
     for number in np.unique(bins):
         inside = bins == number
-        accuracy = proportion(int(correct[inside].sum()), int(inside.sum()))
+        accuracy = share_of(correct[inside])
         probability = round(float(surest[inside].mean()), metrics.decimals(accuracy["n"]))
         table.append({"probability": probability, "accuracy": accuracy.pop("value"), **accuracy})
     return table
@@ -121,7 +121,7 @@ def risk_coverage(correct: np.ndarray, probability: np.ndarray) -> list[dict[str
     table = []
     for share in SHARES:
         rest = order[: len(order) - round(share * len(order))]
-        accuracy = proportion(int(correct[rest].sum()), len(rest))
+        accuracy = share_of(correct[rest])
         from_ = round(float(probability[rest[-1]]), metrics.decimals(len(order)))
         table.append({"to_a_person": share, "from": from_, **accuracy})
     return table
@@ -135,10 +135,6 @@ def mean_error(wrong: np.ndarray) -> np.ndarray:
     """
     errors = np.cumsum(wrong, axis=-1) / np.arange(1, wrong.shape[-1] + 1)
     return errors.mean(axis=-1)
-
-
-def _share(correct: np.ndarray, of: np.ndarray) -> Estimate:
-    return proportion(int(correct[of].sum()), int(of.sum()))
 
 
 def _of_gaps(gaps: np.ndarray, resampled: np.ndarray, n: int) -> Estimate:

@@ -29,11 +29,25 @@ def estimate(value: float, low: float, high: float, n: int) -> Estimate:
     return {**dict.fromkeys(numbers), **rounded, "n": n}
 
 
+def share_of(successes: np.ndarray) -> Estimate:
+    """Estimate the share of rows, bool, that are true."""
+    return proportion(int(successes.sum()), len(successes))
+
+
 def proportion(successes: int, n: int) -> Estimate:
     """Estimate a proportion with Wilson's interval; None where there are no rows."""
     if not n:
         return estimate(np.nan, np.nan, np.nan, 0)
     return estimate(successes / n, *wilson(successes, n), n)
+
+
+def written(score: Estimate, scale: float = 1) -> str:
+    """Write a score with its interval: "0.626 [0.596, 0.655]"."""
+    if score["value"] is None:
+        return "undefined"
+    digits = max(0, decimals(score["n"]) - (2 if scale == 100 else 0))
+    value, low, high = (f"{scale * score[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return f"{value} % [{low}, {high}]" if scale == 100 else f"{value} [{low}, {high}]"
 
 
 def resample(

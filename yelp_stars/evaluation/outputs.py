@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from yelp_stars.evaluation import titles
-from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.evaluation.intervals import Estimate, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted
 from yelp_stars.scoring import metrics, plots
@@ -105,11 +105,7 @@ def summary(details: dict[str, Any]) -> str:
 
 
 def _written(score: Estimate) -> str:
-    rows = counted(score["n"], "row")
-    if score["value"] is None:
-        return f"undefined on {rows}"
-    low, value, high = (_digits(score, key) for key in ("low", "value", "high"))
-    return f"{value} [{low}, {high}] on {rows}"
+    return f"{written(score)} on {counted(score['n'], 'row')}"
 
 
 def _digits(score: Estimate, key: str) -> str:

@@ -1,14 +1,12 @@
 """Derive the verdict of a report and its three main findings."""
 
+from collections import Counter
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from yelp_stars.comparing.paired import compare_accuracy, outcome, verdict
-from yelp_stars.evaluation.intervals import Estimate
+from yelp_stars.evaluation.intervals import written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, cut
-from yelp_stars.scoring.metrics import decimals
 
 MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`
 # Calibration errors up to which probabilities may be read as they are, or with care.
@@ -29,15 +27,6 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def written(score: Estimate, scale: float = 1) -> str:
-    """Write a score with its interval: "0.626 [0.596, 0.655]"."""
-    if score["value"] is None:
-        return "undefined"
-    digits = max(0, decimals(max(score["n"], 1)) - (2 if scale == 100 else 0))
-    value, low, high = (f"{scale * score[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return f"{value} % [{low}, {high}]" if scale == 100 else f"{value} [{low}, {high}]"
-
-
 def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
     """Is the model better than TF-IDF on the same rows?
 
@@ -45,9 +34,7 @@ def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
     """
     index_of = {row: index for index, row in enumerate(baseline.rows.tolist())}
     paired = [index_of[row] for row in model.rows.tolist()]
-    first = baseline.logits[paired].argmax(axis=1)
-    second = model.logits.argmax(axis=1)
-    compared = compare_accuracy(model.labels, first, second)
+    compared = compare_accuracy(model.labels, baseline.predicted[paired], model.predicted)
     sentence = verdict(compared, "TF-IDF", "the model", MARGIN)
     title, text = "Against the baseline", sentence[0].upper() + sentence[1:] + "."
     decided = outcome(compared, MARGIN)
@@ -131,13 +118,7 @@ def calibration(calibrated: dict[str, Any], ranges: dict[str, Any]) -> Finding:
 
 def confusions(model: Predictions, limit: int) -> list[tuple[str, str, int]]:
     """Return the most frequent mistakes: label, prediction, rows."""
-    predicted = model.logits.argmax(axis=1)
-    wrong = predicted != model.labels
-    pairs, counts = np.unique(
-        np.stack([model.labels[wrong], predicted[wrong]]), axis=1, return_counts=True
-    )
-    most_frequent = np.argsort(-counts, kind="stable")[:limit]
-    return [
-        (model.names[label], model.names[guess], int(count))
-        for (label, guess), count in zip(pairs.T[most_frequent], counts[most_frequent])
-    ]
+    wrong = ~model.right
+    pairs = Counter(zip(model.labels[wrong].tolist(), model.predicted[wrong].tolist()))
+    most_frequent = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))[:limit]
+    return [(model.names[label], model.names[guess], n) for (label, guess), n in most_frequent]

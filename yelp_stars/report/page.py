@@ -9,6 +9,7 @@ import jinja2
 from markupsafe import Markup
 
 from yelp_stars.evaluation import titles
+from yelp_stars.evaluation.intervals import written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
@@ -81,7 +82,7 @@ def render(run: Run) -> str:
         **_sections(run),
         "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
         "counted": counted,
-        "written": findings.written,
+        "written": written,
         "number": _number,
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         "script": Markup(script),  # noqa: S704
@@ -106,7 +107,7 @@ def _verdict(run: Run) -> dict[str, Any]:
         for key, score in scores.items()
     ]
     return {
-        "title": f"Report: accuracy {findings.written(accuracy)}",
+        "title": f"Report: accuracy {written(accuracy)}",
         "kicker": f"{checkpoint}, fine-tuned on {_reviews(run.rows['train'], run.data)}",
         "headline": (
             f"The model labels {_percent(accuracy['value'], n)} % of the test reviews correctly, "
