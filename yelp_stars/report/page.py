@@ -76,49 +76,11 @@ def render(run: Run) -> str:
     environment.filters["short"] = lambda text: visible(text, LONGEST_NAME)
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    n, slices = len(run.model.rows), _slices(run)
     content = {
         **run._asdict(),
-        **_verdict(run),
-        **_sections(run),
-        "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
-        "counted": counted,
-        "written": written,
-        "number": _number,
-        "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
-        "script": Markup(script),  # noqa: S704
-        "script_hash": f"sha256-{digest}",
-    }
-    return environment.get_template("page.html").render(content)
-
-
-def _verdict(run: Run) -> dict[str, Any]:
-    """Return the first screen: what was trained on what, how good it is, and what matters."""
-    scores, n, slices = run.evaluation["scores"], len(run.model.rows), _slices(run)
-    tfidf, majority = (
-        _percent(run.baseline[name]["accuracy"], n) for name in ("tfidf", "majority")
-    )
-    accuracy, checkpoint = scores["accuracy"], _checkpoint(run.parameters["pretrained"])
-    tiles = [
-        {
-            "name": titles.SCORES[key],
-            "value": _number(score, "value"),
-            "note": f"95 % interval {_number(score, 'low')} to {_number(score, 'high')}",
-        }
-        for key, score in scores.items()
-    ]
-    return {
-        "title": f"Report: accuracy {written(accuracy)}",
-        "kicker": f"{checkpoint}, fine-tuned on {_reviews(run.rows['train'], run.data)}",
-        "headline": (
-            f"The model labels {_percent(accuracy['value'], n)} % of the test reviews correctly, "
-            f"TF-IDF {tfidf} %"
-        ),
-        "lead": (
-            f"95 % interval {_percent(accuracy['low'], n)} to {_percent(accuracy['high'], n)} %, "
-            f"on {counted(n, 'review')} used for nothing else. The most frequent class alone: "
-            f"{majority} %."
-        ),
-        "tiles": tiles,
+        "n": n,
+        "slices": slices,
         "findings": [
             findings.against_baseline(run.model, run.tfidf),
             findings.leaks(
@@ -130,46 +92,28 @@ def _verdict(run: Run) -> dict[str, Any]:
             findings.worst_slice(slices),
             findings.calibration(run.evaluation["calibration"], run.evaluation["ranges"]),
         ],
-    }
-
-
-def _sections(run: Run) -> dict[str, Any]:
-    """Return what the sections below it show, beside the run itself."""
-    rates, rows = run.runtime, run.rows
-    device = f" on {rates['device']}" if "device" in rates else ""
-    order = ["external", *run.parameters, "report"]
-    shared = run.data["texts_in_train_and_test"]
-    in_both = counted(shared, "text is", "texts are") if shared else "No text is"
-    return {
-        "ordered": run.model.ordered,
-        "n": len(run.model.rows),
+        "confusions": findings.confusions(run.model, CONFUSIONS),
+        "checkpoint": _checkpoint(run.parameters["pretrained"]),
+        "provenance": "; ".join(_provenance(run.data)),
+        "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
+        "titles": titles.SCORES,
         "lengths": LENGTHS,
         "flags": FLAGS,
-        "data_line": (
-            f"{counted(rows['train'], 'review')} to train on, {rows['validation']:,} to validate "
-            f"and {rows['test']:,} to test, drawn from {run.audit['train']['rows']:,} and "
-            f"{_reviews(run.audit['test']['rows'], run.data)}. "
-            f"{in_both} in both splits, word for word."
+        "classes": CLASSES,
+        "stages": ["external", *run.parameters, "report"],
+        "counted": counted,
+        "written": written,
+        "number": _number,
+        "percent": lambda share: _percent(share, n),
+        "reviews": lambda count: _reviews(count, run.data),
+        "yaml": lambda value: visible(
+            dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE
         ),
-        "training_line": (
-            f"{rates['seconds']:,.0f} s{device}, {rates['tokens_per_second']:,.0f} tokens/s, "
-            f"{rates['steps_per_second']:.1f} steps/s."
-        ),
-        "seconds": {stage: run.seconds[stage] for stage in order if stage in run.seconds},
-        "score_names": {key: titles.SCORES[key] for key in run.evaluation["scores"]},
-        "confusions": findings.confusions(run.model, CONFUSIONS),
-        "per_class": run.evaluation["per_class"][:CLASSES],
-        "classes_left_out": max(0, len(run.model.names) - CLASSES),
-        "slices": _slices(run),
-        "parameters": {
-            section: {
-                key: visible(dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE)
-                for key, value in values.items()
-            }
-            for section, values in run.parameters.items()
-        },
-        "provenance": "; ".join(_provenance(run.data)),
+        "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
+        "script": Markup(script),  # noqa: S704
+        "script_hash": f"sha256-{digest}",
     }
+    return environment.get_template("page.html").render(content)
 
 
 def _embedded(svg: bytes) -> Markup:
