@@ -7,8 +7,15 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.labels import canonical_label, canonical_labels, class_names, map_labels
+from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.reading.labels import (
+    canonical_label,
+    canonical_labels,
+    class_names,
+    map_labels,
+    unescape,
+    valid_text,
+)
 from yelp_stars.reading.layout import Row
 
 LABELS = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}
@@ -89,3 +96,27 @@ def test_a_value_that_cannot_be_a_label_is_reported(value):
 def test_the_keys_of_a_label_map_are_different_labels(keys, message):
     with pytest.raises(ValueError, match=message):
         canonical_labels(dict.fromkeys(keys, "x"))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (3, "has 3 where a text is expected; fix or remove the row"),
+        ("x\0y", "has a NUL byte in its text; remove it"),
+        ("x\ud800", "has an unpaired surrogate in its text; fix it"),
+    ],
+)
+def test_an_invalid_text_is_reported_with_its_location(text, message):
+    with pytest.raises(BadRow) as caught:
+        valid_text(text, "a.jsonl line 9")
+    assert str(caught.value) == f"a.jsonl line 9 {message}"
+
+
+@pytest.mark.parametrize("text", [None, float("nan"), "", "caf\u00e9 \U0001f32e\r\n\x1b"])
+def test_a_valid_text_is_unchanged_and_a_missing_one_is_empty(text):
+    assert valid_text(text, "a.csv line 1") == (text if isinstance(text, str) else "")
+
+
+def test_yelps_escapes_are_undone():
+    assert unescape(r"a\nb \"c\" " "d" "") == 'a\nb "c" d'
+    assert unescape('say ""hi""') == 'say "hi"'

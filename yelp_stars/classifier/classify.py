@@ -14,7 +14,7 @@ from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES, TRUNCATION
 from yelp_stars.classifier.transformer import Transformer
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import Precision
-from yelp_stars.reading.texts import valid_text
+from yelp_stars.reading.labels import valid_text
 from yelp_stars.scoring import calibration, conformal
 
 FILES = (*TOKENIZER_FILES, "model.safetensors", calibration.FILE, TRUNCATION)

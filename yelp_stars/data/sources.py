@@ -33,11 +33,12 @@ from yelp_stars.reading.labels import (
     canonical_labels,
     class_names,
     map_labels,
+    unescape,
     unlabelled,
+    valid_text,
 )
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding
-from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
 
 COLUMNS = {"label": pa.int64(), "text": pa.large_string()}

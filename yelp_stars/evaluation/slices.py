@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import fisher_exact
 
-from yelp_stars.evaluation.intervals import LEVEL, holm, proportion
+from yelp_stars.evaluation.intervals import LEVEL, holm, share_of
 
 QUARTERS = ("shortest quarter", "second quarter", "third quarter", "longest quarter")
 AUDITED = {
@@ -77,8 +77,7 @@ def score(correct: np.ndarray, slices: list[Slice]) -> list[dict[str, Any]]:
     p_values = []
     for part in slices:
         inside, rest = correct[part.inside], correct[~part.inside]
-        right, others_right = int(inside.sum()), int(rest.sum())
-        counts = [[right, len(inside) - right], [others_right, len(rest) - others_right]]
+        counts = [[int(rows.sum()), int((~rows).sum())] for rows in (inside, rest)]
         # One-sided; 1 where there is nothing to compare.
         p_values.append(float(fisher_exact(counts, alternative="less").pvalue))
         table.append(
@@ -86,8 +85,8 @@ def score(correct: np.ndarray, slices: list[Slice]) -> list[dict[str, Any]]:
                 "kind": part.kind,
                 "name": part.name,
                 "meaning": part.meaning,
-                "accuracy": proportion(right, len(inside)),
-                "accuracy_of_the_rest": proportion(others_right, len(rest)),
+                "accuracy": share_of(inside),
+                "accuracy_of_the_rest": share_of(rest),
             }
         )
     for row, p in zip(table, holm(p_values), strict=True):

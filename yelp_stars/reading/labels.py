@@ -1,4 +1,4 @@
-"""Values of a label column, and the classes that they mean."""
+"""Values of the columns of a user: labels and the classes that they mean, and valid texts."""
 
 import datetime
 import math
@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
-from yelp_stars.reading.texts import valid_text
 
 Reviews = Iterable[tuple[int, str]]  # (label, text); labels are numbered from 0
 
@@ -124,3 +123,30 @@ def unlabelled(location: str) -> UserError:
 def class_names(labels: Mapping[str, str]) -> list[str]:
     """List the class names in the order of the map, each once."""
     return list(dict.fromkeys(labels.values()))
+
+
+def valid_text(text: Any, location: str) -> str:
+    """Return `text` if any UTF-8 file can hold it, without NUL; a missing text is an empty one."""
+    if text is None or (isinstance(text, float) and math.isnan(text)):
+        return ""
+    if not isinstance(text, str):
+        raise BadRow(
+            f"has {quoted(text)} where a text is expected",
+            location=location,
+            advice="fix or remove the row",
+        )
+    if "\0" in text:
+        raise BadRow("has a NUL byte in its text", location=location, advice="remove it")
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise BadRow(
+                "has an unpaired surrogate in its text", location=location, advice="fix it"
+            ) from None
+    return text
+
+
+def unescape(text: str) -> str:
+    r"""Undo Yelp's escapes: a literal \n becomes a newline, \" and "" a quote."""
+    return text.replace("\\n", "\n").replace('\\"', '"').replace('""', '"')

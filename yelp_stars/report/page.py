@@ -28,8 +28,6 @@ FLAGS = {
 }
 PROVENANCE = {"sha256": "SHA-256", "repo": "repository", "revision": "revision"}
 CONFUSIONS = 10  # of the most frequent mistakes
-LONGEST_NAME = 60  # characters of a class
-LONGEST_VALUE = 120  # characters of a parameter
 
 
 class Run(NamedTuple):
@@ -73,7 +71,7 @@ def render(run: Run) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["short"] = lambda text: visible(text, LONGEST_NAME)
+    environment.filters["short"] = visible
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     n, slices = len(run.model.rows), _slices(run)
@@ -106,9 +104,7 @@ def render(run: Run) -> str:
         "number": _number,
         "percent": lambda share: _percent(share, n),
         "reviews": lambda count: _reviews(count, run.data),
-        "yaml": lambda value: visible(
-            dump_yaml(value).strip().removesuffix("\n..."), LONGEST_VALUE
-        ),
+        "yaml": lambda value: dump_yaml(value).strip().removesuffix("\n..."),
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         "script": Markup(script),  # noqa: S704
         "script_hash": f"sha256-{digest}",

@@ -22,9 +22,8 @@ from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
-from yelp_stars.reading.labels import canonical_label, label_number
+from yelp_stars.reading.labels import canonical_label, label_number, unescape, valid_text
 from yelp_stars.reading.layout import Layout, Row
-from yelp_stars.reading.texts import unescape, valid_text
 from yelp_stars.reading.unpacking import on_disk
 
 SUFFIXES = tuple(readers.READERS)
