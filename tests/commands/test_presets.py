@@ -77,7 +77,7 @@ def test_changes_are_discarded_on_request_or_after_a_commit(quickstart_project):
 
 def test_without_git_dvcs_reason_is_reported(quickstart_project):
     error = stars("use", "notebook")
-    assert error.startswith("error: dvc status: ERROR: ")
+    assert error.startswith("error: dvc status: ")
     assert " git " in error
 
 

@@ -97,9 +97,6 @@ class Classifier:
             )
         return predictions
 
-    def __repr__(self) -> str:
-        return f"Classifier({len(self.label_names)} labels, {self.model.resolved.precision})"
-
 
 def fingerprint(folder: Path) -> str:
     """Hash what decides the predictions of a model: weights, tokenizer, calibration."""

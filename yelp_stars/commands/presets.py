@@ -1,8 +1,5 @@
 """`stars use` and `stars params`: list or copy presets, and explain parameters."""
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +34,9 @@ def use(
         print("\nRun `stars use NAME` to copy one over params.yaml.")
         return
     # Late: help must be fast.
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
     from yelp_stars.commands.runs.git import ask_git
     from yelp_stars.commands.runs.pipeline_file import affected
     from yelp_stars.pipeline.params import check, stage_models
@@ -55,12 +55,10 @@ def use(
         )
     PARAMS.write_text(presets[preset].read_text(encoding="utf-8"), encoding="utf-8")
     print(f"params.yaml is now {presets[preset]}")
-    # Not `dvc`: the environment need not be active.
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    status = subprocess.run(command, capture_output=True, text=True)
-    if status.returncode != 0:
-        raise UserError(f"dvc status: {status.stderr.strip()}")
-    stages = affected(set(json.loads(status.stdout)))
+    try:
+        stages = affected({*Repo().status()})
+    except DvcException as error:
+        raise UserError(f"dvc status: {error}") from None
     print(f"`dvc repro` will run: {', '.join(stages) or 'nothing'}")
 
 

@@ -15,6 +15,7 @@ from yelp_stars.pipeline.text import one_line, quoted
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
 VERSION = re.compile(r"v(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
 SHOWN = ("accuracy", "macro_f1", "mae", "loss")
+SCORE = "{value} [{low}, {high}] on {n} test reviews"
 EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
 
@@ -58,12 +59,7 @@ def release(
 
 def describe(model: str, scores: dict[str, Any]) -> str:
     """Write the message of the tag: scores with their intervals and rows, the hash of the model."""
-    lines = [
-        f"{SCORES[name]} {score['value']} [{score['low']}, {score['high']}] on {score['n']} test "
-        f"reviews"
-        for name in SHOWN
-        if (score := scores.get(name))
-    ]
+    lines = [f"{SCORES[name]} {SCORE.format(**scores[name])}" for name in SHOWN if name in scores]
     return "\n".join([*lines, f"{MODEL}: md5 {model}"])
 
 

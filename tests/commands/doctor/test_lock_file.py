@@ -4,12 +4,17 @@ import copy
 
 import pytest
 
-from yelp_stars.commands.doctor.lock_file import Declared, check_lock, check_params
+from yelp_stars.commands.doctor.lock_file import check_lock, check_params
 from yelp_stars.commands.runs.lock import Run
 
 STAGES = {
-    "prepare": Declared("prepare", {"code.py"}, {"raw"}),
-    "fit": Declared("fit raw", {"code.py", "raw", "raw/a.csv"}, {"model", "scores.json"}),
+    "prepare": {"cmd": "prepare", "deps": ["code.py"], "outs": ["raw"]},
+    "fit": {
+        "cmd": "fit raw",
+        "deps": ["code.py", "raw", "raw/a.csv"],
+        "outs": ["model"],
+        "metrics": [{"scores.json": {"cache": False}}],
+    },
 }
 CODE, RAW = {"path": "code.py", "md5": "c" * 32}, {"path": "raw", "md5": f"{'d' * 32}.dir"}
 FILE = {"path": "raw/a.csv", "md5": "a" * 32}

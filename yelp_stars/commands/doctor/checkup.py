@@ -4,14 +4,11 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
-from dvc.dependency import ParamsDependency
 from dvc.dvcfile import load_file
 from dvc.exceptions import DvcException
 from dvc.repo import Repo
-from dvc.stage import PipelineStage
 
 from yelp_stars.commands.doctor import imports, leftovers, lock_file, objects, tracking
-from yelp_stars.commands.doctor.lock_file import Declared
 from yelp_stars.commands.runs import remotes
 from yelp_stars.commands.runs.lock import Stages
 from yelp_stars.pipeline.errors import UserError
@@ -43,6 +40,7 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     if refused:
         yield from refused
         return  # to the other checks, nothing would be tracked
+    # With its templates filled in: a `foreach` stands for several.
     stages = load_file(repo, "dvc.yaml").resolver.resolve()["stages"]
     try:
         yield from imports.undeclared(Path(), stages)
@@ -59,22 +57,9 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
         yield str(error)
         return  # without the lock, DVC knows no outs
     entries = functools.partial(objects.entries, repo.cache.local)
-    yield from lock_file.check_lock(lock, _declared(repo), entries)
+    yield from lock_file.check_lock(lock, stages, entries)
     yield from tracking.check_your_files(map(str, repo.index.outs))
     yield from _stored(repo, lock, remote)
-
-
-def _declared(repo: Repo) -> dict[str, Declared]:
-    """Return the stages of dvc.yaml as DVC resolves them: a `foreach` stands for several."""
-    return {
-        stage.name: Declared(
-            stage.cmd,
-            {dep.def_path for dep in stage.deps if not isinstance(dep, ParamsDependency)},
-            {out.def_path for out in stage.outs},
-        )
-        for stage in repo.index.stages
-        if isinstance(stage, PipelineStage) and Path(stage.path) == Path("dvc.yaml").resolve()
-    }
 
 
 def _stored(repo: Repo, lock: Stages, remote: str | None) -> Iterator[str]:

@@ -11,10 +11,7 @@ from yelp_stars.pipeline.text import listed, quoted
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
-    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing.
-
-    `stages` is that of dvc.yaml, with its templates filled in.
-    """
+    """Find code that decides a stage's result, but is not in its deps: an edit reruns nothing."""
     for name, stage in stages.items():
         script = root / "stages" / f"{name.partition('@')[0]}.py"  # of a foreach, all have one
         if script.is_file():

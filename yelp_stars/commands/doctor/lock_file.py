@@ -3,22 +3,15 @@
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from yelp_stars.commands.runs.lock import LOCK, Run, Stages, flat, read_lock, read_lock_at
+from yelp_stars.commands.runs.pipeline_file import outs_of
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 Entries = Callable[[str], Mapping[str, str]]
 """Hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
-
-
-class Declared(NamedTuple):
-    """A stage of dvc.yaml as DVC resolves it."""
-
-    command: str | list[str]
-    deps: set[str]
-    outs: set[str]
 
 
 def read_lock_or_fix() -> Stages:
@@ -33,7 +26,7 @@ def read_lock_or_fix() -> Stages:
         raise Damaged(error.problem, advice=f"run `{fix}`, then `dvc repro`") from None
 
 
-def check_lock(lock: Stages, stages: Mapping[str, Declared], entries: Entries) -> Iterator[str]:
+def check_lock(lock: Stages, stages: Mapping[str, Any], entries: Entries) -> Iterator[str]:
     """Check that the stages are those of dvc.yaml, and each path has one hash in all of them."""
     absent = [name for name in stages if name not in lock]
     if absent:
@@ -58,9 +51,9 @@ def check_lock(lock: Stages, stages: Mapping[str, Declared], entries: Entries) -
         )
 
 
-def _differs(stage: Declared, run: Run) -> bool:
-    recorded = (run.cmd, {dep.path for dep in run.deps}, {out.path for out in run.outs})
-    return stage != recorded
+def _differs(stage: dict[str, Any], run: Run) -> bool:
+    declared = (stage["cmd"], {*stage.get("deps", [])}, {*outs_of(stage)})
+    return declared != (run.cmd, {dep.path for dep in run.deps}, {out.path for out in run.outs})
 
 
 def _hashes(lock: Stages, entries: Entries) -> dict[str, set[str]]:

@@ -31,13 +31,9 @@ class Format(NamedTuple):
 
 
 def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
-    lines = []
-    for row in map(plain, rows):
-        try:
-            lines.append(json.dumps(row, ensure_ascii=False, allow_nan=False).encode())
-        except UnicodeEncodeError:  # an unpaired surrogate, which JSON can only escape
-            lines.append(json.dumps(row, allow_nan=False).encode())
-    return b"".join(line + b"\n" for line in lines)
+    lines = [json.dumps(plain(row), ensure_ascii=False, allow_nan=False) for row in rows]
+    # An unpaired surrogate becomes its escape, as JSON has it.
+    return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
 
 
 def plain(value: Any) -> Any:
@@ -64,15 +60,11 @@ def _text(value: Any) -> str:
 
 def valid(text: str) -> str:
     """`text` as UTF-8 can hold it: an unpaired surrogate becomes its escape."""
-    if text.isascii():
-        return text
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _cell(value: Any) -> str:
     """Return a value of a text column: numbers, lists and objects as in JSON."""
-    if isinstance(value, str):
-        return valid(value)
     value = plain(value)
     if value is None:
         return ""
