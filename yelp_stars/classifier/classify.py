@@ -60,11 +60,7 @@ class Classifier:
         self.fitted = calibration.read(folder) if is_calibrated else None
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
-        """Predict each text.
-
-        Raises:
-            TypeError: for a single text instead of a list.
-        """
+        """Predict each text of a list."""
         if isinstance(texts, str):
             raise TypeError("give a list of texts, not one text")
         return self.predictions(self.scores(validated(texts)))

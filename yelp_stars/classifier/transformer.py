@@ -30,7 +30,7 @@ from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
 
-ROWS_IN_A_BATCH = {"cpu": 8, "accelerator": 64}
+CPU_ROWS, ACCELERATOR_ROWS = 8, 64  # in a batch
 ENCODE_ROWS = 1000  # texts tokenized at a time
 
 
@@ -75,8 +75,8 @@ class Transformer:
         self._model = inference.load_finetuned(folder, self.resolved, advice)
         names = self._model.config.id2label
         self.label_names = [str(names[number]) for number in range(len(names))]
-        kind = "cpu" if compute.device().type == "cpu" else "accelerator"
-        self.batch_size = ROWS_IN_A_BATCH[kind] if batch_size is None else batch_size
+        rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
+        self.batch_size = rows if batch_size is None else batch_size
         self.cut = read_cut(folder, max_length)
 
     def logits(self, texts: Sequence[str], bar: tqdm) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers import ROOT, documented, soak, stars
 
-from yelp_stars.commands.search import curve, learning_curve
-from yelp_stars.commands.search.learning_curve import Point
+from yelp_stars.commands.search import curve
+from yelp_stars.commands.search.curve import Point
 from yelp_stars.data.sampling import Params, check_sizes
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -24,11 +24,11 @@ def groups(seed: int, runs: int, floor: float, gap: float, power: float):
 
 
 @pytest.mark.parametrize(("floor", "gap"), [(0, 0.2), (0.3, 0.01), (0.5, 0.1)])
-@pytest.mark.parametrize("power", learning_curve.POWERS[[10, 20, 30]])
+@pytest.mark.parametrize("power", curve.POWERS[[10, 20, 30]])
 def test_a_curve_without_noise_is_found(floor, gap, power):
     rows = np.array(SIZES)
     accuracies = 1 - floor - gap * (rows / 2000) ** -power
-    found = learning_curve.fit(rows, accuracies)
+    found = curve.fit(rows, accuracies)
     assert found.floor >= 0
     assert found.gap >= 0
     beyond = np.array([4000, 20000])
@@ -38,7 +38,7 @@ def test_a_curve_without_noise_is_found(floor, gap, power):
 
 def test_more_rows_never_lose_accuracy_on_a_fitted_curve():
     rows = np.array(SIZES)
-    found = learning_curve.fit(rows, np.array([0.6, 0.5, 0.4, 0.3]))  # runs that become worse
+    found = curve.fit(rows, np.array([0.6, 0.5, 0.4, 0.3]))  # runs that become worse
     accuracies = found.accuracy(np.array([100, 1000, 10**9]))
     assert (np.diff(accuracies) >= 0).all()
     assert ((accuracies >= 0) & (accuracies <= 1)).all()
@@ -48,7 +48,7 @@ def test_more_rows_never_lose_accuracy_on_a_fitted_curve():
 def test_the_intervals_cover_the_accuracies_that_more_rows_have():
     covered = np.zeros(3)
     for seed in range(8):
-        found = learning_curve.extrapolate(groups(seed, 2, 0.3, 0.1, 0.5), [2, 10], seed)
+        found = curve.extrapolate(groups(seed, 2, 0.3, 0.1, 0.5), [2, 10], seed)
         truth = [0.7 - 0.1 * factor**-0.5 for factor in (2, 10)]
         points = [*found.extrapolated, found.gains[0]]
         expected = [*truth, truth[0] - 0.6]
@@ -58,8 +58,8 @@ def test_the_intervals_cover_the_accuracies_that_more_rows_have():
 
 def test_the_same_runs_give_the_same_numbers_and_farther_is_less_sure():
     runs = groups(0, 2, 0.3, 0.1, 0.5)
-    found = learning_curve.extrapolate(runs, [2, 10])
-    assert found == learning_curve.extrapolate(runs, [2, 10])
+    found = curve.extrapolate(runs, [2, 10])
+    assert found == curve.extrapolate(runs, [2, 10])
     assert [point.rows for point in found.measured] == list(SIZES)
     assert [point.rows for point in found.extrapolated] == [4000, 20000]
     near, far = (point.high - point.low for point in found.extrapolated)
@@ -75,7 +75,7 @@ def test_the_same_runs_give_the_same_numbers_and_farther_is_less_sure():
     ],
 )
 def test_the_verdict_is_that_of_the_interval_and_says_that_it_is_extrapolated(low, high, start):
-    shown = learning_curve.verdict(Point(4000, (low + high) / 2, low, high), 0.01)
+    shown = curve.verdict(Point(4000, (low + high) / 2, low, high), 0.01)
     assert shown.startswith(f"{start}: 4,000 training rows would gain ")
     assert "extrapolated" in shown
 
@@ -93,7 +93,7 @@ def test_the_guide_names_sizes_that_the_quickstart_has():
 def test_extrapolated_accuracies_are_labelled_as_such(capsys):
     difficulty = np.random.default_rng(0).random(500)
     groups = {n: np.stack([difficulty > 4 * n**-0.6] * 2) for n in (250, 500, 1000, 2000)}
-    curve.show(learning_curve.extrapolate(groups, curve.FACTORS), 2, 500, 0.01)
+    curve.show(curve.extrapolate(groups, curve.FACTORS), 2, 500, 0.01)
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines()]
     labelled = {line[0]: line[-1] for line in lines if line[-1:] in (["seeds"], ["extrapolated"])}

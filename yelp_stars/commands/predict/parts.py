@@ -59,8 +59,8 @@ class Parts:
 def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     """Create the folder, or find the finished windows of the run with the same `key`."""
     folder = output.with_name(f"{output.name}.part")
-    known = _manifest(folder)
-    if known is None:
+    known = _read(folder / MANIFEST)
+    if not known:
         others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
         if others:
             raise _another(folder, "does not belong to `stars predict`, or is damaged")
@@ -86,22 +86,19 @@ def _another(folder: Path, what: str) -> UserError:
     )
 
 
-def _manifest(folder: Path) -> dict[str, Any] | None:
-    try:
-        manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return manifest if isinstance(manifest, dict) else None
+def _read(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file of ours; nothing if it is missing or damaged."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        content = json.loads(path.read_bytes())
+        return content if isinstance(content, dict) else {}
+    return {}
 
 
 def _finished(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the record of each window, up to the first that is not there as it was written."""
     for number in itertools.count():
         path = folder / f"{number:07}"
-        try:
-            record = json.loads(path.with_suffix(".json").read_bytes())
-            if sha256_of(path) != record["sha256"]:
-                return
-        except (OSError, ValueError, KeyError, TypeError):
+        record = _read(path.with_suffix(".json"))
+        if not path.is_file() or sha256_of(path) != record.get("sha256"):
             return
         yield record

@@ -26,7 +26,6 @@ from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
 
 JOINED = "joined"  # in the folder of the parts
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def produce(request: Request, source: Input, folder: Path) -> None:
@@ -164,7 +163,7 @@ def stoppable(parts: Parts | None = None) -> Iterator[None]:
             os.write(2, f"\nstopped; {finished}: run the same command to resume\n".encode())
         os._exit(128 + number)
 
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield
     finally:

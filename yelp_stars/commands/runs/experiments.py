@@ -138,11 +138,7 @@ def find(name: str, folder: Path = Path()) -> str | None:
 
 
 def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
-    """Run an experiment with DVC, with further parameters, unless it exists; return its name.
-
-    Raises:
-        Failed: if it does not succeed.
-    """
+    """Run an experiment with DVC, with further parameters, unless it exists; return its name."""
     name = name_of(snapshot, prefix, overrides)
     if find(name):
         return name

@@ -1,18 +1,59 @@
-"""`stars curve`: accuracy against training rows. Is more data worth it?"""
+"""`stars curve`: accuracy against training rows, fitted and extrapolated. Is more data worth it?
+
+error = a + b·n^-c, the form of Hestness et al. (2017).
+"""
+
+from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import nnls
 from tabulate import tabulate
 
 from yelp_stars.commands.runs import experiments
 from yelp_stars.commands.runs.experiments import ROWS
-from yelp_stars.commands.search import learning_curve
-from yelp_stars.commands.search.learning_curve import Fitted, Point
 from yelp_stars.commands.search.repeats import read_right, repeat
+from yelp_stars.evaluation import intervals
 from yelp_stars.pipeline.errors import UserError
 
 SHARES = (8, 4, 2, 1)  # of the training rows, unless sizes are given
 FACTORS = [2, 10]  # how far the curve is extrapolated
 FEWEST = 4  # sizes: the curve has three parameters
+POWERS = np.geomspace(0.05, 2, 40)
+RESAMPLES = 500
+
+
+class Curve(NamedTuple):
+    """error = floor + gap · (rows / largest)^-power."""
+
+    floor: float
+    """Error that more rows of the same kind do not remove."""
+    gap: float
+    """Error that they do remove, at the largest measured number of rows."""
+    power: float
+    largest: int
+
+    def accuracy(self, rows: np.ndarray) -> np.ndarray:
+        """Return the accuracy at numbers of training rows."""
+        return np.maximum(0, 1 - self.floor - self.gap * (rows / self.largest) ** -self.power)
+
+
+class Point(NamedTuple):
+    """An accuracy with its 95 % interval."""
+
+    rows: int
+    accuracy: float
+    low: float
+    high: float
+
+
+class Fitted(NamedTuple):
+    """A fitted learning curve and its extrapolation."""
+
+    curve: Curve
+    measured: list[Point]
+    extrapolated: list[Point]
+    gains: list[Point]
+    """Accuracy of each extrapolated point, minus that at the largest measured one."""
 
 
 def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> None:
@@ -25,7 +66,7 @@ def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> No
     groups = {}
     for size in reversed(sizes):  # more rows than there are fail at once, and not at the end
         groups[size] = read_right(repeat(snapshot, "curve", {ROWS: size}, number).names)
-    fitted = learning_curve.extrapolate(groups, FACTORS)
+    fitted = extrapolate(groups, FACTORS)
     show(fitted, number, groups[sizes[0]].shape[1], margin)
 
 
@@ -39,10 +80,80 @@ def show(fitted: Fitted, number: int, test_rows: int, margin: float) -> None:
     floor, gap, power, largest = fitted.curve
     print(
         f"\n{table}\n\nfitted on {test_rows:,} test rows: error = {floor:.3f} + {gap:.3f} · "
-        f"(rows / {largest:,})^-{power:.2f}\n{learning_curve.verdict(fitted.gains[0], margin)}"
+        f"(rows / {largest:,})^-{power:.2f}\n{verdict(fitted.gains[0], margin)}"
     )
 
 
 def _row(point: Point) -> list[str]:
     low, high = np.clip([point.low, point.high], 0, 1)
     return [f"{point.rows:,}", f"{point.accuracy:.3f}", f"{low:.3f} to {high:.3f}"]
+
+
+def fit(rows: np.ndarray, accuracies: np.ndarray) -> Curve:
+    """Fit by least squares; neither `floor` nor `gap` is below 0, `power` is one of `POWERS`."""
+    largest = int(rows.max())
+    ones = np.ones(len(rows))
+    found = []
+    for power in POWERS:
+        (floor, gap), residual = nnls(
+            np.column_stack([ones, (rows / largest) ** -power]), 1 - accuracies
+        )
+        found.append((residual, Curve(float(floor), float(gap), float(power), largest)))
+    return min(found)[1]
+
+
+def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0) -> Fitted:
+    """Fit the runs of each number of training rows, and extrapolate to multiples of the largest.
+
+    `groups` is the correctness of each run's predictions, bool, (runs, test rows). The intervals
+    are those of a bootstrap: it draws the test rows, the same for all runs, and the spread of the
+    seeds, which is taken to be the same for any number of training rows.
+    """
+    rows = np.array(sorted(groups))
+    beyond = np.array([factor * rows[-1] for factor in factors])
+    means = np.stack([groups[size].mean(axis=0) for size in rows])  # (sizes, test rows)
+    runs = np.array([len(groups[size]) for size in rows])
+    spread = np.sqrt(_variance(list(groups.values())) / runs)
+    rng = np.random.default_rng(seed)
+    at_sizes, at_beyond, gains = [], [], []
+    for _ in range(RESAMPLES):
+        drawn = rng.integers(means.shape[1], size=means.shape[1])
+        accuracies = means[:, drawn].mean(axis=1) + spread * rng.normal(size=len(rows))
+        curve = fit(rows, accuracies)
+        at_sizes.append(accuracies)
+        at_beyond.append(curve.accuracy(beyond))
+        gains.append(curve.accuracy(beyond) - curve.accuracy(rows[-1:]))
+    curve = fit(rows, means.mean(axis=1))
+    best = curve.accuracy(beyond)
+    return Fitted(
+        curve,
+        _points(rows, means.mean(axis=1), at_sizes),
+        _points(beyond, best, at_beyond),
+        _points(beyond, best - curve.accuracy(rows[-1:]), gains),
+    )
+
+
+def verdict(gain: Point, margin: float) -> str:
+    """Word whether more training rows are worth it, by the gain of some number of them."""
+    by = (
+        f"{gain.rows:,} training rows would gain {gain.accuracy * 100:.1f} points of accuracy "
+        f"(95 % interval {gain.low * 100:.1f} to {gain.high * 100:.1f}, extrapolated)"
+    )
+    if gain.low > margin:
+        return f"More data is worth it: {by}"
+    if gain.high < margin:
+        return f"More data is not worth it: {by}"
+    return f"These runs do not show whether more data is worth it: {by}"
+
+
+def _variance(groups: list[np.ndarray]) -> float:
+    """Return the variance between runs that differ only in their seeds; 0 if there are none."""
+    several = [group.mean(axis=1) for group in groups if len(group) > 1]
+    freedom = sum(len(group) - 1 for group in several)
+    return sum(float(group.var(ddof=1)) * (len(group) - 1) for group in several) / max(1, freedom)
+
+
+def _points(rows: np.ndarray, values: np.ndarray, resampled: list[np.ndarray]) -> list[Point]:
+    low, high = intervals.percentiles(np.stack(resampled))
+    columns = zip(rows, values, low, high, strict=True)
+    return [Point(int(n), float(value), float(a), float(b)) for n, value, a, b in columns]

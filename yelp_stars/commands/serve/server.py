@@ -5,6 +5,7 @@ One model, computed in one worker thread, so that the event loop never waits for
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -199,11 +200,9 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     """Read a metrics file of the project whose model this is; any other folder has none."""
     if folder.resolve().parts[-2:] != ("models", "finetuned"):  # others have other scores
         return {}
-    try:
-        content = json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
+    return {}
 
 
 def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits) -> None:
