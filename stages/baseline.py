@@ -54,9 +54,9 @@ def main(given: Inputs, made: Outputs) -> None:
     tables = {split: arrow.read(given.sampled / f"{split}.arrow") for split in ("train", "test")}
     schema = tables["test"].schema
     names, ordered = arrow.label_names(schema), arrow.ordered(schema)
+    tables["train"] = tables["train"].slice(0, params.max_rows)
     rows = {split: arrow.column(table, "row") for split, table in tables.items()}
-    rows["train"] = rows["train"][: params.max_rows]
-    labels = {split: arrow.column(tables[split], "label")[: len(rows[split])] for split in tables}
+    labels = {split: arrow.column(table, "label") for split, table in tables.items()}
     texts = {
         split: predictions.read_texts(given.raw / f"{split}.arrow", rows[split]) for split in tables
     }

@@ -21,8 +21,8 @@ def write_tokenized(path, rows: int) -> None:
         COLUMNS, list("abcde"), max_length=32, truncation="head", source="files"
     )
     batches = []
-    for start, stop in arrow.batch_ranges(rows):
-        numbers = np.arange(start, stop)
+    for start in range(0, rows, arrow.RECORD_BATCH_ROWS):
+        numbers = np.arange(start, min(start + arrow.RECORD_BATCH_ROWS, rows))
         ids = arrow.list_array(np.repeat(numbers, numbers % 4), numbers % 4, pa.uint16())
         batches.append(pa.record_batch([ids, numbers % 5, numbers], schema=schema))
     arrow.write(path, schema, batches)

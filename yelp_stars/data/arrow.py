@@ -234,9 +234,3 @@ def list_array(values: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> p
     offsets = np.zeros(len(lengths) + 1, np.int32)
     np.cumsum(lengths, out=offsets[1:])
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values, dtype))
-
-
-def batch_ranges(rows: int) -> Iterator[tuple[int, int]]:
-    """Yield the (start, stop) of each record batch of a file of `rows` rows."""
-    for start in range(0, rows, RECORD_BATCH_ROWS):
-        yield start, min(start + RECORD_BATCH_ROWS, rows)

@@ -73,8 +73,10 @@ def permutation(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
     for label in range(len(counts)):
         rows = np.flatnonzero(labels == label).astype(np.uint32)
         rng.shuffle(rows)
-        for start, stop in arrow.batch_ranges(len(rows)):
-            order[stratified_positions(np.arange(start, stop), label, counts)] = rows[start:stop]
+        for start in range(0, len(rows), arrow.RECORD_BATCH_ROWS):
+            part = rows[start : start + arrow.RECORD_BATCH_ROWS]
+            k = start + np.arange(len(part))
+            order[stratified_positions(k, label, counts)] = part
     return order
 
 
@@ -206,9 +208,9 @@ def write_rows(mapped: arrow.Mapped, labels: np.ndarray, rows: np.ndarray, targe
     dtype = schema.field("input_ids").type.value_type
 
     def batches() -> Iterator[pa.RecordBatch]:
-        ranges = tqdm(list(arrow.batch_ranges(len(rows))), f"sample {target.stem}", delay=1)
-        for number, (start, stop) in enumerate(ranges):
-            part = rows[start:stop]
+        starts = range(0, len(rows), arrow.RECORD_BATCH_ROWS)
+        for number, start in enumerate(tqdm(starts, f"sample {target.stem}", delay=1)):
+            part = rows[start : start + arrow.RECORD_BATCH_ROWS]
             lists = [ids[row] for row in part.tolist()]
             lengths = np.fromiter(map(len, lists), np.int32, len(lists))
             chosen = arrow.list_array(np.concatenate(lists), lengths, dtype)

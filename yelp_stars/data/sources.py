@@ -247,11 +247,11 @@ class Hub(Cleaned):
         dropped, names = no_counts(), {"train": self.train_split, "test": self.test_split}
         streams: dict[str, Any] = {}
         # Without hf://, a folder of this name would be read instead, at no revision.
-        remote, options = f"hf://datasets/{self.repo}", {"revision": self.revision}
+        remote = f"hf://datasets/{self.repo}"
         for split, name in names.items():
             try:
                 streams[split] = datasets.load_dataset(
-                    remote, split=name, streaming=True, **options
+                    remote, split=name, streaming=True, revision=self.revision
                 )
             except hub.FAILURES as error:
                 if isinstance(error, ValueError) and not isinstance(error, OSError):
