@@ -123,15 +123,11 @@ def test_sizes_larger_than_the_data_are_reported_with_what_they_need(values, nee
     draw(FIFTY, FIFTY, **{**values, **fitting})
 
 
-@pytest.mark.parametrize("left", [0, 1, 25])
+@pytest.mark.parametrize("left", [0, 25])
 def test_too_few_rows_after_exclusions_are_reported(left):
     with pytest.raises(UserError) as caught:
         draw(FIFTY, FIFTY, excluded=np.arange(50) >= left)
     assert f"of which sample.exclude removes {50 - left} train rows" in caught.value.problem
-    assert (caught.value.setting == "sample.exclude") == (left < 2)
-    with pytest.raises(UserError) as caught:
-        draw(FIFTY[:left], FIFTY[:0])
-    assert caught.value.advice == "get more reviews"
 
 
 def test_the_rows_of_each_label_are_described():

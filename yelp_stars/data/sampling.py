@@ -112,12 +112,6 @@ def check_sizes(n_train: int, n_test: int, params: Params, n_excluded: int = 0) 
     if n_excluded:
         rows += f", of which sample.exclude removes {n_excluded} train rows"
     n_train -= n_excluded
-    if n_train < 2 or n_test < 1:
-        raise UserError(
-            f"{rows}, too few to train, validate and test on",
-            setting="sample.exclude" if n_excluded else "",
-            advice="set {setting} to fewer kinds, or []" if n_excluded else "get more reviews",
-        )
     validation = {params.validation_from: params.validation_size}
     train = (1 if params.train_size == "all" else params.train_size) + validation.get("train", 0)
     test = max(1 if params.test_size == "all" else params.test_size, validation.get("test", 0))
@@ -126,7 +120,7 @@ def check_sizes(n_train: int, n_test: int, params: Params, n_excluded: int = 0) 
             f"{rows}, but sample needs {train} and {test} (train_size {params.train_size}, "
             f"validation_size {params.validation_size} from {params.validation_from}, test_size "
             f"{params.test_size})",
-            advice="set smaller sizes, or 'all'",
+            advice="set smaller sizes or 'all', exclude fewer kinds, or get more reviews",
         )
 
 
