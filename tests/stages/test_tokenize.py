@@ -4,10 +4,11 @@ import json
 import shutil
 
 import pytest
-from helpers import TOKENIZER_FILES, edit, fails_here
+from helpers import edit, fails_here
 
 from stages import download
 from stages.tokenize import main
+from yelp_stars.checkpoint.tokenizer import TOKENIZER_FILES
 from yelp_stars.data import arrow
 from yelp_stars.pipeline.entrypoint import call
 
