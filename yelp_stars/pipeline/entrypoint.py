@@ -3,21 +3,26 @@
 import contextlib
 import ctypes
 import errno
-import fcntl
 import json
 import math
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, get_type_hints
 
 from safetensors import SafetensorError
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import remove_unfinished, replacing_all, unfinished, write_json
+from yelp_stars.pipeline.files import (
+    locked,
+    remove_unfinished,
+    replacing_all,
+    unfinished,
+    write_json,
+)
 from yelp_stars.pipeline.text import one_line, quoted
 
 # The type of an output that people watch while the stage runs: it has no temporary name.
@@ -66,9 +71,16 @@ def run(main: Callable[..., None]) -> None:
         ctypes.CDLL(None).prctl(SIGNAL_IF_PARENT_DIES, signal.SIGTERM)
     started = time.monotonic()
     try:
-        with _only_one(Path(sys.argv[0])):
+        script = Path(sys.argv[0])
+        problem = (
+            f"the stage {script.stem!r} is running in this folder already; wait until it ends or "
+            f"stop it, then run `dvc repro`"
+        )
+        # Two processes would write the same files; those of one training share a lock.
+        is_first = os.environ.get("RANK", "0") == "0" and script.is_file()
+        with locked(script, problem) if is_first else contextlib.nullcontext():
             call(main, *map(Path, sys.argv[1:]))
-        _record_seconds(Path(sys.argv[0]).stem, time.monotonic() - started)
+        _record_seconds(script.stem, time.monotonic() - started)
         for number in SIGNALS:  # all is written: exit with 0
             signal.signal(number, signal.SIG_IGN)
     except UserError as error:
@@ -116,28 +128,6 @@ def explain(error: OSError) -> str:
     file = f" {quoted(str(error.filename))}" if error.filename else ""
     advice = f"; {ADVICE[error.errno]}" if error.errno in ADVICE else ""
     return one_line(f"{os.strerror(error.errno or 0)}{file}{advice}")
-
-
-@contextlib.contextmanager
-def _only_one(script: Path) -> Iterator[None]:
-    """Lock the script of a stage: two processes would write the same files.
-
-    The lock ends with the process, however that ends.
-    """
-    if os.environ.get("RANK", "0") != "0" or not script.is_file():
-        yield
-        return
-    with script.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"the stage {script.stem!r} is running in this folder already; wait until it ends "
-                f"or stop it, then run `dvc repro`"
-            ) from None
-        except OSError:  # a file system without locks
-            pass
-        yield
 
 
 def stage_seconds() -> dict[str, float]:

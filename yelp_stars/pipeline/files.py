@@ -1,15 +1,17 @@
 """Outputs that are complete or absent, and content hashes."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
+import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from yelp_stars.pipeline.errors import Damaged, Missing
+from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 from yelp_stars.pipeline.text import quoted
 
 # What Python raises on the content of a damaged file.
@@ -119,6 +121,25 @@ def reading(path: Path, *errors: type[BaseException]) -> Iterator[None]:
     except FileNotFoundError:
         problem, advice = f"no file {quoted(str(path))}", "run `dvc repro` or `dvc pull`"
         raise Missing(problem, advice=advice) from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, problem: str) -> Iterator[int]:
+    """Hold the lock of a file, which ends with the process; report the `problem` if another has it.
+
+    A process that inherits the descriptor holds it, too.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(problem) from None
+        except OSError:  # a file system without locks
+            pass
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path, value: Any) -> None:

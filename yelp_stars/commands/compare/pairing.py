@@ -33,11 +33,8 @@ def match(first: Revision, second: Revision) -> np.ndarray:
     indices = {key: index for index, key in enumerate(zip(b.rows.tolist(), b.texts, strict=True))}
     keys = list(zip(a.rows.tolist(), a.texts, strict=True))
     if {*keys} != {*indices}:
-        differing = [
-            key
-            for key in changed([first.lock.params, second.lock.params])
-            if key.startswith(("download.", "sample.test"))
-        ]
+        params = changed([first.lock.params, second.lock.params])
+        differing = [key for key in params if key.startswith(("download.", "sample.test"))]
         why = f": {', '.join(differing[:5])} differ" if differing else ""
         raise UserError(
             f"{names} were tested on different rows ({len({*keys} & {*indices}):,} of "

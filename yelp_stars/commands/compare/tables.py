@@ -136,7 +136,10 @@ def ranking(described: dict[str, Any]) -> list[Block]:
 
 
 def _changes(described: dict[str, Any], names: list[str]) -> list[Block]:
-    rows = [[key, *map(_value, values)] for key, values in described["params"].items()]
+    rows = [
+        [key, *("none" if value is None else repr(value) for value in values)]
+        for key, values in described["params"].items()
+    ]
     blocks: list[Block] = [Table(["parameter", *names], rows) if rows else "No parameters differ."]
     if described["code"]:
         blocks.append(f"Changed code: {', '.join(described['code'])}")
@@ -161,9 +164,3 @@ def _baselines(known: dict[str, float]) -> list[str]:
     if len(known) > 1 and len(set(known.values())) == 1:
         return [f"Accuracy of the baseline of both: {next(iter(known.values())):.3f}"]
     return [f"Accuracy of the baseline of {printable(name)}: {v:.3f}" for name, v in known.items()]
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return "none"
-    return repr(value) if isinstance(value, str) else str(value)

@@ -15,7 +15,6 @@ import psutil
 FOLDERS = ("data", "models", "metrics", "plots", "reports")
 PARTIAL, TEMPORARY = ".*.partial", "*.tmp"
 SHOWN = 5
-WRITER = "predict"  # the command of `stars` that writes; others that write start DVC
 QUIET = 3600.0  # seconds after which a file of another project's run is not being written
 
 
@@ -51,15 +50,9 @@ def _temporary(cache: Path) -> list[Path]:
     files = list(cache.glob(f"??/{TEMPORARY}"))
     if cache.resolve().is_relative_to(Path.cwd()):
         return files
-    return [path for path in files if _age(path) > QUIET]
-
-
-def _age(path: Path) -> float:
-    """Return the seconds since a file was written; 0 if its writer has renamed it."""
-    try:
-        return time.time() - path.stat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    old = time.time() - QUIET
+    # Its writer may have renamed one since.
+    return [path for path in files if path.exists() and path.stat().st_mtime < old]
 
 
 def _is_busy(project: Path) -> bool:
@@ -74,7 +67,8 @@ def _is_busy(project: Path) -> bool:
 def _writes(words: list[str]) -> bool:
     """Return whether a command line is one of a stage, of DVC, or of ours that writes files."""
     names = {Path(word).name for word in words}
-    is_ours = bool(names & {"stars", "yelp_stars.cli"} and WRITER in names)
+    # Other commands of ours that write start DVC.
+    is_ours = bool(names & {"stars", "yelp_stars.cli"} and "predict" in names)
     return is_ours or "dvc" in names or "stages." in " ".join(words)
 
 

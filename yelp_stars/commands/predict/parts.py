@@ -5,7 +5,6 @@ input, model and options; the same command finds it and resumes.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import itertools
 import json
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import replacing, sha256_of, write_json
+from yelp_stars.pipeline.files import locked, replacing, sha256_of, write_json
 from yelp_stars.pipeline.text import listed, quoted
 
 MANIFEST = "manifest.json"
@@ -68,13 +67,8 @@ def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     elif known != key:
         names = [name for name in {**known, **key} if known.get(name) != key.get(name)]
         raise _another(folder, f"was started with another {listed(names, 3)}")
-    with (folder / LOCK).open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another process is writing {quoted(str(output))}; wait, or choose another -o"
-            ) from None
+    problem = f"another process is writing {quoted(str(output))}; wait, or choose another -o"
+    with locked(folder / LOCK, problem):
         write_json(folder / MANIFEST, key)
         yield Parts(folder, list(_finished(folder)))
 

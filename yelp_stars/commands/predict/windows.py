@@ -85,9 +85,8 @@ class Predictor(NamedTuple):
         if scores.ranges is not None:
             values.append([[labels[i] for i in np.flatnonzero(row)] for row in scores.ranges])
         values.append(scores.truncated.tolist())
-        below = np.zeros(len(window), bool)
+        below = best < (self.below or 0)
         if self.below is not None:
-            below = best < self.below
             values.append(below.tolist())
         joined: Rows = [
             {**(row.fields or {}), **dict(zip(self.columns.names, predicted, strict=True))}

@@ -7,7 +7,6 @@ detached, and an edit made while many runs are under way would reach the later o
 
 import contextlib
 import copy
-import fcntl
 import hashlib
 import json
 import os
@@ -26,6 +25,7 @@ from dvc.repo import Repo
 from yelp_stars.commands.runs.git import ask_git, check_repository, git
 from yelp_stars.commands.runs.pipeline_file import inputs
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import locked
 from yelp_stars.pipeline.params import check, stage_models
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import parse_yaml, read_yaml
@@ -131,10 +131,10 @@ def name_of(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
     return f"{prefix}-{hashlib.sha256(content.encode()).hexdigest()[:8]}-{seed}"
 
 
-def find(name: str, folder: Path = Path()) -> str | None:
-    """Return the reference of the experiment with a name."""
-    found = git("for-each-ref", "--format=%(refname)", f"refs/exps/??/*/{name}", folder=folder)
-    return found.split("\n")[0] or None
+def find(name: str, folder: Path = Path()) -> str:
+    """Return the reference of the experiment with a name; nothing if there is none."""
+    options = ("--count=1", "--format=%(refname)")
+    return git("for-each-ref", *options, f"refs/exps/??/*/{name}", folder=folder)
 
 
 def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
@@ -146,7 +146,10 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
     options = [f"--set-param={key}={json.dumps(value)}" for key, value in changes.items()]
     # The stages run `python`: this one, also where the environment is not active.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    with _locked() as lock, _cloned(snapshot) as clone:
+    problem = "an experiment of another `stars` command is running here; wait until it ends"
+    CLONE.parent.mkdir(parents=True, exist_ok=True)
+    # The process of DVC inherits the lock, and may survive this one.
+    with locked(CLONE.with_suffix(".lock"), problem) as lock, _cloned(snapshot) as clone:
         command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *options]
         print(f"\n{name}, in a copy of the project", flush=True)
         done = subprocess.run(command, cwd=clone, env=os.environ | {"PATH": path}, pass_fds=[lock])
@@ -165,20 +168,6 @@ def read_score(name: str) -> tuple[float, int]:
 
 
 @contextlib.contextmanager
-def _locked() -> Iterator[int]:
-    """Hold the clone's lock. The process of DVC inherits it, and may survive this one."""
-    CLONE.parent.mkdir(parents=True, exist_ok=True)
-    with CLONE.with_suffix(".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                "an experiment of another `stars` command is running here; wait until it ends"
-            ) from None
-        yield lock.fileno()
-
-
-@contextlib.contextmanager
 def _cloned(snapshot: Snapshot) -> Iterator[Path]:
     """Yield a clone of the project at a snapshot, which shares git's objects and DVC's cache."""
     shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
@@ -187,9 +176,8 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
         hidden = CLONE / ".git"
         objects = Path(git("rev-parse", "--git-path", "objects")).resolve()
         (hidden / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
-        shallow = Path(git("rev-parse", "--git-path", "shallow"))
-        if shallow.is_file():
-            shutil.copy(shallow, hidden)
+        with contextlib.suppress(FileNotFoundError):  # in most clones
+            shutil.copy(git("rev-parse", "--git-path", "shallow"), hidden)
         for key in ("user.name", "user.email"):
             if value := ask_git("config", key):
                 git("config", key, value, folder=CLONE)
