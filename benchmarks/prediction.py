@@ -59,13 +59,15 @@ def ours(
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
     layout = Layout("text", None, all_columns=True)
 
+    encode, _ = FORMATS[".jsonl"]
+
     def work() -> list[str]:
         found = []
         with inputs.open_input([str(path)], layout, False) as source, tqdm(disable=True) as bar:
             _, schema = inputs.check(source, None, None)
             for window in windows(source.rows(None)):
                 rows, _ = predictor(window, bar)
-                FORMATS[".jsonl"].encode(rows, schema)
+                encode(rows, schema)
                 found += [row["stars"] for row in rows]
         return found
 

@@ -15,14 +15,8 @@ from typing import Annotated, Any, NoReturn, get_type_hints
 
 from safetensors import SafetensorError
 
+from yelp_stars.pipeline import files
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import (
-    locked,
-    remove_unfinished,
-    replacing_all,
-    unfinished,
-    write_json,
-)
 from yelp_stars.pipeline.text import one_line, quoted
 
 # The type of an output that people watch while the stage runs: it has no temporary name.
@@ -78,7 +72,7 @@ def run(main: Callable[..., None]) -> None:
         )
         # Two processes would write the same files; those of one training share a lock.
         is_first = os.environ.get("RANK", "0") == "0" and script.is_file()
-        with locked(script, problem) if is_first else contextlib.nullcontext():
+        with files.locked(script, problem) if is_first else contextlib.nullcontext():
             call(main, *map(Path, sys.argv[1:]))
         _record_seconds(script.stem, time.monotonic() - started)
         for number in SIGNALS:  # all is written: exit with 0
@@ -109,10 +103,13 @@ def call(main: Callable[..., None], *paths: Path) -> None:
     hints = get_type_hints(outputs, include_extras=True)
     renamed = [name for name in outputs._fields if hints[name] is not Live]
     if os.environ.get("RANK", "0") == "0":
-        with replacing_all([getattr(made, name) for name in renamed]) as partials:
+        with files.replacing_all([getattr(made, name) for name in renamed]) as partials:
             main(given, made._replace(**dict(zip(renamed, partials, strict=True))))
     else:
-        main(given, made._replace(**{name: unfinished(getattr(made, name)) for name in renamed}))
+        main(
+            given,
+            made._replace(**{name: files.unfinished(getattr(made, name)) for name in renamed}),
+        )
 
 
 def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
@@ -143,7 +140,7 @@ def _record_seconds(stage: str, seconds: float) -> None:
     """Keep the time of a stage, if the project has the folder for it."""
     if SECONDS.parent.is_dir() and os.environ.get("RANK", "0") == "0":
         with contextlib.suppress(OSError):  # the result is there; its time can be missing
-            write_json(SECONDS, {**stage_seconds(), stage: round(seconds, 1)})
+            files.write_json(SECONDS, {**stage_seconds(), stage: round(seconds, 1)})
 
 
 def stop(number: int, frame: Any) -> NoReturn:
@@ -152,7 +149,7 @@ def stop(number: int, frame: Any) -> NoReturn:
     At once, not by an exception: libraries swallow one that is raised inside of their callbacks
     and imports, as pyarrow does while it imports pandas, and the stage would run on.
     """
-    remove_unfinished()
+    files.remove_unfinished()
     os._exit(128 + number)
 
 

@@ -129,17 +129,14 @@ def locked(path: Path, problem: str) -> Iterator[int]:
 
     A process that inherits the descriptor holds it, too.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)) as file:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(problem) from None
         except OSError:  # a file system without locks
             pass
-        yield descriptor
-    finally:
-        os.close(descriptor)
+        yield file.fileno()
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -21,10 +21,11 @@ ROWS = [{"id": number, "text": f'a "{number}",\n', "range": ["x", "y"]} for numb
 def joined(folder, ending, parts, schema=SCHEMA):
     """The bytes of a file that is written in parts."""
     paths = []
+    encode, join = FORMATS[ending]
     for number, rows in enumerate(parts):
         paths.append(folder / f"{number}")
-        paths[-1].write_bytes(FORMATS[ending].encode(rows, schema))
-    FORMATS[ending].join(paths, schema, folder / f"joined{ending}")
+        paths[-1].write_bytes(encode(rows, schema))
+    join(paths, schema, folder / f"joined{ending}")
     return (folder / f"joined{ending}").read_bytes()
 
 

@@ -11,7 +11,7 @@ import math
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,15 +19,8 @@ import pyarrow.parquet as pq
 ROW_GROUP = 20_000  # rows of a Parquet file that are read together
 ROW_GROUP_BYTES = 64_000_000
 Rows = list[dict[str, Any]]
-
-
-class Format(NamedTuple):
-    """A format of the output file."""
-
-    encode: Callable[[Rows, pa.Schema], bytes]
-    """Write a part of the file, with some of its rows."""
-    join: Callable[[list[Path], pa.Schema, Path], None]
-    """Join all parts into the file."""
+Encode = Callable[[Rows, pa.Schema], bytes]
+Join = Callable[[list[Path], pa.Schema, Path], None]
 
 
 def _encode_jsonl(rows: Rows, schema: pa.Schema) -> bytes:
@@ -131,8 +124,9 @@ def _row_groups(parts: list[Path]) -> Iterator[pa.Table]:
         yield pa.concat_tables(tables)
 
 
-FORMATS = {
-    ".jsonl": Format(_encode_jsonl, _join_lines),
-    ".csv": Format(_encode_csv, _join_csv),
-    ".parquet": Format(_encode_parquet, _join_parquet),
+# How some rows become a part of the file, and all parts the file.
+FORMATS: dict[str, tuple[Encode, Join]] = {
+    ".jsonl": (_encode_jsonl, _join_lines),
+    ".csv": (_encode_csv, _join_csv),
+    ".parquet": (_encode_parquet, _join_parquet),
 }

@@ -21,14 +21,6 @@ FACTOR = 3  # times the rows, for a third of the trials
 FEWEST = 50  # training rows, or all if there are fewer
 
 
-class Rung(NamedTuple):
-    """A round of a search, whose trials have the same number of training rows."""
-
-    rows: int
-    keep: int
-    """Number of trials that reach the next rung, or the final."""
-
-
 class Found(NamedTuple):
     """Results of a search."""
 
@@ -55,15 +47,15 @@ def run(
     show(found, drawn, list(space), f"{rows:,} rows, {number} seeds")
 
 
-def plan(trials: int, finalists: int, rows: int) -> list[Rung]:
-    """Plan the rungs before the finalists: each has fewer trials, with more rows."""
+def plan(trials: int, finalists: int, rows: int) -> list[tuple[int, int]]:
+    """Plan the rounds before the final: training rows, and how many trials reach the next one."""
     keeps = []
     while trials > finalists:
         trials = max(finalists, -(-trials // FACTOR))
         keeps.append(trials)
     fewest = min(FEWEST, rows)
     sizes = [max(fewest, rows // FACTOR ** (len(keeps) - number)) for number in range(len(keeps))]
-    return [Rung(size, keep) for size, keep in zip(sizes, keeps, strict=True)]
+    return [*zip(sizes, keeps, strict=True)]
 
 
 def best(accuracies: dict[int, float], keep: int) -> list[int]:
@@ -71,7 +63,9 @@ def best(accuracies: dict[int, float], keep: int) -> list[int]:
     return sorted(accuracies, key=lambda trial: (-accuracies[trial], trial))[:keep]
 
 
-def search(snapshot: Snapshot, trials: list[Overrides], rungs: list[Rung], number: int) -> Found:
+def search(
+    snapshot: Snapshot, trials: list[Overrides], rungs: list[tuple[int, int]], number: int
+) -> Found:
     """Run the rungs, then the finalists and the current parameters with several seeds.
 
     Only validation accuracies decide. A trial that fails is out; if the current parameters
