@@ -53,10 +53,7 @@ def _values(tree: dict[str, Any]) -> set[tuple[str, str]]:
 def describe(
     params: type[BaseModel], values: dict[str, Any]
 ) -> Iterator[tuple[str, Any, str, str]]:
-    """Yield key, value, meaning and allowed values of each parameter of a section.
-
-    In the order of `values`, then those left out.
-    """
+    """Yield key, value, meaning and range of the parameters in `values`, then of those left out."""
     discriminator, models = variants(params)
     model = models[values[discriminator] if discriminator else ""]
     schema = model.model_json_schema()["properties"]

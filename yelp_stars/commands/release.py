@@ -37,15 +37,13 @@ def release(
     if not VERSION.fullmatch(version):
         raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
     check_repository()
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
-    if changed:
+    if changed := git("status", "--porcelain", "--untracked-files=no", "--", "."):
         raise UserError(
             f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a "
             f"commit; run `git commit -a`"
         )
     model = _scored_model()
-    scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
-    message = describe(model, scores)
+    message = describe(model, json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"])
     # In a subfolder of a git repository, DVC and GTO expect the folder before the name.
     folder = git("rev-parse", "--show-prefix").rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT

@@ -36,8 +36,7 @@ def run(remote: str | None) -> bool:
 
 def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     """Find the problems; print notes, which need no fix."""
-    refused = list(tracking.check_git())
-    if refused:
+    if refused := [*tracking.check_git()]:
         yield from refused
         return  # to the other checks, nothing would be tracked
     # With its templates filled in: a `foreach` stands for several.

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import locked, replacing, sha256_of, write_json
@@ -21,13 +21,12 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 
 
-class Parts:
+class Parts(NamedTuple):
     """Finished windows of a folder, in order."""
 
-    def __init__(self, folder: Path, records: list[dict[str, Any]]) -> None:
-        self.folder = folder
-        self.records = records
-        """The record of each window."""
+    folder: Path
+    records: list[dict[str, Any]]
+    """The record of each window."""
 
     @property
     def paths(self) -> list[Path]:

@@ -47,8 +47,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         tally = to_terminal(predictor, rows, None if few else total, request.prefix)
     else:
         total, own = check(request, source, numbers)
-        both = [name for name in columns.names if name in own.names]
-        if both:
+        if both := [name for name in columns.names if name in own.names]:
             raise UserError(
                 f"{quoted(source.name)} already has {listed(both, 3)}",
                 advice=f"add a prefix to the predicted columns: "
@@ -85,9 +84,9 @@ def check(
             next(bad)
             file.write(f"{error.worded(inputs.option)}\n")
 
-        counted = inputs.check(source, numbers, note)
+        checked = inputs.check(source, numbers, note)
     say(f"{path}: errors of {next(bad):,} skipped rows")
-    return counted
+    return checked
 
 
 def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, prefix: str) -> Tally:

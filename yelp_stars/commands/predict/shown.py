@@ -44,8 +44,7 @@ def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -
     if below is not None:
         lines.append(f"{tally.to_a_person:,} of {tally.rows:,} rows are below {below:g}")
     confusion = np.array(tally.confusion)
-    n = int(confusion.sum())
-    if n:
+    if n := int(confusion.sum()):
         accuracy = proportion(int(confusion.trace()), n)
         scores = [
             f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}]",

@@ -37,8 +37,7 @@ def run(
     """Run the trials that are missing, each finalist with a number of seeds; print the winner."""
     snapshot = experiments.take_snapshot(settings)
     space = read_space(path, snapshot.params)
-    both = sorted({*space} & {*snapshot.overrides})
-    if both:
+    if both := sorted({*space} & {*snapshot.overrides}):
         raise UserError(f"{', '.join(both)} is in {str(path)!r} and set by -S; choose one")
     drawn = draw(space, snapshot.params, trials, seed)
     check_trials(snapshot.params, drawn)
