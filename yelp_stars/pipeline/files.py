@@ -129,7 +129,10 @@ def locked(path: Path, problem: str) -> Iterator[int]:
 
     A process that inherits the descriptor holds it, too.
     """
-    with os.fdopen(os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)) as file:
+    # NFS locks only what may be written; a script may be read-only.
+    is_read_only = path.is_file() and not os.access(path, os.W_OK)
+    flags = os.O_RDONLY if is_read_only else os.O_RDWR | os.O_CREAT
+    with os.fdopen(os.open(path, flags, 0o666)) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
