@@ -23,8 +23,8 @@ from yelp_stars.checkpoint.tokenizer import load_tokenizer
 from yelp_stars.data import arrow
 from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.data.tokenization import start_workers, tokenize_file
-from yelp_stars.evaluation.inference import load_finetuned, predict_logits
 from yelp_stars.modeling import batching, compute
+from yelp_stars.modeling.inference import load_finetuned, predict_logits
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.training.arguments import training_arguments

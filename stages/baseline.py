@@ -1,9 +1,10 @@
-r"""Score the majority class and TF-IDF with logistic regression on the sample.
+r"""Score cheap models on the sample: the majority class, TF-IDF, the frozen checkpoint.
 
-python -m stages.baseline data/raw data/sample data/predictions/baseline.parquet \
-    data/predictions/suspects.parquet metrics/baseline.json
+python -m stages.baseline data/raw data/sample models/pretrained \
+    data/predictions/baseline.parquet data/predictions/suspects.parquet metrics/baseline.json
 """
 
+import functools
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -17,7 +18,7 @@ from yelp_stars.pipeline.params import StageParams, load_params
 
 
 class Params(StageParams):
-    """Parameters of the baseline: fixed, so that nothing is chosen by its scores."""
+    """Parameters of the baselines: fixed, so that nothing is chosen by their scores."""
 
     max_rows: PositiveInt
     """Maximum training rows, the first of the sample; limits memory."""
@@ -25,6 +26,8 @@ class Params(StageParams):
     """Maximum number of words and word pairs to count, the most frequent ones."""
     c: PositiveFloat
     """Inverse strength of the L2 penalty of the logistic regression."""
+    embedded_rows: NonNegativeInt
+    """Maximum training rows of the logistic regression on the frozen checkpoint; 0 skips it."""
     folds: Annotated[int, Field(ge=2, le=20)]
     """Cross-validation folds; each is predicted by a model fitted on the others."""
     suspects: NonNegativeInt
@@ -36,6 +39,7 @@ class Params(StageParams):
 class Inputs(NamedTuple):
     raw: Path
     sampled: Path
+    pretrained: Path
 
 
 class Outputs(NamedTuple):
@@ -48,7 +52,7 @@ def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "baseline")
     # Late: scikit-learn takes a second, and every stage imports this file to check params.yaml.
     from yelp_stars.baseline import label_errors, tfidf
-    from yelp_stars.evaluation import predictions
+    from yelp_stars.evaluation import predictions, titles
     from yelp_stars.scoring import metrics
 
     tables = {split: arrow.read(given.sampled / f"{split}.arrow") for split in ("train", "test")}
@@ -70,38 +74,57 @@ def main(given: Inputs, made: Outputs) -> None:
     majority = tfidf.majority(labels["train"], len(rows["test"]), len(names))
     predicted = fit_predict(texts["train"], labels["train"], texts["test"])
     logits = {"majority": majority, "tfidf": majority if predicted is None else predicted}
+    held_out = {"folds": params.folds, "seed": params.seed}
+    doubts, judged = label_errors.cross_validate(
+        texts["train"], labels["train"], len(names), fit_predict, **held_out
+    )
+    suspects = label_errors.find(
+        doubts, judged, labels["train"], limit=params.suspects, ordered=ordered
+    )
+    strongest = "tfidf"
+    n_embedded = min(params.embedded_rows, len(rows["train"]))
+    if n_embedded:
+        # Late, and only here: these import torch.
+        from yelp_stars.baseline import frozen
+        from yelp_stars.baseline.regression import choose_penalty
+        from yelp_stars.modeling.batching import ReviewDataset
+
+        samples = [tables["train"].slice(0, n_embedded), tables["test"]]
+        features, others = frozen.embed(given.pretrained, *map(ReviewDataset, samples))
+        own = labels["train"][:n_embedded]
+        penalty = choose_penalty(features, own) if len(np.unique(own)) > 1 else 1.0
+        on_features = functools.partial(frozen.fit_predict, n_classes=len(names), penalty=penalty)
+        of_frozen = on_features([*features], own, [*others])
+        logits["frozen"] = majority if of_frozen is None else of_frozen
+        crossed, also_judged = label_errors.cross_validate(
+            [*features], own, len(names), on_features, **held_out
+        )
+        # By training rows that neither has seen: nothing is chosen on the test rows.
+        both = np.flatnonzero(judged[:n_embedded] & also_judged)
+        right = [(x[both].argmax(axis=1) == own[both]).sum() for x in (doubts, crossed)]
+        strongest = "frozen" if predicted is None or right[1] > right[0] else "tfidf"
     scores = {
         name: metrics.rounded(metrics.scores(values, labels["test"], ordered))
         for name, values in logits.items()
     }
-    suspects, doubts = label_errors.find(
-        texts["train"],
-        labels["train"],
-        len(names),
-        fit_predict,
-        folds=params.folds,
-        seed=params.seed,
-        limit=params.suspects,
-        ordered=ordered,
-    )
     hashes = [predictions.text_hash(text) for text in texts["test"]]
     tested = predictions.Predictions(
-        rows["test"], hashes, labels["test"], logits["tfidf"], names, ordered
+        rows["test"], hashes, labels["test"], logits[strongest], names, ordered
     )
     predictions.write(tested, made.predictions)
     doubted = predictions.Predictions(
-        rows["train"][suspects], [], labels["train"][suspects], doubts, names, ordered
+        rows["train"][suspects], [], labels["train"][suspects], doubts[suspects], names, ordered
     )
     label_errors.write(doubted, made.suspects)
-    write_json(made.metrics, scores)
-    meanings = {"majority": "majority class", "tfidf": "TF-IDF and regression"}
-    if predicted is None:
-        meanings["tfidf"] += " (nothing to fit, so the majority class)"
-    for name, meaning in meanings.items():
+    write_json(made.metrics, {**scores, "strongest": strongest})
+    nothing = " (nothing to fit, so the majority class)" if predicted is None else ""
+    fitted = {"majority": len(rows["train"]), "tfidf": len(rows["train"]), "frozen": n_embedded}
+    for name in logits:
+        meaning = titles.BASELINES[name] + (nothing if name == "tfidf" else "")
         low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]
         print(
             f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
-            f"{scores[name]['n']:,} rows, fitted on {len(rows['train']):,}"
+            f"{scores[name]['n']:,} rows, fitted on {fitted[name]:,}"
         )
     print(f"{len(suspects):,} training rows have a doubtful label")
 

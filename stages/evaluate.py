@@ -51,8 +51,8 @@ class Outputs(NamedTuple):
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "evaluate")
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
-    from yelp_stars.evaluation import estimates, inference, mistakes, outputs, predictions, slices
-    from yelp_stars.modeling import batching, compute
+    from yelp_stars.evaluation import estimates, mistakes, outputs, predictions, slices
+    from yelp_stars.modeling import batching, compute, inference
     from yelp_stars.scoring import calibration, hf_metric, metrics
 
     resolved = compute.resolve(params.precision, "evaluate.precision")

@@ -42,7 +42,7 @@ def main(given: Inputs, made: Outputs) -> None:
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
-    from yelp_stars.report import page, pictures, texts
+    from yelp_stars.report import diagnosis, page, pictures, texts
 
     errors = mistakes.read(given.errors, mistakes.MISTAKES)
     suspects = mistakes.read(given.suspects, mistakes.SUSPECTS)
@@ -50,16 +50,24 @@ def main(given: Inputs, made: Outputs) -> None:
     suspects = mistakes.with_flags(suspects, flags)
     plots = [given.training_plots / "training.svg", *sorted(given.test_plots.glob("*.svg"))]
     audit, evaluation = read_json(given.audit_metrics), read_json(given.details)
+    data, baseline = read_json(given.data_metrics), read_json(given.baseline_metrics)
     drawn = pictures.draw(audit, evaluation, given.training_plots, given.dvclive)
     content = page.Run(
         parameters=parameters,
-        data=read_json(given.data_metrics),
+        data=data,
         audit=audit,
-        baseline=read_json(given.baseline_metrics),
+        baseline=baseline,
         validation=read_json(given.validation_metrics),
         evaluation=evaluation,
         model=predictions.read(given.predictions),
-        tfidf=predictions.read(given.baseline),
+        strongest=predictions.read(given.baseline),
+        diagnosis=diagnosis.diagnose(
+            parameters["train"],
+            given.training_plots,
+            evaluation,
+            baseline,
+            data["splits"]["train"]["labels"],
+        ),
         pictures={**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         rows={
             name: len(arrow.read(given.sampled / f"{name}.arrow"))

@@ -54,7 +54,7 @@ class TrainerParams(StageParams):
     train_sampling_strategy: Literal["random", "group_by_length"]
     """Batches of random rows, or of rows of similar length: less padding, faster."""
     load_best_model_at_end: bool
-    """Keep the epoch with the best validation accuracy instead of the last one."""
+    """Keep the epoch with the best validation score instead of the last one; see best_by."""
     save_steps: PositiveInt
     """Steps between resumable checkpoints."""
     logging_steps: PositiveInt
@@ -73,6 +73,14 @@ class Params(TrainerParams):
 
     batch_size: PositiveInt
     """Rows per optimizer step, over all devices."""
+    min_steps: NonNegativeInt
+    """Minimum optimizer steps: each epoch passes over few rows as often as that takes."""
+    best_by: Literal["loss", "accuracy", "macro_f1"]
+    """Validation score of the best epoch, for load_best_model_at_end."""
+    class_weights: Literal["none", "balanced"]
+    """Weights of the training loss: balanced gives every class the same, however few its rows."""
+    head: Literal["random", "fitted"]
+    """Start of the new head: random weights, or logistic regression on the frozen checkpoint."""
     intermediate_size: NonNegativeInt
     """Short synthetic reviews to train on first (STILTs, Phang et al. 2018); 0 skips it."""
     freeze_embeddings: bool
@@ -92,6 +100,8 @@ class Params(TrainerParams):
     def _consistent(self) -> Self:
         if self.frozen_layers and not self.freeze_embeddings:
             raise ValueError("frozen_layers above 0 requires freeze_embeddings: true")
+        if self.min_steps and self.train_sampling_strategy == "random":
+            raise ValueError("min_steps above 0 requires train_sampling_strategy: group_by_length")
         if self.batch_size % self.gradient_accumulation_steps:
             raise ValueError("batch_size should be a multiple of gradient_accumulation_steps")
         return self
@@ -121,6 +131,7 @@ def main(given: Inputs, made: Outputs) -> None:
         checkpoints,
         classifier,
         curves,
+        head,
         intermediate,
         progress,
         saving,
@@ -132,7 +143,8 @@ def main(given: Inputs, made: Outputs) -> None:
     if compute.device().type == "cpu":
         reuse_freed_memory()
     compute.set_up_cuda(repeatable=True)
-    train = batching.ReviewDataset(arrow.read(given.sampled / "train.arrow"))
+    table = arrow.read(given.sampled / "train.arrow")
+    train = batching.ReviewDataset(table)
     # The metrics do not depend on the order.
     validation = batching.ReviewDataset(
         arrow.read(given.sampled / "validation.arrow"), by_length=True
@@ -143,12 +155,19 @@ def main(given: Inputs, made: Outputs) -> None:
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
+        mean_pooling=params.head == "fitted",
     )
+    balanced = params.class_weights == "balanced"
+    if params.head == "fitted":
+        first = batching.ReviewDataset(table.slice(0, head.MAX_ROWS))
+        head.fit_head(model, first, balanced=balanced)
     digest = checkpoints.weights_digest(model)
     run_dir = checkpoints.run_directory(params.model_dump(), resolved, digest)
     resume_from, damaged = checkpoints.latest_complete(run_dir)
     fields = params.model_dump(include=set(TrainerParams.model_fields))
-    args = arguments.training_arguments(fields, params.batch_size, run_dir, resolved)
+    args = arguments.training_arguments(
+        fields, params.batch_size, run_dir, resolved, best_by=params.best_by
+    )
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
     rates = params.model_dump(include={"learning_rate", "head_learning_rate", "weight_decay"})
     saver = checkpoints.SaveOnSignal(params.save_steps)
@@ -166,6 +185,8 @@ def main(given: Inputs, made: Outputs) -> None:
             validation,
             optimizer=make_optimizer(model, **rates),
             width=train.max_length if params.padding == "max_length" else None,
+            min_steps=params.min_steps,
+            class_weights=trainers.balanced_weights(train.label_counts) if balanced else None,
             callbacks=[bar, live, saver],
         )
         trainer.accelerator.wait_for_everyone()  # all have looked for the latest checkpoint

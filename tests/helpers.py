@@ -317,9 +317,9 @@ def make_trainer(params: Any) -> Any:
     from transformers import TrainingArguments
 
     from yelp_stars.modeling import batching, compute
-    from yelp_stars.training import arguments, checkpoints, classifier
+    from yelp_stars.training import arguments, checkpoints, classifier, head
     from yelp_stars.training.optimizer import make_optimizer
-    from yelp_stars.training.trainer import ResumableTrainer
+    from yelp_stars.training.trainer import ResumableTrainer, balanced_weights
 
     resolved = compute.resolve(params.precision, "train.precision")
     sample = Path("data", "sample")
@@ -331,7 +331,11 @@ def make_trainer(params: Any) -> Any:
         seed=params.seed,
         attention_dropout=params.attention_dropout,
         attention=resolved.attention,
+        mean_pooling=params.head == "fitted",
     )
+    balanced = params.class_weights == "balanced"
+    if params.head == "fitted":
+        head.fit_head(model, rows, balanced=balanced)
     digest = checkpoints.weights_digest(model)
     run_dir = checkpoints.run_directory(params.model_dump(), resolved, digest)
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
@@ -339,12 +343,18 @@ def make_trainer(params: Any) -> Any:
     return ResumableTrainer(
         model,
         arguments.training_arguments(
-            params.model_dump(include=fields), params.batch_size, run_dir, resolved
+            params.model_dump(include=fields),
+            params.batch_size,
+            run_dir,
+            resolved,
+            best_by=params.best_by,
         ),
         rows,
         batching.ReviewDataset(arrow.read(sample / "validation.arrow"), by_length=True),
         optimizer=make_optimizer(model, **rates),
         width=rows.max_length if params.padding == "max_length" else None,
+        min_steps=params.min_steps,
+        class_weights=balanced_weights(rows.label_counts) if balanced else None,
     )
 
 

@@ -87,7 +87,7 @@ EDITS = {
     "yelp_stars/evaluation/slices.py": {"evaluate", "report"},
     "yelp_stars/training/progress.py": {"train"},
     "yelp_stars/report/page.html": {"report"},
-    "yelp_stars/evaluation/inference.py": {"evaluate"},
+    "yelp_stars/evaluation/estimates.py": {"evaluate"},
     "yelp_stars/cli.py": set(),
     "yelp_stars/scoring/__pycache__/x.cpython-399.pyc": set(),  # another interpreter's
     "data/synthetic/sentences.tsv": {"download", "train"},

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from yelp_stars.baseline.label_errors import find, rank, write
+from yelp_stars.baseline.label_errors import cross_validate, find, rank, write
 from yelp_stars.baseline.tfidf import fit, predict
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring.metrics import losses
@@ -23,8 +23,9 @@ def suspects(texts, labels, n_classes=5, folds=5, limit=10):
         model = fit(train, labels, 20_000, 3.0)
         return None if model is None else predict(model, others, n_classes)
 
-    values = {"folds": folds, "seed": 0, "limit": limit, "ordered": True}
-    return find(texts, labels, n_classes, fit_predict, **values)
+    logits, judged = cross_validate(texts, labels, n_classes, fit_predict, folds=folds, seed=0)
+    worst = find(logits, judged, labels, limit=limit, ordered=True)
+    return worst, logits[worst]
 
 
 @settings(max_examples=30)
@@ -59,7 +60,7 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
         seen.extend(others)
         return np.zeros((len(others), 5), np.float32)
 
-    find(texts, labels, 5, record, folds=5, seed=0, limit=10, ordered=True)
+    cross_validate(texts, labels, 5, record, folds=5, seed=0)
     assert sorted(seen) == sorted(texts)
 
 

@@ -44,7 +44,7 @@ def test_without_a_name_the_presets_are_listed_with_their_first_line(quickstart_
 def test_a_preset_that_cannot_be_used_changes_nothing(quickstart_project):
     """Nor does one that would replace changes that are not committed."""
     assert stars("use", "nootbook") == (
-        "error: no preset 'nootbook'; the presets are cpu, full, notebook, quickstart"
+        "error: no preset 'nootbook'; the presets are cpu, full, notebook, own, quickstart"
     )
     edit(quickstart_project, "train", seed=-1)
     shutil.copy("params.yaml", "presets/mine.yaml")
@@ -201,7 +201,7 @@ def test_a_source_of_no_preset_is_shown_and_marked(quickstart_project, capsys):
     lines = {key: line for _, key, line in rows(shown)}
     assert lines["source"].startswith("files ")
     assert "(synthetic | files | hub)" in lines["source"]
-    assert "(integer, > 0 | null)" in lines["test_size"]
+    assert "(integer, > 0 | number, > 0, < 1 | null)" in lines["test_size"]
     assert "class 1" in shown
     assert "…" in shown  # a long value is cut
     assert "class 9" not in shown

@@ -156,3 +156,14 @@ def test_labels_are_read_in_the_narrowest_dtype(tmp_path):
     assert read.dtype == np.uint8
     arrow.write(tmp_path / "empty.arrow", arrow.read_schema(tmp_path / "a.arrow"), [])
     assert read_labels(arrow.read_mapped(tmp_path / "empty.arrow")).tolist() == []
+
+
+def test_validation_rows_may_be_a_share_of_those_that_are_left():
+    labels, excluded = np.arange(100) % 5, np.arange(100) < 20
+    values = {"validation_size": 0.15, "train_size": "all", "test_size": "all"}
+    sizes = {
+        name: len(rows) for name, (_, rows) in draw(labels, labels, excluded, **values).items()
+    }
+    assert sizes == {"train": 68, "validation": 12, "test": 100}
+    drawn = draw(labels, labels, **values | {"validation_from": "test", "allow_overlap": True})
+    assert len(drawn["validation"].rows) == 15

@@ -119,7 +119,7 @@ def test_what_is_missing_is_dropped_or_kept_in_every_format_and_counted_by_split
         else:
             table.to_csv(path, sep="\t" if suffix == "tsv" else ",", index=False)
     values = {"train_file": f"a.{suffix}", "test_file": f"b.{suffix}", "test_size": None}
-    values["labels"] = {str(label): "good", "-1": "bad"}
+    values |= {"labels": {str(label): "good", "-1": "bad"}, "ordered": True}
     source = open_external(tmp_path, **values, **DROPPING)
     assert splits(source) == ([(0, "x\ny")], [(0, "x\ny")])
     assert source.dropped == {
@@ -209,3 +209,56 @@ def test_a_data_set_is_streamed_from_the_hub_at_its_revision(some_hub):
 def test_a_data_set_that_does_not_fit_is_one_line(some_hub, values, message):
     with pytest.raises(UserError, match=message):
         splits(open_hub(**values))
+
+
+AUTO = {"labels": "auto", "ordered": False}
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (["b", "a", " b", "c"], ["a", "b", "c"]),
+        (["10", "9", "1.0", "2"], ["1", "2", "9", "10"]),
+        (["true", "False", "TRUE"], ["false", "true"]),
+    ],
+)
+def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, names):
+    put(tmp_path, "a.csv", as_csv([(value, f"text {number}") for number in range(4)
+                                   for value in [*values, ""]]))  # fmt: skip
+    source = open_external(tmp_path, test_size=0.25, unlabelled="drop", **AUTO)
+    assert source.label_names == names
+    train, test = splits(source)
+    assert len(test) == round(0.25 * 4 * len(values))
+    assert {names[label] for label, _ in train + test} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("values", "setting"),
+    [
+        (["a", "b", "a"], "download.labels"),  # a typo, most often
+        (["a", "a"], "download.labels"),
+        ([str(number // 2) for number in range(402)], "download.label_column"),
+    ],
+)
+def test_automatic_labels_refuse_what_is_no_column_of_labels(tmp_path, values, setting):
+    put(tmp_path, "a.csv", as_csv([(value, "text") for value in values]))
+    with pytest.raises(UserError) as error:
+        open_external(tmp_path, test_size=0.25, **AUTO)
+    assert error.value.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("labels", "ordered"), [({"1": "bad", "2": "good"}, True), ({"a": "bad", "b": "good"}, None)]
+)
+def test_an_order_is_derived_from_numbers_and_must_be_said_for_words(tmp_path, labels, ordered):
+    rows = [(value, "text") for value in labels for _ in range(4)]
+    put(tmp_path, "a.csv", as_csv(rows))
+    if ordered is None:
+        with pytest.raises(ValueError, match="the labels are words: set ordered to true if they"):
+            open_external(tmp_path, labels=labels, ordered=None)
+        assert not open_external(tmp_path, labels=labels, ordered=False).ordered
+        with pytest.raises(UserError) as error:
+            open_external(tmp_path, labels="auto", ordered=None)
+        assert error.value.setting == "download.ordered"
+    else:
+        assert open_external(tmp_path, labels=labels, ordered=None).ordered

@@ -4,9 +4,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig, DistilBertConfig
 
-from yelp_stars.evaluation.inference import load_finetuned
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.cls_attention import ClsOnlyBertLayer, use_cls_only_last_layer
+from yelp_stars.modeling.inference import load_finetuned
 from yelp_stars.training.classifier import load_pretrained
 
 SMALL = {

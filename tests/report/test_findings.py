@@ -31,13 +31,20 @@ WRONG = (LABELS + 1) % 3
 @pytest.mark.parametrize(
     ("model", "baseline", "status", "sentence"),
     [
-        (LABELS, WRONG, "good", "The model is better than TF-IDF by 100.0 points"),
-        (WRONG, LABELS, "poor", "TF-IDF is better than the model by 100.0 points"),
-        (LABELS, LABELS, "fair", "TF-IDF and the model predict the same label for each of 300"),
+        (LABELS, WRONG, "good", "The model is better than the baseline (TF-IDF) by 100.0 points"),
+        (WRONG, LABELS, "poor", "The baseline (TF-IDF) is better than the model by 100.0 points"),
+        (
+            LABELS,
+            LABELS,
+            "fair",
+            "The baseline (TF-IDF) and the model predict the same label for each of 300",
+        ),
     ],
 )
 def test_the_model_is_compared_with_the_baseline(model, baseline, status, sentence):
-    found = findings.against_baseline(predicted(LABELS, model), predicted(LABELS, baseline))
+    found = findings.against_baseline(
+        predicted(LABELS, model), predicted(LABELS, baseline), "TF-IDF"
+    )
     assert found.status == status
     assert found.text.startswith(sentence)
     assert bool(found.advice) == (status != "good")
@@ -47,7 +54,7 @@ def test_rows_are_paired_whatever_their_order():
     order = np.random.default_rng(0).permutation(300)
     model = predicted(LABELS, LABELS)
     shuffled = predicted(LABELS[order], LABELS[order], rows=order)
-    assert "the same label" in findings.against_baseline(model, shuffled).text
+    assert "the same label" in findings.against_baseline(model, shuffled, "TF-IDF").text
 
 
 @pytest.mark.parametrize(

@@ -72,11 +72,12 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> page.Run:
         },
         "data": {"source": "files", "files": {HOSTILE[0]: "0" * 64}, "texts_in_train_and_test": 0},
         "audit": audit.summary({"train": audited, "test": audited}, names),
-        "baseline": {"tfidf": scored, "majority": scored},
+        "baseline": {"tfidf": scored, "majority": scored, "strongest": "tfidf"},
         "validation": scored,
         "evaluation": evaluation,
         "model": model,
-        "tfidf": model,
+        "strongest": model,
+        "diagnosis": [],
         "pictures": dict.fromkeys(PLOTS + DRAWN, SVG),
         "rows": {"train": 100, "validation": 50, "test": rows},
         "runtime": {"seconds": 1.5, "steps_per_second": 2.0, "tokens_per_second": 3000.0},
@@ -98,7 +99,9 @@ def test_the_verdict_comes_first():
     html = page.render(a_run())
     order = [html.index(text) for text in ("The model labels", "Against the baseline", "<nav")]
     assert order == sorted(order)
-    assert re.search(r"The model labels \d+ % of the test reviews correctly, TF-IDF \d+ %", html)
+    assert re.search(
+        r"The model labels \d+ % of the test reviews correctly, the baseline \(TF-IDF\) \d+ %", html
+    )
     assert "40 of 1,234" in html
 
 

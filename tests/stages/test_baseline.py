@@ -11,7 +11,7 @@ from yelp_stars.data import arrow
 from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.entrypoint import call
 
-PATHS = ("data/raw", "data/sample", "p.parquet", "s.parquet", "b.json")
+PATHS = ("data/raw", "data/sample", "models/pretrained", "p.parquet", "s.parquet", "b.json")
 
 
 def baseline(project) -> tuple[dict, predictions.Predictions, list[dict]]:
@@ -29,9 +29,9 @@ def test_the_baselines_are_scored_on_the_test_rows_of_the_sample(train_project, 
     raw = train_project / "data" / "raw" / "test.arrow"
     texts = predictions.read_texts(raw, predicted.rows)
     assert predicted.texts == [predictions.text_hash(text) for text in texts]
-    contents = [(train_project / path).read_bytes() for path in PATHS[2:]]
+    contents = [(train_project / path).read_bytes() for path in PATHS[3:]]
     correct = predicted.right
-    assert scores["tfidf"]["accuracy"] == round(correct.mean(), 2)
+    assert scores[scores["strongest"]]["accuracy"] == round(correct.mean(), 2)
     assert scores["majority"]["accuracy"] == 0.2
     assert scores["tfidf"]["n"] == scores["majority"]["n"] == 30
     trained = arrow.read(train_project / "data" / "sample" / "train.arrow")
@@ -39,9 +39,10 @@ def test_the_baselines_are_scored_on_the_test_rows_of_the_sample(train_project, 
     output = capsys.readouterr().out.splitlines()
     assert output[0].startswith("majority class: accuracy 0.200 [")
     assert output[0].endswith("] on 30 rows, fitted on 60")
-    assert output[2].startswith(f"{len(suspects)} training rows have a doubtful label")
+    assert output[2].startswith("frozen checkpoint: accuracy 0.")
+    assert output[3].startswith(f"{len(suspects)} training rows have a doubtful label")
     baseline(train_project)
-    assert contents == [(train_project / path).read_bytes() for path in PATHS[2:]]
+    assert contents == [(train_project / path).read_bytes() for path in PATHS[3:]]
 
 
 def test_only_the_first_training_rows_are_used(train_project, capsys):
@@ -72,8 +73,8 @@ def test_texts_without_a_word_are_scored_as_the_majority_class_and_the_stage_say
     assert len(predicted.rows) == 30
     assert suspects == []
     output = capsys.readouterr().out.splitlines()
-    assert len(output) == 3
-    assert output[1].startswith("TF-IDF and regression (nothing to fit, so the majority class): ")
+    assert scores["strongest"] == "frozen"
+    assert output[1].startswith("TF-IDF (nothing to fit, so the majority class): ")
 
 
 def test_classes_without_an_order_have_no_star_scores(train_project):

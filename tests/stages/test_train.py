@@ -26,8 +26,7 @@ from transformers import pipeline
 from stages import sample
 from stages.train import main
 from yelp_stars.data import arrow
-from yelp_stars.evaluation import inference
-from yelp_stars.modeling import batching, compute
+from yelp_stars.modeling import batching, compute, inference
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.scoring import calibration
 

@@ -23,7 +23,7 @@ class Training:
     def __init__(self, *, epochs: int = 2, per_epoch: int = 10, done: int = 0, main: bool = True):
         self.progress = ConsoleProgress()
         self.per_epoch = per_epoch
-        self.args = SimpleNamespace(num_train_epochs=epochs)
+        self.args = SimpleNamespace(train_batch_size=1, gradient_accumulation_steps=1, world_size=1)
         # Trainer hands its DataLoader on: here of an epoch of 100 tokens a step.
         dataset = SimpleNamespace(lengths=np.full(per_epoch, 100))
         self.loader = SimpleNamespace(dataset=dataset)

@@ -35,7 +35,8 @@ def test_transformers_still_has_all_that_is_private_to_it_and_the_docstring_list
     gone |= {name for name in PRIVATE_ATTRIBUTES if f"self.{name}" not in source}
     assert not gone, f"Trainer has no {gone}. {trainers.__doc__}"
     ours = vars(trainers.ResumableTrainer)
-    assert {name for name in ours if name[:2] != "__" and hasattr(Trainer, name)} == PRIVATE_METHODS
+    overridden = {name for name in ours if name[:2] != "__" and hasattr(Trainer, name)}
+    assert overridden - {"compute_loss"} == PRIVATE_METHODS
     used = set(re.findall(r"self\.(_\w+)", inspect.getsource(trainers.ResumableTrainer)))
     assert {name for name in used - set(ours) if f"self.{name}" in source} == PRIVATE_ATTRIBUTES
     assert set(re.findall(r"`(_\w+)`", trainers.__doc__)) == PRIVATE_METHODS | PRIVATE_ATTRIBUTES
@@ -62,6 +63,37 @@ def test_batches_are_grouped_by_the_rows_of_an_optimizer_step(train_project):
     assert trainer.rows_per_step == 12
     expected = LengthGroupedSampler(trainer.train_dataset.lengths, 12, 7)
     assert trainer.sampler.order().tolist() == expected.order().tolist()
+
+
+def test_an_epoch_passes_over_few_rows_until_the_steps_are_made(train_project):
+    trainer = build(train_project, min_steps=50, num_train_epochs=3, batch_size=16)
+    assert len(trainer.train_dataset) == 60  # 4 steps: 5 passes in each of 3 epochs
+    order = trainer.sampler.order()
+    assert np.bincount(order).tolist() == [5] * 60
+    assert order[:60].tolist() != order[60:120].tolist()
+    assert len(trainer.get_train_dataloader()) == math.ceil(5 * 60 / 16)
+    assert "(5 passes an epoch)" in trainers.describe(trainer, FP32)
+    assert build(train_project, min_steps=12).sampler.passes == 1
+
+
+def test_balanced_classes_weigh_the_same_in_training_and_not_at_all_in_validation(train_project):
+    assert trainers.balanced_weights([6, 2, 0]).tolist() == pytest.approx([2 / 3, 2, 0])
+    plain, trainer = build(train_project), build(train_project, class_weights="balanced")
+    weights = torch.tensor([4.0, 1.0, 0.5, 0.25, 0.0])
+    trainer._class_weights = weights
+    batch = next(iter(trainer.get_eval_dataloader()))
+    trainer.model.eval()
+    assert trainer.compute_loss(trainer.model, batch) == plain.compute_loss(
+        plain.model.eval(), batch
+    )
+    losses = torch.nn.functional.cross_entropy(
+        trainer.model(**batch).logits, batch["labels"], reduction="none"
+    )
+    for module in trainer.model.modules():
+        module.training = module is trainer.model  # without dropout
+    assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(
+        (losses * weights[batch["labels"]]).mean().item()
+    )
 
 
 def test_the_scores_are_those_of_the_validation_rows(train_project):

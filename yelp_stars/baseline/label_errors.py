@@ -6,8 +6,9 @@ the loss of its label: Northcutt et al. 2021, Confident Learning, with the basel
 
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,44 +18,48 @@ from sklearn.model_selection import StratifiedKFold
 from yelp_stars.evaluation.predictions import Predictions, labelled
 from yelp_stars.scoring.metrics import losses
 
-# (texts, their labels, other texts) -> logits of the others, or None if nothing can be fitted
-FitPredict = Callable[[list[str], np.ndarray, list[str]], np.ndarray | None]
+# (items, their labels, other items) -> logits of the others, or None if nothing can be fitted
+FitPredict = Callable[[list[Any], np.ndarray, list[Any]], np.ndarray | None]
 
 
-def find(
-    texts: list[str],
+def cross_validate(
+    items: Sequence[Any],
     labels: np.ndarray,
     n_classes: int,
     fit_predict: FitPredict,
     *,
     folds: int,
     seed: int,
-    limit: int,
-    ordered: bool,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Find the rows whose label a model doubts that was fitted on other rows, at most `limit`.
+    """Predict each row by a model that was fitted on other rows: logits (rows, classes).
 
-    Return their indices, worst first, and the logits (found rows, classes) of those models.
-    A row is not judged if the other rows have none of its class, or no word to learn from.
+    Return also which rows are judged, bool: not those of which the other rows have no row of the
+    same class, or nothing to learn from.
     """
     logits = np.zeros((len(labels), n_classes), np.float32)
     judged = np.zeros(len(labels), bool)
     largest = int(np.bincount(labels, minlength=1).max())
-    if limit and largest > 1:
+    if largest > 1:
         # Not more parts than the largest class has rows.
         splitter = StratifiedKFold(min(folds, largest), shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than parts
             parts = list(splitter.split(labels, labels))
         for others, held_out in parts:
-            chosen = [texts[index] for index in others]
-            predicted = fit_predict(chosen, labels[others], [texts[index] for index in held_out])
+            chosen = [items[index] for index in others]
+            predicted = fit_predict(chosen, labels[others], [items[index] for index in held_out])
             if predicted is not None:
                 logits[held_out] = predicted
                 judged[held_out] = np.isin(labels[held_out], labels[others])
+    return logits, judged
+
+
+def find(
+    logits: np.ndarray, judged: np.ndarray, labels: np.ndarray, *, limit: int, ordered: bool
+) -> np.ndarray:
+    """Find the judged rows whose label is in doubt, at most `limit`: indices, worst first."""
     indices = np.flatnonzero(judged)
-    worst = indices[rank(logits[indices], labels[indices], ordered, limit)]
-    return worst, logits[worst]
+    return indices[rank(logits[indices], labels[indices], ordered, limit)]
 
 
 def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, limit: int) -> np.ndarray:

@@ -23,8 +23,7 @@ from yelp_stars.checkpoint.tokenizer import (
     special_tokens,
     truncate,
 )
-from yelp_stars.evaluation import inference
-from yelp_stars.modeling import compute
+from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.params import Precision

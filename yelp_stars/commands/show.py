@@ -4,10 +4,10 @@ import contextlib
 import json
 from pathlib import Path
 
-from yelp_stars.evaluation.titles import ORDERED, SCORES
+from yelp_stars.evaluation.titles import BASELINES, ORDERED, SCORES
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.yaml_file import read_yaml
 
-BASELINES = {"tfidf": "TF-IDF, regression", "majority": "majority class"}
 MADE = {
     "reports/index.html": "the report: open it in a browser",
     "models/finetuned": "the model",
@@ -20,7 +20,7 @@ MADE = {
 NEXT = {
     'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
     "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
-    "stars compare workspace:baseline workspace": "is the model better than counting words?",
+    "stars compare workspace:baseline workspace": "is the model better than its baseline?",
     "stars params": "what every parameter means",
 }
 
@@ -49,6 +49,7 @@ def show() -> None:
         line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
         print(line + (_interval(scores) if key == "accuracy" else ""))
     _show_baselines(Path("metrics/baseline.json"))
+    _show_diagnosis()
     if not Path("models/finetuned").exists():
         print(
             "\nThese are committed scores of an earlier run: models/finetuned has no model.\n"
@@ -69,7 +70,28 @@ def _show_baselines(path: Path) -> None:
         baselines = json.loads(path.read_text(encoding="utf-8"))
         print("\nAccuracy of baselines, the same reviews")
         for key, name in BASELINES.items():
-            print(f"  {name:<20}{baselines[key]['accuracy']:>8.3f}{_interval(baselines[key])}")
+            if key in baselines:
+                print(f"  {name:<20}{baselines[key]['accuracy']:>8.3f}{_interval(baselines[key])}")
+
+
+def _show_diagnosis() -> None:
+    """Print the problems of the run, each with the change to try."""
+    from yelp_stars.report.diagnosis import diagnose  # scipy takes a second
+
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        files = [Path(f"metrics/{name}.json") for name in ("evaluation", "baseline", "data")]
+        evaluation, baseline, data = (json.loads(file.read_text("utf-8")) for file in files)
+        problems = diagnose(
+            read_yaml(Path("params.yaml"))["train"],
+            Path("plots/training"),
+            evaluation,
+            baseline,
+            data["splits"]["train"]["labels"],
+        )
+        if problems:
+            print("\nDiagnosis")
+        for problem in problems:
+            print(f"  {problem.title}: {problem.text} {problem.advice}")
 
 
 def _interval(scores: dict[str, float]) -> str:

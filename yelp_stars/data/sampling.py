@@ -14,7 +14,7 @@ from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS, Kind
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import reading
-from yelp_stars.pipeline.params import StageParams
+from yelp_stars.pipeline.params import Share, StageParams
 from yelp_stars.pipeline.text import quoted
 
 # Every row drawn keeps some pages of the file in memory (up to 64 kB): release them often enough
@@ -32,8 +32,8 @@ class Params(StageParams):
     """Rows to train on, or all. A larger sample begins with the rows of a smaller one."""
     train_seed: NonNegativeInt
     """Seed of the training rows."""
-    validation_size: PositiveInt
-    """Rows to validate on after each epoch; choose models by these."""
+    validation_size: PositiveInt | Share
+    """Rows to validate on after each epoch, or their share of the split; choose models by these."""
     validation_seed: NonNegativeInt
     """Seed of the validation rows."""
     validation_from: Literal["train", "test"]
@@ -134,6 +134,11 @@ def draw_subsets(
     only approximately. So they are without the rows that the mask `excluded` marks, which are
     skipped in the same order of all train rows.
     """
+    if isinstance(params.validation_size, float):
+        rows = len(test) if params.validation_from == "test" else len(train) - int(excluded.sum())
+        size = max(1, round(params.validation_size * rows))
+        params = params.model_copy(update={"validation_size": size})
+    assert isinstance(params.validation_size, int)
     check_sizes(len(train), len(test), params, int(excluded.sum()))
     if params.validation_from == "train":
         order = permutation(train, params.validation_seed, params.stratify)

@@ -3,8 +3,9 @@
 Each source is a variant of the section `download` of params.yaml.
 """
 
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import compress, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
@@ -24,10 +25,11 @@ from tqdm import tqdm
 from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
-from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams
+from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
+    NUMBER,
     Reviews,
     canonical_label,
     canonical_labels,
@@ -40,6 +42,10 @@ from yelp_stars.reading.labels import (
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding
 from yelp_stars.reading.unpacking import on_disk
+
+NUMBERED = re.compile(r"[-+]?\d")  # a number, or a name that begins with one: 2 stars
+ORDER = "set {setting} to true if they go from worst to best, or to false"
+MAX_CLASSES = 200  # of labels: auto; a column of texts has more values
 
 COLUMNS = {"label": pa.int64(), "text": pa.large_string()}
 OFFLINE = "run `make use PRESET=quickstart`: it needs no network"
@@ -94,14 +100,21 @@ class Synthetic(StageParams):
 class Cleaned(StageParams):
     """Rows of your own data, cleaned before anything is drawn from them."""
 
-    ordered: bool = True
-    """Whether the classes have an order, from worst to best; topics or intents have none."""
+    ordered: bool | None = None
+    """Whether the classes have an order, from worst to best; topics or intents have none. Null is
+    true for numbers; for words it must be said."""
     unescape: bool
     r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
     drop_empty: bool
     """Drop empty and missing texts before sampling; false keeps and counts them."""
     unlabelled: Literal["error", "drop"] = "error"
     """What to do with a row without a label (-1 on the Hub); dropped rows are counted."""
+
+    def has_order(self, values: Iterable[str]) -> bool:
+        """Say whether classes of these values, or names, have an order."""
+        if self.ordered is None and not all(map(NUMBERED.match, values)):
+            raise UserError("the labels are words", setting="download.ordered", advice=ORDER)
+        return self.ordered is not False
 
     def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
         """Unescape the texts, and drop the empty ones and count them, each on request."""
@@ -122,8 +135,9 @@ class Files(Cleaned):
     """CSV, TSV, JSON lines or Parquet in data/external; also as .gz, or inside a .tgz."""
     test_file: str | None
     """A second file for the test split, or null to draw test_size rows from train_file."""
-    test_size: PositiveInt | None
-    """Rows to draw from train_file for the test split; null if test_file is set."""
+    test_size: PositiveInt | Share | None
+    """Rows, or the share of them, to draw from train_file for the test split; null if test_file is
+    set."""
     seed: NonNegativeInt
     """Seed for drawing the test split."""
     text_column: str | NonNegativeInt
@@ -133,7 +147,8 @@ class Files(Cleaned):
     labels: Annotated[
         dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
     ]
-    """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'."""
+    """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'.
+    Or auto: the values in the file, sorted, are the names."""
     encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     """Encoding of the file, such as cp1252; UTF-16 with a byte order mark is detected."""
     delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
@@ -154,10 +169,12 @@ class Files(Cleaned):
             raise ValueError(
                 "text_column and label_column must be two different names, or two indices"
             )
-        if len(set(self.labels.values())) < 2:
+        if len(set(self.labels.values())) == 1:
             raise ValueError(
                 "labels must have at least two different names, or there is nothing to learn"
             )
+        if self.ordered is None and not all(map(NUMBERED.match, self.labels)):
+            raise ValueError(f"the labels are words: {ORDER.format(setting='ordered')}")
         for name in filter(None, names):
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"{quoted(name)} must be a path inside data/external")
@@ -167,38 +184,70 @@ class Files(Cleaned):
         """Open files of the folder `files`; one that is split is read once to count its rows."""
         train_file, dropped = files / self.train_file, no_counts()
         paths = {self.train_file: train_file}
-        train = self._read(train_file, dropped["train"])
+        labels = self.labels or self._count(train_file)
+        train = self._read(train_file, labels, dropped["train"])
         if self.test_file is not None:
             paths[self.test_file] = files / self.test_file
-            test = self._read(paths[self.test_file], dropped["test"])
+            test = self._read(paths[self.test_file], labels, dropped["test"])
         else:
-            is_test = self._draw(train_file)
+            is_test = self._draw(train_file, labels)
             # A dropped row belongs to neither split; the larger one counts it.
-            rows = self._read(train_file, Counter())
+            rows = self._read(train_file, labels, Counter())
             train = compress(train, ~is_test)
             test = compress(rows, is_test)
         hashes = {name: sha256_of(on_disk(path)) for name, path in paths.items()}
-        classes = class_names(self.labels)
-        return ReviewSource(classes, self.ordered, train, test, dropped, {"files": hashes})
+        classes, ordered = class_names(labels), self.has_order(labels)
+        return ReviewSource(classes, ordered, train, test, dropped, {"files": hashes})
 
-    def _read(self, path: Path, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
+    @property
+    def _layout(self) -> Layout:
         columns, longest = (self.text_column, self.label_column), self.longest_line_mb * 10**6
-        layout = Layout(*columns, self.encoding, self.delimiter, self.quoted, longest)
+        return Layout(*columns, self.encoding, self.delimiter, self.quoted, longest)
+
+    def _count(self, path: Path) -> dict[str, str]:
+        """Return the values of the label column as the names of the classes: `labels: auto`."""
+        counts: Counter[str] = Counter()
+        for row in tqdm(readers.rows(path, self._layout), "labels", unit=" rows", delay=1):
+            counts.update(filter(None, [canonical_label(row.label)]))
+            if len(counts) > MAX_CLASSES:
+                raise UserError(
+                    f"{quoted(self.train_file)} has more than {MAX_CLASSES} values in the column "
+                    f"{quoted(self.label_column)}",
+                    setting="download.label_column",
+                    advice="set {setting} to the column of the labels, or list them",
+                )
+        once = [value for value, rows in counts.items() if rows == 1]
+        if once or len(counts) < 2:
+            found = f"a single row each of {listed(once)}" if once else listed([*counts])
+            raise UserError(
+                f"{quoted(self.train_file)} has {found} in the column {quoted(self.label_column)}",
+                setting="download.labels",
+                advice="correct the file, or list the labels in {setting}",
+            )
+        numbers = all(map(NUMBER.fullmatch, counts))
+        return {value: value for value in sorted(counts, key=float if numbers else str)}
+
+    def _read(
+        self, path: Path, labels: Mapping[str, str], dropped: Counter[str]
+    ) -> Iterator[tuple[int, str]]:
         drop = self.unlabelled == "drop"
-        rows = readers.rows(path, layout)
-        mapped = map_labels(rows, self.labels, drop_unlabelled=drop, dropped=dropped)
+        rows = readers.rows(path, self._layout)
+        mapped = map_labels(rows, labels, drop_unlabelled=drop, dropped=dropped)
         return self.clean(mapped, dropped)
 
-    def _draw(self, path: Path) -> np.ndarray:
+    def _draw(self, path: Path, labels: Mapping[str, str]) -> np.ndarray:
         """Draw which rows of the only file are the test split: bool, (rows,).
 
         This pass checks and counts the rows, later ones yield them: a file larger than memory
         needs no more than a few bytes per row.
         """
         assert self.test_size is not None  # the stage requires one of the two
-        reviews = self._read(path, Counter())
+        reviews = self._read(path, labels, Counter())
         total = sum(1 for _ in tqdm(reviews, "count", unit=" rows", delay=1))
-        if self.test_size >= total:
+        size = self.test_size
+        if isinstance(size, float):
+            size = max(1, round(size * total))
+        if size >= total:
             raise UserError(
                 f"download.test_size is {self.test_size}, but {quoted(self.train_file)} has "
                 f"{total} rows",
@@ -208,7 +257,7 @@ class Files(Cleaned):
         is_test = np.zeros(total, bool)
         order = np.arange(total, dtype=np.uint32)
         np.random.default_rng(self.seed).shuffle(order)
-        is_test[order[: self.test_size]] = True
+        is_test[order[:size]] = True
         return is_test
 
 
@@ -287,7 +336,9 @@ class Hub(Cleaned):
 
         train, test = (self.clean(rows(split), dropped[split]) for split in names)
         provenance = {"repo": self.repo, "revision": self.revision}
-        return ReviewSource(label.names, self.ordered, train, test, dropped, provenance)
+        return ReviewSource(
+            label.names, self.has_order(label.names), train, test, dropped, provenance
+        )
 
 
 def write_reviews(

@@ -1,4 +1,4 @@
-"""Titles of the scores, wherever they are printed."""
+"""Titles of the scores and of the baselines, wherever they are printed."""
 
 SCORES = {
     "accuracy": "accuracy",
@@ -9,4 +9,6 @@ SCORES = {
     "loss": "log loss",
     "calibration_error": "calibration error",
 }
+# From the strongest to the weakest, usually. Frozen: logistic regression on its embeddings.
+BASELINES = {"frozen": "frozen checkpoint", "tfidf": "TF-IDF", "majority": "majority class"}
 ORDERED = {"mae", "within_one", "quadratic_kappa"}  # not there if download.ordered is false

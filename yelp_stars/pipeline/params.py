@@ -14,6 +14,7 @@ from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 # Types that several sections share.
+Share = Annotated[float, Field(gt=0, lt=1)]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 HubRepo = Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
 HubRevision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]

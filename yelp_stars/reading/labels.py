@@ -47,13 +47,17 @@ def canonical_label(value: Any) -> str | None:
 
 
 def canonical_labels(labels: Any) -> Any:
-    """Make the keys of a label map canonical; return anything but a map as it is.
+    """Make the keys of a label map canonical; return anything but a map as it is, "auto" as {}.
 
     Raises:
         ValueError: for a key that cannot be a label, or two keys that are the same value.
     """
+    if labels == "auto":
+        return {}
     if not isinstance(labels, Mapping):
         return labels
+    if not labels:
+        raise ValueError("should have the value and the name of each class, or be auto")
     canonical: dict[str, Any] = {}
     for value, name in labels.items():
         try:

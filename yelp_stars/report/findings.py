@@ -27,20 +27,20 @@ class Finding(NamedTuple):
     advice: str = ""
 
 
-def against_baseline(model: Predictions, baseline: Predictions) -> Finding:
-    """Is the model better than TF-IDF on the same rows?
+def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Finding:
+    """Is the model better than the strongest baseline, called `name`, on the same rows?
 
     The two have the same rows: both are drawn by the stage `sample`.
     """
     index_of = {row: index for index, row in enumerate(baseline.rows.tolist())}
     paired = [index_of[row] for row in model.rows.tolist()]
     compared = compare_accuracy(model.labels, baseline.predicted[paired], model.predicted)
-    sentence = verdict(compared, "TF-IDF", "the model", MARGIN)
+    sentence = verdict(compared, f"the baseline ({name})", "the model", MARGIN)
     title, text = "Against the baseline", sentence[0].upper() + sentence[1:] + "."
     decided = outcome(compared, MARGIN)
     if decided == "better":
         return Finding("good", title, text)
-    advice = "A transformer that does not beat TF-IDF is not worth its cost here."
+    advice = "Fine-tuning that does not beat its baseline is not worth its cost here."
     return Finding("poor" if decided == "worse" else "fair", title, text, advice)
 
 

@@ -41,9 +41,11 @@ class Run(NamedTuple):
     validation: dict[str, Any]
     evaluation: dict[str, Any]
     model: Predictions
-    tfidf: Predictions
+    strongest: Predictions
+    """Of the baselines."""
     pictures: dict[str, bytes]
     """Those of plots/ by the names of their files, and those that only the report has: SVG."""
+    diagnosis: list[findings.Finding]
     rows: dict[str, int]
     """Rows of the sample: train, validation, test."""
     runtime: dict[str, Any]
@@ -80,7 +82,9 @@ def render(run: Run) -> str:
         "n": n,
         "slices": slices,
         "findings": [
-            findings.against_baseline(run.model, run.tfidf),
+            findings.against_baseline(
+                run.model, run.strongest, titles.BASELINES[run.baseline["strongest"]]
+            ),
             findings.leaks(
                 run.audit,
                 slices,
@@ -89,12 +93,14 @@ def render(run: Run) -> str:
             ),
             findings.worst_slice(slices),
             findings.calibration(run.evaluation["calibration"], run.evaluation["ranges"]),
+            *run.diagnosis,
         ],
         "confusions": findings.confusions(run.model, CONFUSIONS),
         "checkpoint": _checkpoint(run.parameters["pretrained"]),
         "provenance": "; ".join(_provenance(run.data)),
         "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
         "titles": titles.SCORES,
+        "baselines": {key: name for key, name in titles.BASELINES.items() if key in run.baseline},
         "lengths": LENGTHS,
         "flags": FLAGS,
         "classes": CLASSES,

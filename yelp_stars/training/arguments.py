@@ -15,7 +15,12 @@ from yelp_stars.training.launcher import VARIABLE
 
 
 def training_arguments(
-    fields: Mapping[str, Any], batch_size: int, output_dir: Path, resolved: Compute
+    fields: Mapping[str, Any],
+    batch_size: int,
+    output_dir: Path,
+    resolved: Compute,
+    *,
+    best_by: str = "accuracy",
 ) -> TrainingArguments:
     """Complete `fields`, which have the names of TrainingArguments, with what is fixed here.
 
@@ -55,7 +60,7 @@ def training_arguments(
         eval_strategy="epoch",
         save_strategy="epoch",  # and in between, see checkpoints.py
         save_total_limit=None,  # checkpoints.py deletes old ones
-        metric_for_best_model="accuracy",
+        metric_for_best_model=best_by,
         disable_tqdm=False,  # otherwise it depends on the user's TRANSFORMERS_VERBOSITY
         logging_nan_inf_filter=False,  # otherwise a NaN loss is logged as the running mean
     )

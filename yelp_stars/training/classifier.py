@@ -11,6 +11,7 @@ from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed
+from yelp_stars.training.mean_pooling import add_mean_pooling
 
 
 def load_pretrained(
@@ -20,8 +21,12 @@ def load_pretrained(
     seed: int,
     attention_dropout: float,
     attention: str | None,
+    mean_pooling: bool = False,
 ) -> PreTrainedModel:
-    """Load the checkpoint in fp32, however it is stored, with a new head drawn with `seed`."""
+    """Load the checkpoint in fp32, however it is stored, with a new head drawn with `seed`.
+
+    With `mean_pooling`, the head reads the mean of all tokens, where the model can.
+    """
     config = architecture.load_config(pretrained, label_names)
     for name in architecture.ATTENTION_DROPOUTS:
         if hasattr(config, name):
@@ -44,6 +49,8 @@ def load_pretrained(
             f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects",
             advice="run `dvc repro`",
         )
+    if mean_pooling:
+        add_mean_pooling(model)
     use_cls_only_last_layer(model)
     return model
 

@@ -51,7 +51,8 @@ class ConsoleProgress(TrainerCallback):
             # tqdm ends the line of a bar only if it was printed after its start.
             self._bar.start_t = self._bar.last_print_t = time.time()
         if done == WARM_UP + ESTIMATE_AFTER and state.global_step < state.max_steps:
-            total = int(train_dataloader.dataset.lengths.sum()) * args.num_train_epochs
+            rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+            total = train_dataloader.dataset.lengths.mean() * rows * state.max_steps
             rate = self.rates()["tokens_per_second"]
             left = datetime.timedelta(seconds=round((total - state.num_input_tokens_seen) / rate))
             self._bar.write(

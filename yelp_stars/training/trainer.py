@@ -14,6 +14,7 @@ tests/training/test_trainer.py fails with this list when one of them disappears.
 
 import functools
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,14 +52,23 @@ class ResumableTrainer(Trainer):
         *,
         optimizer: torch.optim.Optimizer,
         width: int | None = None,
+        min_steps: int = 0,
+        class_weights: torch.Tensor | None = None,
         callbacks: list[TrainerCallback] | None = None,
     ) -> None:
-        """Pad every batch to `width` tokens, or to its longest row without it."""
+        """Pad every batch to `width` tokens, or to its longest row without it.
+
+        An epoch passes over the rows as often as it takes to make `min_steps` steps in all.
+        `class_weights` multiply the training losses of the rows of each class, (classes,).
+        """
         self.width = width
         self.rows_per_step = (
             args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         )
-        self.sampler = LengthGroupedSampler(train.lengths, self.rows_per_step, args.seed)
+        steps = math.ceil(len(train) / self.rows_per_step) * args.num_train_epochs
+        passes = max(1, math.ceil(min_steps / steps))
+        self.sampler = LengthGroupedSampler(train.lengths, self.rows_per_step, args.seed, passes)
+        self._class_weights = class_weights
         self._metric, self._ordered = StarScores(keep_in_memory=True), train.ordered
         super().__init__(
             model=model,
@@ -85,6 +95,17 @@ class ResumableTrainer(Trainer):
             ordered=self._ordered,
         )
         return {key: value for key, value in scores.items() if key != "loss"}
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any
+    ) -> Any:
+        """Weight the training loss by class; that of the validation rows stays as it is."""
+        if self._class_weights is None or not model.training:
+            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        labels, outputs = inputs["labels"], model(**inputs)
+        losses = torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="none")
+        loss = (losses * self._class_weights.to(labels.device)[labels]).mean()
+        return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         if self.args.train_sampling_strategy == "random":
@@ -115,19 +136,27 @@ class ResumableTrainer(Trainer):
         super()._run_epoch(**kwargs)
 
 
+def balanced_weights(label_counts: Sequence[int]) -> torch.Tensor:
+    """Weight each class by the inverse of its rows; their mean over all rows is 1, (classes,)."""
+    counts = torch.tensor(label_counts, dtype=torch.float32)
+    return torch.where(counts > 0, counts.sum() / (counts.count_nonzero() * counts), 0.0)
+
+
 def describe(trainer: ResumableTrainer, resolved: Compute) -> str:
     """Describe the data, the steps and the model of a training, and its device, in one line."""
     args, lengths = trainer.args, trainer.train_dataset.lengths
     random = args.train_sampling_strategy == "random"
     order = np.arange(len(lengths)) if random else trainer.sampler.order()
     padding = padding_share(lengths, order, args.train_batch_size, trainer.width)
-    steps_per_epoch = math.ceil(len(lengths) / trainer.rows_per_step)
+    passes = trainer.sampler.passes
+    steps_per_epoch = math.ceil(passes * len(lengths) / trainer.rows_per_step)
+    repeated = f" ({passes} passes an epoch)" if passes > 1 else ""
     n_all = trainer.model.num_parameters()
     n_trained = trainer.model.num_parameters(only_trainable=True)
     trained = f" ({n_trained / 1e6:.1f}M trained)" if n_trained < n_all else ""
     return (
         f"{len(lengths):,} rows, {int(lengths.sum()):,} tokens, {padding:.1%} padding; "
         f"{math.ceil(steps_per_epoch * args.num_train_epochs):,} steps of "
-        f"{trainer.rows_per_step} rows; {n_all / 1e6:.1f}M parameters{trained} "
+        f"{trainer.rows_per_step} rows{repeated}; {n_all / 1e6:.1f}M parameters{trained} "
         f"in {resolved.precision} ({resolved.reason}) on {args.device}"
     )

@@ -12,9 +12,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from yelp_stars.data import arrow
-from yelp_stars.evaluation.inference import load_finetuned, predict_logits
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.modeling.inference import load_finetuned, predict_logits
 from yelp_stars.pipeline.errors import UserError
 
 FP32 = Compute("fp32", "as requested", None)

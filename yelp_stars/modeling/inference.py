@@ -81,19 +81,18 @@ def predict_logits(
             on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
             return model(**on_device).logits.float().cpu().numpy()
 
-    logits = np.empty((len(order), model.config.num_labels), np.float32)
     model.eval()
+    parts = [np.empty((0, model.config.num_labels), np.float32)] if not batches else []
     own = tqdm(total=len(order), desc="evaluate", unit=" rows") if bar is None else None
     with own or contextlib.nullcontext(bar) as shown:
         alone = len(batches) == 1  # on all cores, in this thread
         if not alone:
             torch.set_num_threads(1)  # for each thread of the pool
         try:
-            computed = map(logits_of, batches) if alone else pool.map(logits_of, batches)
-            for rows, part in zip(batches, computed, strict=True):
-                logits[rows] = part
-                shown.update(len(rows))
+            for part in map(logits_of, batches) if alone else pool.map(logits_of, batches):
+                parts.append(part)
+                shown.update(len(part))
         finally:  # after Ctrl-C, start no batch that nobody waits for
             pool.shutdown(cancel_futures=True)
             torch.set_num_threads(cores)
-    return logits
+    return np.concatenate(parts)[np.argsort(order)]

@@ -1,0 +1,88 @@
+"""The diagnosis: each problem in a run that was made to have it, and none in a healthy one."""
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from yelp_stars.report.diagnosis import diagnose
+
+PARAMS = {
+    "learning_rate": 5e-5,
+    "num_train_epochs": 3,
+    "load_best_model_at_end": False,
+    "class_weights": "none",
+}
+HEALTHY = {
+    "training": [1.1, 0.7, 0.5],
+    "validation": [0.8, 0.7, 0.69],
+    "accuracy": [0.7, 0.74, 0.75],
+    "temperature": 1.2,
+    "score": (0.75, 0.72, 0.78, 1000),
+    "baseline": 0.6,
+    "predicted": [500, 500],
+    "rows": {"good": 900, "bad": 900},
+}
+
+
+def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
+    """The diagnosis of a healthy run with some other numbers."""
+    run = {**HEALTHY, **values}
+    curves = {"train_loss": "training", "validation_loss": "validation"}
+    for name, curve in {**curves, "validation_accuracy": "accuracy"}.items():
+        rows = "".join(f"{step}\t{value}\n" for step, value in enumerate(run[curve]))
+        (folder / f"{name}.tsv").write_text(f"step\tloss\n{rows}")
+    value, low, high, n = run["score"]
+    evaluation = {
+        "scores": {"accuracy": {"value": value, "low": low, "high": high, "n": n}},
+        "calibration": {"temperature": run["temperature"], "fitted_on": 500},
+        "per_class": [
+            {"label": name, "precision": {"n": predicted}, "recall": {"n": 500}}
+            for name, predicted in zip(run["rows"], run["predicted"], strict=True)
+        ],
+    }
+    baseline = {"strongest": "frozen", "frozen": {"accuracy": run["baseline"]}}
+    return diagnose({**PARAMS, **params}, folder, evaluation, baseline, run["rows"])
+
+
+@pytest.mark.parametrize(
+    ("title", "values"),
+    [
+        ("Wrong learning rate", {"training": [1.61, 1.6, 1.62]}),
+        ("Undertrained", {"validation": [1.6, 1.5, 1.4], "temperature": 0.28}),
+        ("Undertrained", {"validation": [1.6, 1.5, 1.4], "baseline": 0.8}),
+        ("Overfitted", {"validation": [0.6, 0.8, 1.2], "accuracy": [0.75, 0.7, 0.65]}),
+        ("Never predicted", {"predicted": [1000, 0]}),
+        ("Few rows of a class", {"rows": {"good": 900, "bad": 9}}),
+        ("Too little data", {"score": (0.75, 0.62, 0.84, 60)}),
+    ],
+)
+def test_each_problem_is_named_with_what_to_try(tmp_path, title, values):
+    (problem,) = problems(tmp_path, {}, **values)
+    assert problem.title == title
+    if "`" in problem.advice:
+        command = shlex.split(problem.advice.split("`")[1])
+        assert command[:3] == ["dvc", "exp", "run"]
+        assert all(setting.startswith("train.") for setting in command[4::2])
+    else:
+        assert problem.advice.startswith("Label ")
+
+
+@pytest.mark.parametrize(
+    ("params", "values"),
+    [
+        ({}, {}),
+        ({}, {"validation": [1.6, 1.5, 1.4]}),  # still falling, and good all the same
+        ({}, {"validation": [0.6, 0.8, 1.2]}),  # surer, and better all the same
+        ({"load_best_model_at_end": True}, {"validation": [0.6, 0.8], "accuracy": [0.7, 0.6]}),
+        ({"num_train_epochs": 1}, {"training": [1.1], "validation": [0.7], "accuracy": [0.7]}),
+    ],
+)
+def test_a_healthy_run_has_none(tmp_path, params, values):
+    assert problems(tmp_path, params, **values) == []
+
+
+def test_never_predicted_classes_that_are_weighted_already_need_rows(tmp_path):
+    (problem,) = problems(tmp_path, {"class_weights": "balanced"}, predicted=[1000, 0])
+    assert problem.advice == "Label more rows of these classes."

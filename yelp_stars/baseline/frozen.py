@@ -1,0 +1,72 @@
+"""Fit the strongest cheap baseline: logistic regression on the frozen checkpoint's embeddings."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
+from transformers import AutoModel
+
+from yelp_stars.baseline.regression import regression
+from yelp_stars.baseline.tfidf import NEVER
+from yelp_stars.checkpoint import architecture
+from yelp_stars.checkpoint.refusing import refusing
+from yelp_stars.modeling import compute, inference
+
+BATCH = 8  # rows, on the GPU or on each CPU core
+
+
+class MeanPooled(torch.nn.Module):
+    """An encoder that returns the normalized mean of all tokens where a classifier has logits.
+
+    Sentence encoders are trained to be read by that mean (Reimers and Gurevych 2019).
+    """
+
+    def __init__(self, pretrained: Path) -> None:
+        super().__init__()
+        config = architecture.load_config(pretrained, ["0", "1"])
+        with refusing(f"{str(pretrained)!r} cannot be loaded", "run `dvc repro`"):
+            self.encoder = AutoModel.from_pretrained(
+                pretrained, config=config, dtype=torch.float32, trust_remote_code=False
+            )
+        self.config, self.device = config, compute.device()
+        self.to(self.device)
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        """Pool token ids (batch, width) to `logits` of shape (batch, hidden)."""
+        hidden = self.encoder(input_ids, attention_mask).last_hidden_state
+        mask = attention_mask[..., None].to(hidden.dtype)
+        mean = (hidden * mask).sum(1) / mask.sum(1)
+        return SimpleNamespace(logits=torch.nn.functional.layer_norm(mean, mean.shape[-1:]))
+
+
+def embed(pretrained: Path, *samples: inference.Rows) -> list[np.ndarray]:
+    """Embed the rows of each sample by the frozen checkpoint: (rows, hidden), float64."""
+    model: Any = MeanPooled(pretrained)
+    fp32 = compute.Compute("fp32", "", None)
+    parts = [inference.predict_logits(model, rows, BATCH, fp32) for rows in samples]
+    return [part.astype(np.float64) for part in parts]
+
+
+def fit_predict(
+    features: list[np.ndarray],
+    labels: np.ndarray,
+    others: list[np.ndarray],
+    n_classes: int,
+    penalty: float,
+) -> np.ndarray | None:
+    """Fit the regression; predict the logarithms of the probabilities of others, float32.
+
+    None if there is a single class.
+    """
+    if len(np.unique(labels)) < 2:
+        return None
+    model = regression(penalty)
+    logits = np.full((len(others), n_classes), NEVER, np.float32)
+    with threadpool_limits(1):  # sums over several threads differ in their last digits
+        model.fit(np.asarray(features), labels)
+        predicted = model.predict_log_proba(np.asarray(others))
+    logits[:, model.classes_] = np.maximum(predicted, NEVER)
+    return logits
