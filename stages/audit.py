@@ -1,7 +1,4 @@
-"""Find leaks, duplicates, conflicting labels and short texts in the reviews.
-
-python -m stages.audit data/raw data/audit.parquet metrics/audit.json
-"""
+"""Find leaks, duplicates, conflicting labels and short texts in the reviews."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple

@@ -1,8 +1,4 @@
-r"""Score cheap models on the sample: the majority class, TF-IDF, the frozen checkpoint.
-
-python -m stages.baseline data/raw data/sample models/pretrained \
-    data/predictions/baseline.parquet data/predictions/suspects.parquet metrics/baseline.json
-"""
+"""Score cheap models on the sample: the majority class, TF-IDF, the frozen checkpoint."""
 
 import functools
 from pathlib import Path

@@ -1,7 +1,4 @@
-"""Get the labelled reviews: synthetic, from files, or from the Hugging Face Hub.
-
-python -m stages.download data/synthetic/sentences.tsv data/external data/raw metrics/data.json
-"""
+"""Get the labelled reviews: synthetic, from files, or from the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple

@@ -1,9 +1,4 @@
-r"""Score the fine-tuned model on the test sample, once.
-
-python -m stages.evaluate data/raw data/sample models/finetuned data/audit.parquet \
-    data/predictions/test.parquet data/predictions/errors.parquet metrics/evaluation.json \
-    plots/test metrics/test.json
-"""
+"""Score the fine-tuned model on the test sample, once."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple

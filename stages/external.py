@@ -1,7 +1,4 @@
-"""Hash your own data and checkpoint, if params.yaml names any.
-
-python -m stages.external data/external models/external data/external.json models/external.json
-"""
+"""Hash your own data and checkpoint, if params.yaml names any."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,4 @@
-"""Get the checkpoint to fine-tune: from a package, a folder, the Hub, or random weights.
-
-python -m stages.pretrained models/external models/pretrained
-"""
+"""Get the checkpoint to fine-tune: from a package, a folder, the Hub, or random weights."""
 
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple

@@ -1,11 +1,4 @@
-r"""Write one page about the run: verdict, data, scores, mistakes, parameters.
-
-python -m stages.report data/raw data/audit.parquet data/sample \
-    data/predictions/baseline.parquet data/predictions/suspects.parquet \
-    data/predictions/test.parquet data/predictions/errors.parquet dvclive plots/training \
-    plots/test metrics/data.json metrics/audit.json metrics/baseline.json \
-    metrics/validation.json metrics/evaluation.json reports/index.html
-"""
+"""Write one page about the run: verdict, data, scores, mistakes, parameters."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,7 +1,4 @@
-"""Draw the seeded subsets that one training run can afford.
-
-python -m stages.sample data/tokenized data/audit.parquet data/sample
-"""
+"""Draw the seeded subsets that one training run can afford."""
 
 from pathlib import Path
 from typing import NamedTuple

@@ -1,8 +1,4 @@
-r"""Turn the reviews into token ids, truncated to the model's length and not padded.
-
-python -m stages.tokenize data/raw models/pretrained/tokenizer.json \
-    models/pretrained/config.json models/pretrained/tokenizer_config.json data/tokenized
-"""
+"""Turn the reviews into token ids, truncated to the model's length and not padded."""
 
 from pathlib import Path
 from typing import Annotated, NamedTuple

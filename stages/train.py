@@ -1,8 +1,4 @@
-r"""Fine-tune the checkpoint on the sample, with Hugging Face's Trainer.
-
-python -m stages.train data/synthetic/sentences.tsv data/sample models/pretrained \
-    models/finetuned dvclive plots/training metrics/validation.json
-"""
+"""Fine-tune the checkpoint on the sample, with Hugging Face's Trainer."""
 
 import os
 import sys

@@ -100,7 +100,7 @@ def test_the_report_alone_depends_on_the_baseline():
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_description(name):
+def test_a_stage_declares_its_own_section_and_its_documentation_is_its_description(name):
     # `external` hashes what two sections name; the report shows all of them.
     several = {
         "external": ["download", "pretrained"],
@@ -108,15 +108,7 @@ def test_a_stage_declares_its_own_section_and_its_documentation_begins_with_its_
     }
     sections = several.get(name, [name])
     assert STAGES[name]["params"] == sections
-    documentation = importlib.import_module(f"stages.{name}").__doc__
-    assert documentation.splitlines()[0] == f"{STAGES[name]['desc']}."
-
-
-@pytest.mark.parametrize("name", STAGES)
-def test_the_documentation_of_a_stage_has_its_command(name):
-    documentation = importlib.import_module(f"stages.{name}").__doc__
-    command = " ".join(documentation.split("\n", 1)[1].replace("\\\n", "").split())
-    assert command == STAGES[name]["cmd"]
+    assert importlib.import_module(f"stages.{name}").__doc__ == f"{STAGES[name]['desc']}."
 
 
 @pytest.mark.slow
