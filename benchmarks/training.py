@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
 from benchmarks.prediction import make_model
@@ -57,7 +58,7 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
     """Train on every eighth length-grouped batch; gives the rows a second."""
     reuse_freed_memory()
     table = arrow.read(folder / "train.arrow")
-    rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
+    rows = some_batches(pc.list_value_length(table["input_ids"]).to_numpy(), 8)
     chosen = part(table, rows, folder / f"ours-{precision}.arrow")
     train = batching.ReviewDataset(arrow.read(chosen))
     params, resolved = PRESET["train"], compute.resolve(precision, "train.precision")
@@ -149,7 +150,7 @@ def our_evaluation(
     """Predict every eighth length-grouped batch; gives the rows a second."""
     reuse_freed_memory()
     table = arrow.read(folder / f"{cut}.arrow")
-    rows = some_batches(arrow.ListColumn(table["input_ids"]).lengths, 8)
+    rows = some_batches(pc.list_value_length(table["input_ids"]).to_numpy(), 8)
     chosen = part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
     some = batching.ReviewDataset(arrow.read(chosen))
     resolved = compute.resolve(precision, "evaluate.precision")

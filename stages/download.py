@@ -34,7 +34,7 @@ def main(given: Inputs, made: Outputs) -> None:
     source = params.open(given.sentences, given.files)
     names, origin = source.label_names, source.provenance.get("repo", params.source)
     made.raw.mkdir()
-    statistics = {split: SplitStatistics(made.raw) for split in ("train", "test")}
+    statistics = {split: SplitStatistics() for split in ("train", "test")}
     for split, reviews in (("train", source.train), ("test", source.test)):
         counted = statistics[split].count(reviews)
         sources.write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)

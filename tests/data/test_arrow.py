@@ -54,11 +54,8 @@ def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_pa
     path = write(tmp_path / "lists.arrow", input_ids=ids, label=rows)
     mapped = arrow.read_mapped(path)
     assert arrow.column(mapped.table, "label").tolist() == rows.tolist()
-    lists = arrow.ListColumn(mapped.table["input_ids"])
-    assert lists.lengths.tolist() == [2] * len(lists) == [2] * 45_000
-    for row in (0, 1, 999, 1000, 44_999):
-        assert lists[row].tolist() == flat[2 * row : 2 * row + 2].tolist()
-        assert not lists[row].flags.owndata
+    lists = mapped.table["input_ids"]
+    assert lists.to_pylist() == flat.reshape(-1, 2).tolist()
     assert pa.Table.from_batches(mapped.batches()).equals(mapped.table)
     streamed = list(arrow.stream(path))
     assert pa.Table.from_batches([batch for batch, _ in streamed]).equals(mapped.table)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data.statistics import SplitStatistics, describe
@@ -14,17 +14,16 @@ REVIEWS = st.lists(
 )
 
 
-def count(folder, reviews):
-    statistics = SplitStatistics(folder)
+def count(reviews):
+    statistics = SplitStatistics()
     return statistics, list(statistics.count(reviews))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(max_examples=25)
 @given(reviews=REVIEWS)
-def test_a_summary_counts_every_review(tmp_path, reviews):
-    statistics, passed_on = count(tmp_path, reviews)
+def test_a_summary_counts_every_review(reviews):
+    statistics, passed_on = count(reviews)
     assert passed_on == reviews
-    assert list(tmp_path.iterdir()) == []
     texts = [text for _, text in reviews]
     lengths = sorted(len(text) if text.strip() else 0 for text in texts)
     summary = statistics.summary(["bad", "fair", "good"], Counter(empty=3))
@@ -40,17 +39,17 @@ def test_a_summary_counts_every_review(tmp_path, reviews):
     assert list(characters.values()) == sorted(characters.values())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25)
+@settings(max_examples=25)
 @given(first=REVIEWS, second=REVIEWS)
-def test_texts_that_two_splits_share_are_counted_once(tmp_path, first, second):
-    one, other = count(tmp_path, first)[0], count(tmp_path, second)[0]
+def test_texts_that_two_splits_share_are_counted_once(first, second):
+    one, other = count(first)[0], count(second)[0]
     both = {text for _, text in first} & {text for _, text in second}
     assert one.shared_texts(other) == other.shared_texts(one) == len(both)
 
 
-def test_what_inflates_or_harms_a_score_is_described(tmp_path):
-    train, _ = count(tmp_path, [(0, "x"), (0, "y"), (2, "z")])
-    test, _ = count(tmp_path, [(1, "x"), (0, "z"), (0, "w")])
+def test_what_inflates_or_harms_a_score_is_described():
+    train, _ = count([(0, "x"), (0, "y"), (2, "z")])
+    test, _ = count([(1, "x"), (0, "z"), (0, "w")])
     dropped = {"train": Counter(empty=2, unlabelled=1234), "test": Counter()}
     splits = {"train": train, "test": test}
     assert list(describe(["bad", "fair", "good"], splits, dropped, 2)) == [

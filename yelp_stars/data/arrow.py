@@ -8,7 +8,6 @@ The metadata of the schema and of each batch hold a checksum of the file so far,
 compares: a damaged file is reported, and never read as other rows.
 """
 
-import functools
 import json
 import mmap
 from collections.abc import Iterable, Iterator, Mapping
@@ -202,31 +201,6 @@ def _content(array: pa.Array) -> Iterator[np.ndarray]:
 def column(table: pa.Table, name: str) -> np.ndarray:
     """Return a column of plain numbers, of shape (rows,)."""
     return table[name].to_numpy()
-
-
-class ListColumn:
-    """A column of lists, read by row without a copy: `column[row]` is a view of shape (length,)."""
-
-    def __init__(self, values: pa.ChunkedArray) -> None:
-        self._chunks = [
-            (chunk.offsets.to_numpy(), chunk.values.to_numpy()) for chunk in values.chunks
-        ]
-        self._starts = np.cumsum([0] + [len(chunk) for chunk in values.chunks])
-
-    @functools.cached_property
-    def lengths(self) -> np.ndarray:
-        """Return the length of each list, (rows,)."""
-        parts = [np.diff(offsets) for offsets, _ in self._chunks]
-        return np.concatenate([np.zeros(0, np.int32), *parts])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def __getitem__(self, row: int) -> np.ndarray:
-        # Every chunk but the last holds RECORD_BATCH_ROWS rows: a division finds it.
-        chunk, index = divmod(row, RECORD_BATCH_ROWS)
-        offsets, values = self._chunks[chunk]
-        return values[offsets[index] : offsets[index + 1]]
 
 
 def list_array(values: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:

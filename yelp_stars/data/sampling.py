@@ -203,14 +203,14 @@ def read_labels(mapped: arrow.Mapped) -> np.ndarray:
 def write_rows(mapped: arrow.Mapped, labels: np.ndarray, rows: np.ndarray, target: Path) -> None:
     """Copy `rows` of a tokenized file, in their order, one record batch in memory at a time."""
     schema = mapped.table.schema
-    ids = arrow.ListColumn(mapped.table["input_ids"])
+    ids = mapped.table["input_ids"]
     dtype = schema.field("input_ids").type.value_type
 
     def batches() -> Iterator[pa.RecordBatch]:
         starts = range(0, len(rows), arrow.RECORD_BATCH_ROWS)
         for number, start in enumerate(tqdm(starts, f"sample {target.stem}", delay=1)):
             part = rows[start : start + arrow.RECORD_BATCH_ROWS]
-            lists = [ids[row] for row in part.tolist()]
+            lists = [ids[row].values.to_numpy() for row in part.tolist()]
             lengths = np.fromiter(map(len, lists), np.int32, len(lists))
             chosen = arrow.list_array(np.concatenate(lists), lengths, dtype)
             numbers = [column.astype(np.int64) for column in (labels[part], part)]

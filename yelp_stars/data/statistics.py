@@ -1,10 +1,8 @@
 """Streaming statistics of the splits: counts, lengths, duplicates, texts that both share."""
 
 import hashlib
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -14,30 +12,20 @@ from yelp_stars.reading.labels import Reviews
 
 
 class SplitStatistics:
-    """Streaming statistics of one split; the digests of its texts are spooled to open files.
+    """Streaming statistics of one split, in memory: 8 bytes for each text, of its hash."""
 
-    A text is known by 8 bytes of its hash. Digests are partitioned by their first byte, so that
-    only a 16th of them is sorted at a time.
-    """
-
-    PARTS = 16
-
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self) -> None:
         self.rows = 0
         self.labels: Counter[int] = Counter()
         self.characters: Counter[int] = Counter()
-        self._digests = [
-            tempfile.TemporaryFile(dir=scratch)  # noqa: SIM115
-            for _ in range(self.PARTS)
-        ]
+        self._digests = bytearray()
 
     def count(self, reviews: Reviews) -> Iterator[tuple[int, str]]:
         """Pass the reviews on and count them."""
         for label, text in reviews:
             self.labels[label] += 1
             self.characters[len(text) if text.strip() else 0] += 1
-            digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-            self._digests[digest[0] % self.PARTS].write(digest)
+            self._digests += hashlib.blake2b(text.encode(), digest_size=8).digest()
             self.rows += 1
             yield label, text
 
@@ -54,20 +42,17 @@ class SplitStatistics:
             "labels": {name: self.labels[label] for label, name in enumerate(label_names)},
             "characters": {name: lengths[index] for name, index in indices.items()},
             "empty_texts": self.characters[0],
-            "duplicate_texts": self.rows - sum(len(np.unique(part)) for part in self._parts()),
+            "duplicate_texts": self.rows - len(self._texts()),
             "dropped_empty": dropped["empty"],
             "dropped_unlabelled": dropped["unlabelled"],
         }
 
     def shared_texts(self, other: Self) -> int:
         """Count the different texts that both splits have."""
-        pairs = zip(self._parts(), other._parts(), strict=True)
-        return sum(len(np.intersect1d(*pair)) for pair in pairs)
+        return len(np.intersect1d(self._texts(), other._texts(), assume_unique=True))
 
-    def _parts(self) -> Iterator[np.ndarray]:
-        for file in self._digests:
-            file.seek(0)
-            yield np.fromfile(file, np.uint64)
+    def _texts(self) -> np.ndarray:
+        return np.unique(np.frombuffer(self._digests, np.uint64))
 
 
 def describe(

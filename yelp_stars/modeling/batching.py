@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from torch.utils.data import Dataset, Sampler
 
@@ -30,8 +31,8 @@ class ReviewDataset(Dataset[dict[str, Any]]):
         self.truncation: str = arrow.metadata(table.schema, "truncation")
         self.source: str = arrow.metadata(table.schema, "source")
         self._labels = arrow.column(table, "label")
-        self._ids = arrow.ListColumn(table["input_ids"])
-        lengths = self._ids.lengths
+        self._ids = table["input_ids"]
+        lengths = pc.list_value_length(self._ids).to_numpy()
         self._order = np.argsort(lengths, kind="stable") if by_length else np.arange(len(table))
         self.lengths = lengths[self._order]
 
@@ -45,7 +46,7 @@ class ReviewDataset(Dataset[dict[str, Any]]):
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         row = int(self._order[index])
-        return {"input_ids": self._ids[row], "labels": int(self._labels[row])}
+        return {"input_ids": self._ids[row].values.to_numpy(), "labels": int(self._labels[row])}
 
 
 def pad(
