@@ -182,7 +182,7 @@ def test_a_fault_is_one_line_with_its_line_number(path, content, message):
 
 def test_a_file_too_large_or_too_deep_is_reported(path):
     assert fault(path, b"#" * 1_000_001) == "larger than 1 MB"
-    number = "1" * 5000
-    assert fault(path, f"a: {number}").startswith(f"line 1: {quoted(number)} is not a valid")
+    for number in ("1" * 5000, "0x" + "f" * 5000):
+        assert fault(path, f"a: {number}").startswith(f"line 1: {quoted(number)} is not a valid")
     for opening in ("[", "? "):
         assert fault(path, opening * 1_000) == "line 1: nested too deep"

@@ -18,7 +18,10 @@ MAX_BYTES = 1_000_000
 class _Constructor(SafeConstructor):
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
-            return super().construct_object(node, deep)
+            value = super().construct_object(node, deep)
+            if type(value) is int:
+                str(value)  # a hexadecimal number may have more digits than Python prints
+            return value
         except (ValueError, OverflowError):
             problem = f"{quoted(node.value)} is not a valid number or date; quote it if it is text"
             raise MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from None

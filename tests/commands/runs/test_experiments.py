@@ -13,7 +13,7 @@ from helpers import DEADLINE, KILLS, ROOT, dvc_in, edit, run, soak, stars
 
 from benchmarks.workspace import commit
 from yelp_stars.commands.runs import experiments
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 pytestmark = pytest.mark.slow
@@ -64,6 +64,19 @@ def test_an_experiment_runs_once_and_leaves_the_workspace_alone(toy_project, cap
     assert listed(toy_project) == [name]
     dvc_in(toy_project, "exp", "apply", name)
     assert (toy_project / "data" / "predictions" / "test.parquet").is_file()
+
+
+def test_a_damaged_score_of_an_experiment_is_one_line(toy_project):
+    path = toy_project / "metrics" / "validation.json"
+    for content in ("<<<<<<< HEAD", "[]", '{"accuracy": null, "n": 5}'):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+        run("git", "add", "-f", str(path), cwd=toy_project)
+        commit(toy_project, content)
+        run("git", "update-ref", "refs/exps/ab/cdef/try-1-42", "HEAD", cwd=toy_project)
+        with pytest.raises(Damaged, match="'try-1-42:metrics/validation.json' is damaged") as caught:
+            experiments.read_score("try-1-42")
+        assert caught.value.advice.startswith("run `dvc exp remove try-1-42`")
 
 
 def test_a_name_is_that_of_parameters_and_code_and_ends_in_the_seed(toy_project):

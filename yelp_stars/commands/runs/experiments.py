@@ -25,7 +25,7 @@ from dvc.repo import Repo
 from yelp_stars.commands.runs.git import ask_git, check_repository, git
 from yelp_stars.commands.runs.pipeline_file import inputs
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import locked
+from yelp_stars.pipeline.files import damaged_as, locked
 from yelp_stars.pipeline.params import check, stage_models
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import parse_yaml, read_yaml
@@ -163,8 +163,12 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
 
 def read_score(name: str) -> tuple[float, int]:
     """Return the validation accuracy of an experiment, and its number of rows."""
-    scores = json.loads(git("show", f"{find(name)}:./metrics/validation.json"))
-    return scores["accuracy"], scores["n"]
+    file = "metrics/validation.json"
+    content = git("show", f"{find(name)}:./{file}")
+    advice = f"run `dvc exp remove {name}`, and the same command again"
+    with damaged_as(Path(f"{name}:{file}"), advice=advice):
+        scores = json.loads(content)
+        return float(scores["accuracy"]), int(scores["n"])
 
 
 @contextlib.contextmanager
