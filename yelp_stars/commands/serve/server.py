@@ -20,7 +20,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
 from pydantic import BaseModel, ConfigDict, Field
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint, validated
 from yelp_stars.commands.runs.git import ask_git
@@ -73,8 +72,8 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
         description="Stars of a review.",
+        max_body_size=limits.body,
     )
-    app.add_middleware(BodyLimit, limit=limits.body)
     page, policy = read_page()
 
     @app.exception_handler(RequestValidationError)
@@ -129,36 +128,6 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return app
-
-
-class BodyLimit:
-    """Refuse a request of more than `limit` bytes with 413, before it is parsed."""
-
-    def __init__(self, app: ASGIApp, limit: int) -> None:
-        self._app, self._limit = app, limit
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or refuse it."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        too_large = JSONResponse({"detail": f"more than {self._limit:,} bytes"}, 413)
-        # A body may come in chunks of no declared length: read it here, up to the limit.
-        body, more = b"", scope["method"] == "POST"
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                return
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-            if len(body) > self._limit:
-                await too_large(scope, receive, send)
-                return
-        unread = [{"type": "http.request", "body": body, "more_body": False}]
-
-        async def replay() -> Message:
-            return unread.pop() if unread else await receive()
-
-        await self._app(scope, replay, send)
 
 
 def read_page() -> tuple[str, str]:
