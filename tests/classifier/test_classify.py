@@ -14,8 +14,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from yelp_stars import load_classifier
 from yelp_stars.checkpoint.tokenizer import TRUNCATION
-from yelp_stars.classifier.classify import Prediction, fingerprint
-from yelp_stars.classifier.transformer import Cut, read_cut
+from yelp_stars.classifier.classify import Cut, Prediction, fingerprint, read_cut
 from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.scoring import calibration
@@ -73,7 +72,7 @@ def test_another_classifier_has_no_range_and_keeps_the_first_tokens(folder, tmp_
     for name in (TRUNCATION, calibration.FILE, "README.md"):
         (copy / name).unlink()
     classify = load_classifier(copy, precision="fp32")
-    assert classify.model.cut == Cut(32, "head", known=False)
+    assert classify.cut == Cut(32, "head", known=False)
     (found,) = classify(["The soup was cold."])
     assert found.range == ()
     model = AutoModelForSequenceClassification.from_pretrained(copy).eval()
@@ -138,7 +137,7 @@ def test_texts_are_cut_as_the_folder_says(folder, tmp_path, truncation):
     (copy / TRUNCATION).write_text(json.dumps(content))
     classify = load_classifier(copy, precision="fp32")
     words = " ".join(f"word{number}" for number in range(60))
-    ids = classify.model.encode([words]).ids[0]
+    ids = classify.encode([words]).ids[0]
     whole = AutoTokenizer.from_pretrained(copy)(words, truncation=False)["input_ids"]
     head = {"head": 15, "tail": 1, "head_tail": 1 + 4}[truncation]
     assert ids == whole[:head] + whole[len(whole) - (16 - head) :]

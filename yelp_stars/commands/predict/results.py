@@ -31,9 +31,9 @@ JOINED = "joined"  # in the folder of the parts
 def produce(request: Request, source: Input, folder: Path) -> None:
     """Load the model, check all rows, predict them, print or write them."""
     classify = Classifier(folder, request.precision, request.batch_size, request.threads)
-    model, fitted, names = classify.model, classify.fitted, classify.label_names
+    fitted, names = classify.fitted, classify.label_names
     model_name = request.rev or str(request.model)
-    say(f"{model_name}: {len(names)} labels, {model.resolved.precision}, {model.reads}")
+    say(f"{model_name}: {len(names)} labels, {classify.resolved.precision}, {classify.reads}")
     has_labels = request.layout.label_column is not None
     numbers = inputs.label_numbers(names, request.labels) if has_labels else None
     columns = predicted_columns(names, fitted is not None, request.below, request.prefix)
@@ -61,12 +61,12 @@ def produce(request: Request, source: Input, folder: Path) -> None:
             "columns": [str(schema), request.below],
             "labels": numbers,
             "format": request.output.suffix,
-            **model.identity,
+            **classify.identity,
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
             tally = to_file(predictor, rows, total, parts, schema, request.output)
     ordered = fitted is not None and fitted.ordered
-    for line in shown.summary(tally, ordered, request.below, model.cut.max_length):
+    for line in shown.summary(tally, ordered, request.below, classify.cut.max_length):
         say(line)
 
 

@@ -95,9 +95,9 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
             raise HTTPException(422, str(error)) from None
         loop = asyncio.get_running_loop()
         if not request.truncate:
-            tokens = await loop.run_in_executor(worker, classify.model.encode, texts)
+            tokens = await loop.run_in_executor(worker, classify.encode, texts)
             if tokens.truncated.any():
-                first, limit = tokens.truncated.argmax(), classify.model.cut.max_length
+                first, limit = tokens.truncated.argmax(), classify.cut.max_length
                 raise HTTPException(413, f"text {first} has more than {limit} tokens")
         return await loop.run_in_executor(
             worker, lambda: classify.predictions(classify.scores(texts))
@@ -152,9 +152,9 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "model_id": folder.name,
         "model_sha256": fingerprint(folder),
         "labels": classify.label_names,
-        "max_input_length": classify.model.cut.max_length,
-        "truncation": classify.model.cut.truncation,
-        "precision": classify.model.resolved.precision,
+        "max_input_length": classify.cut.max_length,
+        "truncation": classify.cut.truncation,
+        "precision": classify.resolved.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
         "commit": ask_git("rev-parse", "HEAD", folder=folder) or None,
         "data": {name: manifest[name] for name in PROVENANCE if name in manifest},
