@@ -50,11 +50,14 @@ def write_plots(tested: Predictions, details: dict[str, Any], folder: Path) -> N
     for name, rows in tables.items():
         _write_csv(folder / f"{name}.csv", rows)
     accuracy = details["scores"]["accuracy"]
-    title = f"accuracy {_written(accuracy)}"
-    plots.draw_confusion_matrix(counts, names, title, folder / "confusion.svg")
-    plots.draw_scores(slices, accuracy, "accuracy", folder / "slices.svg")
-    plots.draw_calibration(details["calibration"]["bins"], folder / "calibration.svg")
-    plots.draw_risk_coverage(tables["risk_coverage"], folder / "risk_coverage.svg")
+    pictures = {
+        "confusion": plots.draw_confusion_matrix(counts, names, f"accuracy {_written(accuracy)}"),
+        "slices": plots.draw_scores(slices, accuracy, "accuracy"),
+        "calibration": plots.draw_calibration(details["calibration"]["bins"]),
+        "risk_coverage": plots.draw_risk_coverage(tables["risk_coverage"]),
+    }
+    for name, picture in pictures.items():
+        (folder / f"{name}.svg").write_bytes(picture)
 
 
 def _columns(accuracy: Estimate) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Pictures that only the report has, as SVG; its others are those of plots/."""
 
 import csv
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -38,12 +37,10 @@ def draw(
         for row in evaluation["per_class"]
         if row["f1"]["value"] is not None
     ]
-    classes = io.BytesIO()
-    plots.draw_scores(scored[:CLASSES], evaluation["scores"]["macro_f1"], "F1", classes)
     rates = [(float(at), float(rate)) for at, rate in _rows(training / "train_learning_rate.tsv")]
     drawn = {
         "labels": bars(labels),
-        "classes": classes.getvalue(),
+        "classes": plots.draw_scores(scored[:CLASSES], evaluation["scores"]["macro_f1"], "F1"),
         "learning_rate": lines("Learning rate", {"rate": rates}, "step"),
     }
     for name, (title, top, files) in LOADS.items():
@@ -82,7 +79,7 @@ def lines(title: str, curves: Mapping[str, Curve], x: str, top: float | None = N
     axes.set_ylim(0, top)
     if len(curves) > 1:
         axes.legend(frameon=False)
-    return _svg(figure)
+    return plots.svg(figure)
 
 
 @matplotlib.rc_context(plots.STYLE)
@@ -101,10 +98,4 @@ def bars(groups: Mapping[str, Mapping[str, int]]) -> bytes:
     axes.invert_yaxis()
     axes.set(xlabel="% of the reviews")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
-    return _svg(figure)
-
-
-def _svg(figure: Figure) -> bytes:
-    file = io.BytesIO()
-    plots.save(figure, file)
-    return file.getvalue()
+    return plots.svg(figure)

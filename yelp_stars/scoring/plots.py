@@ -3,7 +3,6 @@
 import io
 import math
 import warnings
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -14,7 +13,6 @@ from matplotlib.text import Text
 
 MAX_LABELLED = 30  # classes
 Curve = list[tuple[int, float]]  # (step, value)
-File = Path | io.BytesIO
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
@@ -24,7 +22,7 @@ DOTS: dict[str, Any] = {"fmt": "o", "color": "tab:blue", "markersize": 4, "linew
 
 
 @matplotlib.rc_context(STYLE)
-def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
+def draw_training_curves(curves: dict[str, Curve]) -> bytes:
     """Draw training and validation loss, and validation accuracy, over the steps."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
@@ -35,11 +33,11 @@ def draw_training_curves(curves: dict[str, Curve], path: Path) -> None:
     loss.legend(frameon=False)
     accuracy.plot(*_columns(curves["validation/accuracy"]), "o-", color="tab:orange")
     accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1))
-    save(figure, path)
+    return svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
-def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path: Path) -> None:
+def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> bytes:
     """Draw counts (classes, classes), actual by predicted, shaded by the share of each row.
 
     Of more than `MAX_LABELLED` classes, every second, third... has its name, and no cell a number.
@@ -60,13 +58,13 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str, path
                 column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color
             )
     axes.set(xlabel="predicted", ylabel="actual", title=title)
-    save(figure, path)
+    return svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
 def draw_scores(
-    scores: list[tuple[str, dict[str, Any]]], overall: dict[str, Any], title: str, file: File
-) -> None:
+    scores: list[tuple[str, dict[str, Any]]], overall: dict[str, Any], title: str
+) -> bytes:
     """Draw named scores with their intervals, beside that of all rows."""
     figure = Figure(figsize=(6.4, 1.2 + 0.32 * len(scores)), layout="constrained")
     axes = figure.subplots()
@@ -77,11 +75,11 @@ def draw_scores(
     axes.set_yticks(range(len(scores)), [f"{name} ({score['n']:,})" for name, score in scores])
     axes.invert_yaxis()
     axes.set(xlabel=title, xlim=(0, 1))
-    save(figure, file)
+    return svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
-def draw_calibration(bins: dict[str, list[dict[str, Any]]], path: Path) -> None:
+def draw_calibration(bins: dict[str, list[dict[str, Any]]]) -> bytes:
     """Draw the accuracy of each bin of probabilities, without and with the temperature."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     for axes, (when, rows) in zip(figure.subplots(1, 2, sharey=True), bins.items(), strict=True):
@@ -90,11 +88,11 @@ def draw_calibration(bins: dict[str, list[dict[str, Any]]], path: Path) -> None:
         axes.errorbar(_column(rows, "probability"), values, yerr=ends, **DOTS)
         axes.set(title=f"{when} temperature scaling", xlabel="probability", xlim=(0, 1))
         axes.set(ylim=(0, 1), ylabel="accuracy" if when == "before" else "")
-    save(figure, path)
+    return svg(figure)
 
 
 @matplotlib.rc_context(STYLE)
-def draw_risk_coverage(points: list[dict[str, Any]], path: Path) -> None:
+def draw_risk_coverage(points: list[dict[str, Any]]) -> bytes:
     """Draw the accuracy of the surest rows over the share that a person checks."""
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")
     axes = figure.subplots()
@@ -103,7 +101,7 @@ def draw_risk_coverage(points: list[dict[str, Any]], path: Path) -> None:
     axes.fill_between(at, *ends, color="tab:blue", alpha=0.15, linewidth=0)
     axes.plot(at, _column(points, "accuracy"), "o-", color="tab:blue")
     axes.set(xlabel="% of the rows, the least sure, for a person", ylabel="accuracy of the others")
-    save(figure, path)
+    return svg(figure)
 
 
 def _columns(curve: Curve) -> np.ndarray:
@@ -122,12 +120,14 @@ def _intervals(
     return values, [values - _column(rows, "low"), _column(rows, "high") - values]
 
 
-def save(figure: Figure, file: File) -> None:
-    """Save text as lines, or as text for the viewer's fonts where ours lacks a letter."""
+def svg(figure: Figure) -> bytes:
+    """Write text as lines, or as text for the viewer's fonts where ours lacks a letter."""
     font = get_font(findfont(FontProperties()))
     shown = "".join(text.get_text() for text in figure.findobj(Text))
     lacking = any(not font.get_char_index(ord(letter)) for letter in shown if letter > "~")
     style: dict[Any, Any] = {"svg.fonttype": "none" if lacking else "path"}
+    file = io.BytesIO()
     with matplotlib.rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()

@@ -107,7 +107,7 @@ def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> N
         title = name.replace("/", "_")
         lines = [f"step\t{name.split('/')[1]}", *(f"{step}\t{value}" for step, value in curve)]
         (folder / f"{title}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    plots.draw_training_curves(curves, folder / "training.svg")
+    (folder / "training.svg").write_bytes(plots.draw_training_curves(curves))
     locations = ("output_dir", "run_name")
     arguments = {name: value for name, value in args.to_dict().items() if name not in locations}
     write_json(folder / "arguments.json", arguments)
