@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.files import (
+    refusing,
     remove,
     remove_on_error,
     remove_unfinished,
@@ -93,3 +95,37 @@ def test_a_hash_is_that_of_the_content(tmp_path):
     (tmp_path / "file").write_bytes(bytes(range(256)) * 5000)
     expected = hashlib.sha256(bytes(range(256)) * 5000).hexdigest()
     assert sha256_of(tmp_path / "file") == expected
+
+
+class Panic(BaseException):
+    """As PyO3 raises it for a panic of Rust."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("bad\nvalue"),
+        OSError("Can't load"),
+        Panic("poisoned"),
+        ValueError("first\n\nread https://example.org"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_any_error_is_one_line_with_the_advice(error):
+    with pytest.raises(Damaged) as caught, refusing("the file is damaged", "download it again"):
+        raise error
+    message = str(caught.value)
+    assert message.startswith(f"the file is damaged ({type(error).__name__}: ")
+    assert message.endswith("); download it again")
+    assert "https" not in message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [UserError("known"), KeyboardInterrupt(), SystemExit(143), OSError(28, "No space left")],
+    ids=lambda error: type(error).__name__,
+)
+def test_what_is_not_about_the_file_passes(error):
+    with pytest.raises(type(error)) as caught, refusing("the file is damaged", "download it again"):
+        raise error
+    assert caught.value is error

@@ -12,8 +12,8 @@ from transformers import AutoModel
 from yelp_stars.baseline.regression import regression
 from yelp_stars.baseline.tfidf import NEVER
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling import compute, inference
+from yelp_stars.pipeline.files import refusing
 
 BATCH = 8  # rows, on the GPU or on each CPU core
 

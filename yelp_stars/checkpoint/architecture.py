@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import quoted
 
 # BERT's name of the parameter, and that of others.

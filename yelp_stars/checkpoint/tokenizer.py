@@ -7,9 +7,9 @@ from typing import Any, Literal, NamedTuple
 
 from tokenizers import Encoding, Tokenizer
 
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling.padding import PAD_TO_MULTIPLE_OF
 from yelp_stars.pipeline.errors import Damaged, UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import quoted
 
 Truncation = Literal["head", "tail", "head_tail"]

@@ -10,9 +10,9 @@ from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
 from yelp_stars.checkpoint.architecture import CORRECT, ENCODER
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.checkpoint.tokenizer import ANOTHER, load_tokenizer
 from yelp_stars.pipeline.errors import Damaged, UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed, quoted
 
 # No trained weight is near it: a flipped bit in an exponent makes such numbers, and they overflow.

@@ -11,11 +11,11 @@ from tqdm import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import one_line, quoted
 
 # What Python raises on the content of a damaged file.
 DAMAGE = (OSError, KeyError, TypeError, ValueError, RecursionError)
@@ -104,6 +104,27 @@ def damaged_as(
         if isinstance(error, FileNotFoundError) or getattr(error, "errno", None) is not None:
             raise
         raise Damaged(f"{quoted(str(path))} is damaged", advice=advice) from None
+
+
+@contextlib.contextmanager
+def refusing(problem: str, advice: str) -> Iterator[None]:
+    """Report any error as a file of the user's that is not valid.
+
+    Only for calls of libraries that parse it and document no errors: a damaged checkpoint gives
+    almost every built-in one in transformers, a bare `Exception` in tokenizers, and a panic of
+    Rust is not even that. `damaged_as` is for the others.
+    """
+    try:
+        yield
+    except (UserError, KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        if isinstance(error, OSError) and error.errno is not None:  # a full disk, for example
+            raise
+        # The first lines give the reason; after an empty one, some libraries explain at length.
+        reason = one_line(str(error).split("\n\n")[0])[:160]
+        name = type(error).__name__
+        raise Damaged(f"{problem} ({name}: {reason})", advice=advice) from None
 
 
 @contextlib.contextmanager

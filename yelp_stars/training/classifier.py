@@ -7,9 +7,9 @@ import torch
 from transformers import PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.refusing import refusing
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.pipeline.errors import Damaged, UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
 from yelp_stars.training.mean_pooling import add_mean_pooling
 
