@@ -191,7 +191,7 @@ def test_two_processes_stop_together_and_resume_as_two(resumable_project):
     train_in_process(resumable_project, *TORCHRUN)
     expected = training_result(resumable_project)
     with start_training(resumable_project, *TORCHRUN) as stage:
-        # An epoch has 4 steps: this is in the middle of one.
+        # An epoch has 12 steps: this is in the middle of one.
         wait_for_step(resumable_project, stage, 18)
         stage.terminate()
         assert "which is saved" in finish(stage)
