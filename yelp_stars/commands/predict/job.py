@@ -14,27 +14,19 @@ from yelp_stars.reading.layout import Layout
 
 
 class Request(NamedTuple):
-    """Arguments of the command."""
+    """Arguments of the command, which says what they mean."""
 
     inputs: list[str]
-    """Texts, one file, or nothing for standard input."""
     output: Path | None = None
-    """None prints to the terminal."""
     layout: Layout = Layout("text", None, all_columns=True)
     labels: tuple[str, ...] = ()
-    """VALUE=NAME, of a label column."""
     unescape: bool = False
     below: float | None = None
-    """Mark predictions below this probability for review."""
     prefix: str = ""
-    """Prefix of the predicted columns."""
     skip_bad: Path | None = None
-    """File for the errors of bad rows, which are skipped; None raises the first."""
     force: bool = False
-    """Replace existing outputs."""
     model: Path = Path("models/finetuned")
     rev: str | None = None
-    """Revision or experiment of the model, instead of `model`."""
     precision: Precision = "auto"
     batch_size: int | None = None
     threads: int | None = None

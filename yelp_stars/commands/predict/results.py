@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import os
 import signal
 import sys
@@ -10,22 +11,28 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 from tqdm import tqdm
 
 from yelp_stars.classifier.classify import Classifier, fingerprint
-from yelp_stars.commands.predict import inputs, shown
+from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input
 from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
 from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
+from yelp_stars.evaluation.intervals import proportion
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
-from yelp_stars.pipeline.text import listed, quoted
+from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading.layout import Row
 
 JOINED = "joined"  # in the folder of the parts
+MAX_ROWS, MAX_TEXT = 20, 200  # rows that are printed, and characters of a text
 
 
 def produce(request: Request, source: Input, folder: Path) -> None:
@@ -66,7 +73,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         with open_parts(request.output, key) as parts, stoppable(parts):
             tally = to_file(predictor, rows, total, parts, schema, request.output)
     ordered = fitted is not None and fitted.ordered
-    for line in shown.summary(tally, ordered, request.below, classify.cut.max_length):
+    for line in summary(tally, ordered, request.below, classify.cut.max_length):
         say(line)
 
 
@@ -91,9 +98,9 @@ def check(
 
 def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, prefix: str) -> Tally:
     """Print the first rows; predict all `total` rows, or those that are printed if it is None."""
-    more = total is not None and total > shown.MAX_ROWS
+    more = total is not None and total > MAX_ROWS
     if total is None:
-        few = [*itertools.islice(rows, shown.MAX_ROWS)]
+        few = [*itertools.islice(rows, MAX_ROWS)]
         more = next(rows, None) is not None
         rows, total = iter(few), len(few)
     tallies: list[Tally] = []
@@ -103,9 +110,9 @@ def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, pr
         for window in windows(rows):
             predicted, counted = predictor(window, bar)
             tallies.append(counted)
-            texts += [row.text for row in window[: shown.MAX_ROWS - len(first)]]
-            first += predicted[: shown.MAX_ROWS - len(first)]
-    shown.print_rows(texts, first, prefix)
+            texts += [row.text for row in window[: MAX_ROWS - len(first)]]
+            first += predicted[: MAX_ROWS - len(first)]
+    print_rows(texts, first, prefix)
     if more:
         say(f"first {len(first)} rows; add -o FILE for all")
     return Tally.total(tallies)
@@ -134,7 +141,7 @@ def to_file(
     (parts.folder / JOINED).replace(output)
     tally = Tally.total(record["tally"] for record in parts.records)
     parts.remove()
-    say(f"{output}: {shown.rate(total - finished, time.monotonic() - started)}")
+    say(f"{output}: {rate(total - finished, time.monotonic() - started)}")
     return tally
 
 
@@ -173,3 +180,50 @@ def stoppable(parts: Parts | None = None) -> Iterator[None]:
 def say(line: str) -> None:
     """Print a line to stderr."""
     print(line, file=sys.stderr)
+
+
+def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
+    """Print predictions with the beginnings of their texts, which are untrusted."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    table = Table(box=None, pad_edge=False, expand=True)
+    table.add_column("stars", no_wrap=True)
+    table.add_column("probability", justify="right", no_wrap=True)
+    table.add_column("range", no_wrap=True)
+    table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
+    for text, row in zip(texts, rows):
+        names = row.get(f"{prefix}range") or []
+        ends = names if len(names) < 2 else [names[0], names[-1]]
+        probability = f"{row[f'{prefix}probability']:.3f}"
+        cells = [row[f"{prefix}stars"], probability, " to ".join(ends), text]
+        table.add_row(*(Text(printable(cell, MAX_TEXT)) for cell in cells))
+    console.print(table)
+
+
+def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -> list[str]:
+    """Write lines about all rows: texts that were cut, rows for a person, scores by the labels."""
+    lines = []
+    if tally.truncated:
+        lines.append(
+            f"{tally.truncated:,} of {tally.rows:,} texts are longer than {max_length} tokens and "
+            f"were cut"
+        )
+    if below is not None:
+        lines.append(f"{tally.to_a_person:,} of {tally.rows:,} rows are below {below:g}")
+    confusion = np.array(tally.confusion)
+    if n := int(confusion.sum()):
+        accuracy = proportion(int(confusion.trace()), n)
+        scores = [
+            f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}]",
+            f"log loss {tally.loss / n:.3f}",
+        ]
+        if ordered:
+            distance = abs(np.subtract.outer(*[np.arange(len(confusion))] * 2))
+            scores.insert(1, f"mean error {(confusion * distance).sum() / n:.3f} stars")
+        lines.append(f"{', '.join(scores)} on {n:,} rows with a label")
+    return lines
+
+
+def rate(rows: int, seconds: float) -> str:
+    """Write rows, time and rows per second."""
+    time = f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
+    return f"{rows:,} rows in {time} s, {rows / max(seconds, math.ulp(1)):,.0f} rows/s"

@@ -42,5 +42,5 @@ def serve(
     from yelp_stars import load_classifier
 
     classify = load_classifier(model, precision=precision, threads=threads)
-    limits = serving.Limits(max_texts, max_body, max_connections)
-    serving.run(classify, model, host, port, limits)
+    app = serving.make_app(classify, serving.describe(model, classify), max_texts, max_body)
+    serving.run(app, host, port, max_connections)

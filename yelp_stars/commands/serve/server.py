@@ -12,7 +12,7 @@ import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request
@@ -30,17 +30,6 @@ PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
 PROVENANCE = ("source", "sha256", "files", "repo", "revision")  # of metrics/data.json
 VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
-
-
-class Limits(NamedTuple):
-    """Limits of a request and of the server."""
-
-    texts: int
-    """Maximum texts per request."""
-    body: int
-    """Maximum bytes per request."""
-    concurrency: int
-    """Maximum connections; further ones get 503."""
 
 
 class Texts(BaseModel):
@@ -61,7 +50,9 @@ class LabelScore(BaseModel):
     score: float
 
 
-def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) -> FastAPI:
+def make_app(
+    classify: Classifier, described: dict[str, Any], max_texts: int, max_body: int
+) -> FastAPI:
     """Make the application; `described` is the answer of /info."""
     # One request after the other, each on all cores. To compute those of 8 clients together gave
     # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
@@ -72,7 +63,7 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
         description="Stars of a review.",
-        max_body_size=limits.body,
+        max_body_size=max_body,
     )
     page, policy = read_page()
 
@@ -87,8 +78,8 @@ def make_app(classify: Classifier, described: dict[str, Any], limits: Limits) ->
 
     async def answers(request: Texts) -> list[Prediction]:
         texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
-        if len(texts) > limits.texts:
-            raise HTTPException(413, f"{len(texts)} texts; the limit is {limits.texts} per request")
+        if len(texts) > max_texts:
+            raise HTTPException(413, f"{len(texts)} texts; the limit is {max_texts} per request")
         try:
             texts = validated(texts)
         except BadRow as error:
@@ -174,7 +165,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     return {}
 
 
-def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits) -> None:
+def run(app: FastAPI, host: str, port: int, max_connections: int) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer the requests that have come."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
@@ -190,8 +181,8 @@ def run(classify: Classifier, folder: Path, host: str, port: int, limits: Limits
     shown = f"[{host}]" if family == socket.AF_INET6 else host
     print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        make_app(classify, describe(folder, classify), limits),
-        limit_concurrency=limits.concurrency,
+        app,
+        limit_concurrency=max_connections,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         access_log=False,
         log_level="warning",
