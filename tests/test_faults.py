@@ -39,7 +39,7 @@ from helpers import (
 )
 
 from benchmarks.workspace import commit
-from yelp_stars.commands.doctor.lock_file import read_lock_or_fix
+from yelp_stars.commands.runs.lock import read_lock
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -97,7 +97,7 @@ def mend(repo: Path) -> None:
     with contextlib.chdir(repo):
         try:
             if Path("dvc.lock").exists():
-                read_lock_or_fix()
+                read_lock()
         except UserError as error:
             print(error)
             command = re.findall("`([^`]+)`", str(error))[0]

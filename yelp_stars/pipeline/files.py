@@ -178,6 +178,14 @@ def read_json(path: Path) -> Any:
         raise Damaged(f"{quoted(str(path))} is not JSON", advice="run `dvc repro`") from None
 
 
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object that may be missing or damaged: it is then empty."""
+    with contextlib.suppress(OSError, ValueError, RecursionError):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return content if isinstance(content, dict) else {}
+    return {}
+
+
 def sha256_of(file: Path) -> str:
     """Return the SHA-256 of a file's content, as 64 hexadecimal digits."""
     with file.open("rb") as opened:

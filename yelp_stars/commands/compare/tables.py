@@ -33,14 +33,8 @@ class Table(NamedTuple):
     """Title of a long table, which Markdown folds and the terminal cuts."""
 
 
-class Reviews(NamedTuple):
-    """Texts whose predictions changed in one way."""
-
-    title: str
-    reviews: list[tuple[str, str]]
-    """Pairs of a change and a text."""
-
-
+Reviews = list[tuple[str, str]]
+"""Pairs of a change of the prediction and the text."""
 Block = str | Table | Reviews
 
 
@@ -53,9 +47,8 @@ def _render(block: Block, markdown: bool) -> str:
     safe = markdown_cell if markdown else printable
     if isinstance(block, str):
         return safe(block, MAX_LINE)
-    if isinstance(block, Reviews):
-        lines = [f"- {safe(change, 200)}\n  {safe(text, MAX_TEXT)}" for change, text in block[1]]
-        return "\n".join([f"{safe(block.title)}\n", *lines])
+    if not isinstance(block, Table):
+        return "\n".join(f"- {safe(how, 200)}\n  {safe(text, MAX_TEXT)}" for how, text in block)
     titles, *rows = [[safe(cell) for cell in row] for row in [block.titles, *block.rows]]
     shown = rows[:MAX_ROWS] if block.folded and not markdown else rows
     table = tabulate.tabulate(
@@ -97,11 +90,10 @@ def pair(described: dict[str, Any]) -> list[Block]:
         for row in described["slices"]
     ]
     harmful, beneficial, both_wrong = (described["flips"][name] for name in FLIPS)
-    reviews = [
-        Reviews(FLIPS[name].capitalize(), [_change(row) for row in rows])
-        for name, rows in described.get("texts", {}).items()
-        if rows
-    ]
+    reviews: list[Block] = []
+    for name, rows in described.get("texts", {}).items():
+        if rows:
+            reviews += [FLIPS[name].capitalize(), [(_change(row), row["text"]) for row in rows]]
     return [
         described["verdict"],
         Table(["", first, second, "difference", "95 % interval"], scores),
@@ -146,10 +138,9 @@ def _changes(described: dict[str, Any], names: list[str]) -> list[Block]:
     return blocks
 
 
-def _change(row: dict[str, Any]) -> tuple[str, str]:
+def _change(row: dict[str, Any]) -> str:
     label, first, second = (printable(row[key]) for key in ("label", "first", "second"))
-    change = f"row {row['row']}, {label}: {first} -> {second} ({row['probability']:.2f})"
-    return change, row["text"]
+    return f"row {row['row']}, {label}: {first} -> {second} ({row['probability']:.2f})"
 
 
 def _difference(score: dict[str, Any]) -> list[str]:

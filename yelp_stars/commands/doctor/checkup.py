@@ -10,7 +10,7 @@ from dvc.repo import Repo
 
 from yelp_stars.commands.doctor import imports, leftovers, lock_file, objects, tracking
 from yelp_stars.commands.runs import remotes
-from yelp_stars.commands.runs.lock import Stages
+from yelp_stars.commands.runs.lock import Stages, read_lock
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import one_line, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -50,7 +50,7 @@ def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     yield from leftovers.check_leftovers(Path(repo.tmp_dir), cache)
     tracking.note_shared_cache(cache)
     try:
-        lock = lock_file.read_lock_or_fix()
+        lock = read_lock()
         yield from lock_file.check_params(lock, read_yaml(Path("params.yaml")))
     except UserError as error:
         yield str(error)

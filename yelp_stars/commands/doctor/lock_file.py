@@ -1,29 +1,15 @@
 """dvc.lock against itself, dvc.yaml and params.yaml: is it the record of one run?"""
 
-import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from yelp_stars.commands.runs.lock import LOCK, Run, Stages, flat, read_lock, read_lock_at
+from yelp_stars.commands.runs.lock import LOCK, Run, Stages, flat
 from yelp_stars.commands.runs.pipeline_file import outs_of
-from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 Entries = Callable[[str], Mapping[str, str]]
 """Hash of each file of a folder, by the folder's hash; empty if DVC's cache lacks it."""
-
-
-def read_lock_or_fix() -> Stages:
-    """Read dvc.lock; the error of a damaged one has the command that restores it."""
-    try:
-        return read_lock()
-    except Damaged as error:
-        fix = f"rm {LOCK}"
-        with contextlib.suppress(UserError):  # that of the last commit may be damaged, too
-            if read_lock_at("HEAD", "HEAD"):
-                fix = f"git checkout HEAD -- {LOCK}"
-        raise Damaged(error.problem, advice=f"run `{fix}`, then `dvc repro`") from None
 
 
 def check_lock(lock: Stages, stages: Mapping[str, Any], entries: Entries) -> Iterator[str]:

@@ -7,14 +7,13 @@ input, model and options; the same command finds it and resumes.
 import contextlib
 import hashlib
 import itertools
-import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import locked, replacing, sha256_of, write_json
+from yelp_stars.pipeline.files import locked, read_object, replacing, sha256_of, write_json
 from yelp_stars.pipeline.text import listed, quoted
 
 MANIFEST = "manifest.json"
@@ -57,7 +56,7 @@ class Parts(NamedTuple):
 def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     """Create the folder, or find the finished windows of the run with the same `key`."""
     folder = output.with_name(f"{output.name}.part")
-    known = _read(folder / MANIFEST)
+    known = read_object(folder / MANIFEST)
     if not known:
         others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
         if others:
@@ -79,19 +78,11 @@ def _another(folder: Path, what: str) -> UserError:
     )
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file of ours; nothing if it is missing or damaged."""
-    with contextlib.suppress(OSError, ValueError, RecursionError):
-        content = json.loads(path.read_bytes())
-        return content if isinstance(content, dict) else {}
-    return {}
-
-
 def _finished(folder: Path) -> Iterator[dict[str, Any]]:
     """Yield the record of each window, up to the first that is not there as it was written."""
     for number in itertools.count():
         path = folder / f"{number:07}"
-        record = _read(path.with_suffix(".json"))
+        record = read_object(path.with_suffix(".json"))
         if not path.is_file() or sha256_of(path) != record.get("sha256"):
             return
         yield record

@@ -64,9 +64,9 @@ def take_snapshot(settings: Sequence[str] = ()) -> Snapshot:
     The workspace stays as it is.
     """
     params, overrides = read_yaml(Path("params.yaml")), parse_overrides(settings)
-    check_params(params)
+    check(params, stage_models(), "params.yaml")
     params = change(params, overrides)
-    check_params(params)
+    check(params, stage_models(), "params.yaml")
     check_repository()
     head = ask_git("rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if not head:
@@ -105,11 +105,6 @@ def change(params: dict[str, Any], overrides: Overrides) -> dict[str, Any]:
                 raise UserError(f"{quoted(key)} cannot be set to {quoted(value)} here")
         changed[section][name] = value
     return changed
-
-
-def check_params(params: Any) -> None:
-    """Check the parameters of an experiment before the first one runs."""
-    check(params, stage_models(), "params.yaml")
 
 
 def training_rows(snapshot: Snapshot) -> int:

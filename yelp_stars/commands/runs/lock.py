@@ -11,6 +11,7 @@ from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import parse_yaml
 
 LOCK = Path("dvc.lock")
+FIX = f"run `git checkout HEAD -- {LOCK}`, or `rm {LOCK}` if none is whole, then `dvc repro`"
 
 
 class Entry(BaseModel, strict=True):
@@ -42,7 +43,7 @@ def read_lock() -> Stages:
     """Read the dvc.lock of the workspace; Missing if nothing has run, Damaged if DVC was killed."""
     if not LOCK.is_file():
         raise Missing(f"no {str(LOCK)!r}: nothing has run", advice="run `dvc repro`")
-    return _parse(LOCK.read_bytes(), str(LOCK), "run `stars doctor`")
+    return _parse(LOCK.read_bytes(), str(LOCK), FIX)
 
 
 def read_lock_at(commit: str, revision: str) -> Stages:

@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import Field, model_validator
 from scipy.stats import qmc
 
-from yelp_stars.commands.runs.experiments import SEED, Overrides, change, check_params
+from yelp_stars.commands.runs.experiments import SEED, Overrides, change
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.params import StageParams, check
+from yelp_stars.pipeline.params import StageParams, check, stage_models
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -119,7 +119,7 @@ def check_trials(params: dict[str, Any], trials: list[Overrides]) -> None:
     problems: list[str] = []
     for trial in trials:
         try:
-            check_params(change(params, trial))
+            check(change(params, trial), stage_models(), "params.yaml")
         except UserError as error:
             shown = ", ".join(f"{key}: {value}" for key, value in trial.items())
             problems.append(f"with {shown}: {error}")

@@ -5,10 +5,8 @@ One model, computed in one worker thread, so that the event loop never waits for
 
 import asyncio
 import base64
-import contextlib
 import hashlib
 import importlib.metadata
-import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -24,6 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint, validated
 from yelp_stars.commands.runs.git import ask_git
 from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.pipeline.files import read_object
 from yelp_stars.pipeline.text import quoted
 
 PAGE = Path(__file__).with_name("page.html")
@@ -160,9 +159,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     """Read a metrics file of the project whose model this is; any other folder has none."""
     if folder.resolve().parts[-2:] != ("models", "finetuned"):  # others have other scores
         return {}
-    with contextlib.suppress(OSError, ValueError):
-        return json.loads((folder.resolve().parents[1] / name).read_text(encoding="utf-8"))
-    return {}
+    return read_object(folder.resolve().parents[1] / name)
 
 
 def run(app: FastAPI, host: str, port: int, max_connections: int) -> None:
