@@ -65,7 +65,8 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
     # The preset's recipe, but for its frozen layers: the peers train every layer.
     ours_only = {
         "batch_size", "intermediate_size", "freeze_embeddings", "frozen_layers",
-        "head_learning_rate", "attention_dropout", "padding", "precision",
+        "head_learning_rate", "attention_dropout", "padding", "precision", "head", "min_steps",
+        "best_by", "class_weights",
     }  # fmt: skip
     fields = {name: value for name, value in params.items() if name not in ours_only}
     fields.update(num_train_epochs=1.0)
