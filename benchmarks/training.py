@@ -28,9 +28,8 @@ from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.inference import load_finetuned, predict_logits
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.yaml_file import read_yaml
-from yelp_stars.training.arguments import training_arguments
+from yelp_stars.training.arguments import make_optimizer, training_arguments
 from yelp_stars.training.classifier import load_pretrained
-from yelp_stars.training.optimizer import make_optimizer
 from yelp_stars.training.trainer import ResumableTrainer
 
 TURNS = 5

@@ -123,7 +123,6 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import (
         arguments,
-        card,
         checkpoints,
         classifier,
         curves,
@@ -133,7 +132,6 @@ def main(given: Inputs, made: Outputs) -> None:
         saving,
     )
     from yelp_stars.training import trainer as trainers
-    from yelp_stars.training.optimizer import make_optimizer
 
     resolved = compute.resolve(params.precision, "train.precision")
     if compute.device().type == "cpu":
@@ -179,7 +177,7 @@ def main(given: Inputs, made: Outputs) -> None:
             args,
             train,
             validation,
-            optimizer=make_optimizer(model, **rates),
+            optimizer=arguments.make_optimizer(model, **rates),
             width=train.max_length if params.padding == "max_length" else None,
             min_steps=params.min_steps,
             class_weights=trainers.balanced_weights(train.label_counts) if balanced else None,
@@ -195,7 +193,7 @@ def main(given: Inputs, made: Outputs) -> None:
         if params.intermediate_size and resume_from is None:
             intermediate.train(
                 trainer,
-                make_optimizer(model, **rates),
+                arguments.make_optimizer(model, **rates),
                 sentences=given.sentences,
                 pretrained=given.pretrained,
                 size=params.intermediate_size,
@@ -209,8 +207,8 @@ def main(given: Inputs, made: Outputs) -> None:
         if is_main_process:
             result = saving.result_of(trainer, validated)
             saving.save(result, given.pretrained, made.finetuned)
-            shown = params.model_dump(include=card.PARAMS)
-            card.write(result, shown, given.sentences, made.finetuned)
+            shown = params.model_dump(include=saving.SHOWN)
+            saving.write_card(result, shown, given.sentences, made.finetuned)
             curves.write_plots(trainer.state, args, made.plots)
             write_json(made.metrics, result.scores)
             # Not committed: durations differ on every run.

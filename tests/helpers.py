@@ -318,7 +318,6 @@ def make_trainer(params: Any) -> Any:
 
     from yelp_stars.modeling import batching, compute
     from yelp_stars.training import arguments, checkpoints, classifier, head
-    from yelp_stars.training.optimizer import make_optimizer
     from yelp_stars.training.trainer import ResumableTrainer, balanced_weights
 
     resolved = compute.resolve(params.precision, "train.precision")
@@ -351,7 +350,7 @@ def make_trainer(params: Any) -> Any:
         ),
         rows,
         batching.ReviewDataset(arrow.read(sample / "validation.arrow"), by_length=True),
-        optimizer=make_optimizer(model, **rates),
+        optimizer=arguments.make_optimizer(model, **rates),
         width=rows.max_length if params.padding == "max_length" else None,
         min_steps=params.min_steps,
         class_weights=balanced_weights(rows.label_counts) if balanced else None,

@@ -6,15 +6,17 @@ from typing import Any
 import pytest
 import torch
 from helpers import ROOT
-from transformers import TrainingArguments
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 
 from stages.train import TrainerParams
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
-from yelp_stars.training.arguments import training_arguments
+from yelp_stars.training.arguments import make_optimizer, training_arguments
+from yelp_stars.training.classifier import freeze
 
 FP32 = Compute("fp32", "as requested", None)
+RATES = {"learning_rate": 1e-3, "head_learning_rate": 5e-3, "weight_decay": 0.01}
 PRESETS = sorted(path.stem for path in ROOT.joinpath("presets").glob("*.yaml"))
 
 
@@ -37,7 +39,6 @@ def test_the_parameters_are_passed_on_under_their_own_names(preset):
     assert (args.device, args.bf16, args.fp16) == (torch.device("cpu"), False, False)
     assert arguments(resolved=Compute("bf16", "", None)).bf16
     assert args.eval_strategy == args.save_strategy == "epoch"
-    assert args.save_total_limit is None  # checkpoints.py deletes old ones
 
 
 def test_processes_and_accumulated_parts_divide_the_rows_of_a_step(monkeypatch):
@@ -63,3 +64,36 @@ def test_several_gpus_for_one_process_are_reported_with_a_launcher(monkeypatch):
     assert "STARS_LAUNCHER='torchrun --nproc-per-node 8'" in raised.value.advice
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     assert arguments()
+
+
+def settings(model: PreTrainedModel, optimizer: torch.optim.Optimizer) -> dict[str, tuple]:
+    """The learning rate and the weight decay of each parameter, by name."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    return {
+        names[parameter]: (group["lr"], group["weight_decay"])
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+    }
+
+
+def test_the_head_learns_at_its_own_rate_and_frozen_parameters_at_none(deep_model):
+    found = settings(deep_model, make_optimizer(deep_model, **RATES))
+    assert len(found) == len(list(deep_model.parameters()))
+    freeze(deep_model, embeddings=True, layers=2)
+    trained = {name for name, weights in deep_model.named_parameters() if weights.requires_grad}
+    assert set(settings(deep_model, make_optimizer(deep_model, **RATES))) == trained
+    for name, parameter in deep_model.named_parameters():
+        rate = 5e-3 if name.startswith("classifier.") else 1e-3
+        assert found[name] == (rate, 0.01 if parameter.ndim > 1 else 0.0), name
+
+
+def test_at_one_rate_the_optimizer_is_trainers_own(deep_model, tmp_path):
+    args = TrainingArguments(
+        output_dir=str(tmp_path), learning_rate=1e-3, weight_decay=0.01, use_cpu=True
+    )
+    theirs = Trainer(model=deep_model, args=args).create_optimizer()
+    ours = make_optimizer(deep_model, **{**RATES, "head_learning_rate": 1e-3})
+    assert settings(deep_model, ours) == settings(deep_model, theirs)
+    assert type(ours) is type(theirs)
+    for name in ("betas", "eps", "amsgrad", "fused"):
+        assert ours.defaults[name] == theirs.defaults[name]

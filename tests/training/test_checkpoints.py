@@ -109,14 +109,12 @@ NOT_OURS = [
 ]  # fmt: skip
 
 
-def add_what_is_not_ours(run: Path) -> set[str]:
+def add_what_is_not_ours(run: Path) -> None:
     """Folders, a file and a link with names like those of checkpoints."""
     for name in NOT_OURS:
         (run / name).mkdir()
-        (run / name / "kept").write_text("kept")
     (run / "checkpoint-99").write_text("a file")
     (run / "checkpoint-98").symlink_to("nowhere")
-    return {*NOT_OURS, "checkpoint-99", "checkpoint-98"}
 
 
 def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_path):
@@ -133,28 +131,6 @@ def test_the_latest_checkpoint_counts_that_is_complete_with_the_best_one(tmp_pat
     assert latest == run / "checkpoint-5"
     assert [path.name for path in damaged] == ["checkpoint-30", "checkpoint-20", "checkpoint-10"]
     assert checkpoints.latest_complete(tmp_path / "nothing") == (None, [])
-
-
-@pytest.mark.parametrize(
-    ("best_is_kept", "best", "kept"),
-    [
-        (False, None, [20, 30]),
-        (True, None, [10, 20, 30]),
-        (True, 5, [5, 20, 30]),
-        (True, 10, [10, 20, 30]),
-        (True, 30, [10, 20, 30]),
-    ],
-)
-def test_the_last_checkpoints_and_the_best_one_are_kept(tmp_path, best_is_kept, best, kept):
-    for step in (5, 10, 20, 30):
-        write_checkpoint(tmp_path, step)
-    others = add_what_is_not_ours(tmp_path)
-    state = TrainerState(global_step=30, max_steps=40)
-    state.best_model_checkpoint = best and str(tmp_path / f"checkpoint-{best}")
-    saver = checkpoints.SaveOnSignal(1)
-    saver.on_save(one_process(tmp_path, best_is_kept), state, TrainerControl())
-    names = {f"checkpoint-{step}" for step in kept}
-    assert {path.name for path in tmp_path.iterdir()} == {*others, *names}
 
 
 @pytest.mark.parametrize("name", ["complete.json", "trainer_state.json"])
@@ -204,17 +180,14 @@ def test_a_full_disk_is_reported_and_no_error_leaves_a_checkpoint(tmp_path, erro
     assert not [*tmp_path.iterdir()]
 
 
-def one_process(run: Path = Path("nothing"), best: bool = False) -> SimpleNamespace:
-    return SimpleNamespace(
-        world_size=1, should_save=True, output_dir=str(run), load_best_model_at_end=best
-    )
+ONE_PROCESS = SimpleNamespace(world_size=1)
 
 
 def saves(saver: checkpoints.SaveOnSignal, step: int, epoch: float) -> bool:
     """Whether a step of a training of 20 is saved before the epoch ends."""
     state = TrainerState(global_step=step, max_steps=20, epoch=epoch)
     control = TrainerControl()
-    saver.on_step_end(one_process(), state, control)
+    saver.on_step_end(ONE_PROCESS, state, control)
     return control.should_save
 
 
@@ -241,10 +214,10 @@ def test_the_first_signal_saves_and_stops_and_a_later_one_exits_at_once(number):
     signal.signal(number, before)
     state = TrainerState(global_step=3, max_steps=20, epoch=0.3)
     with pytest.raises(UserError, match=f"stopped by {number.name} after step 3 of 20"):
-        saver.on_save(one_process(), state, TrainerControl())
+        saver.on_save(ONE_PROCESS, state, TrainerControl())
     # After the last step, the training ends by itself.
     saver.on_save(
-        one_process(), TrainerState(global_step=20, max_steps=20, epoch=2.0), TrainerControl()
+        ONE_PROCESS, TrainerState(global_step=20, max_steps=20, epoch=2.0), TrainerControl()
     )
 
 

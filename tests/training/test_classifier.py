@@ -7,10 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, PreTrainedModel
+from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
 
 from yelp_stars.pipeline.errors import Damaged, UserError
-from yelp_stars.training.classifier import freeze, load_pretrained
+from yelp_stars.training.classifier import (
+    POOLER_SCALE,
+    add_mean_pooling,
+    freeze,
+    load_pretrained,
+)
 
 
 def load(pretrained: Path, names: list[str], seed: int = 0, **values) -> PreTrainedModel:
@@ -88,3 +93,27 @@ def test_more_frozen_layers_than_the_checkpoint_has_are_reported(deep_model):
         freeze(deep_model, embeddings=True, layers=4)
     assert raised.value.setting == "train.frozen_layers"
     assert "3 or less" in raised.value.advice
+
+
+def test_the_pooler_reads_the_normalized_mean_of_all_tokens(tiny_checkpoint, tmp_path):
+    model = AutoModelForSequenceClassification.from_pretrained(tiny_checkpoint, num_labels=3).eval()
+    layers = model.config.num_hidden_layers
+    add_mean_pooling(model)
+    model.save_pretrained(tmp_path)
+    plain = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    assert plain.config.num_hidden_layers == layers + 1
+    ids = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    hidden = AutoModel.from_pretrained(tiny_checkpoint).eval()(ids, mask).last_hidden_state
+    means = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    means = torch.nn.functional.layer_norm(means, means.shape[-1:])
+    pooled = plain.bert(ids, mask).pooler_output
+    similarity = torch.nn.functional.cosine_similarity(pooled, torch.tanh(POOLER_SCALE * means))
+    assert (similarity > 0.999).all(), similarity
+
+
+def test_another_architecture_keeps_its_own_summary(tiny_checkpoint):
+    encoder = AutoModel.from_pretrained(tiny_checkpoint)
+    layers = encoder.config.num_hidden_layers
+    add_mean_pooling(encoder)
+    assert encoder.config.num_hidden_layers == layers

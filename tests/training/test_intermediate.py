@@ -12,7 +12,7 @@ from yelp_stars.data import synthetic
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import load_params
 from yelp_stars.training import intermediate
-from yelp_stars.training.optimizer import make_optimizer
+from yelp_stars.training.arguments import make_optimizer
 from yelp_stars.training.trainer import ResumableTrainer
 
 RATES = {"learning_rate": 1e-3, "head_learning_rate": 1e-3, "weight_decay": 0.01}

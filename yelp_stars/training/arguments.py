@@ -1,4 +1,4 @@
-"""Turn the section `train` of params.yaml into TrainingArguments."""
+"""Turn the section `train` of params.yaml into TrainingArguments and an optimizer."""
 
 import os
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainingArguments
+from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import is_torch_tf32_available
 
 from yelp_stars.modeling.compute import Compute
@@ -59,8 +59,31 @@ def training_arguments(
         include_num_input_tokens_seen="non_padding",
         eval_strategy="epoch",
         save_strategy="epoch",  # and in between, see checkpoints.py
-        save_total_limit=None,  # checkpoints.py deletes old ones
+        save_total_limit=3,  # the last one, a complete one to fall back to, and the best one
         metric_for_best_model=best_by,
         disable_tqdm=False,  # otherwise it depends on the user's TRANSFORMERS_VERBOSITY
         logging_nan_inf_filter=False,  # otherwise a NaN loss is logged as the running mean
     )
+
+
+def make_optimizer(
+    model: PreTrainedModel,
+    *,
+    learning_rate: float,
+    head_learning_rate: float,
+    weight_decay: float,
+) -> torch.optim.Optimizer:
+    """Make AdamW over the trained parameters; the new head has its own learning rate.
+
+    Biases and norms do not decay.
+    """
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        head = not name.startswith(f"{model.base_model_prefix}.")
+        rate = head_learning_rate if head else learning_rate
+        decay = weight_decay if parameter.ndim > 1 else 0.0
+        group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
+        group["params"].append(parameter)
+    return torch.optim.AdamW(list(groups.values()), lr=learning_rate, fused=True)

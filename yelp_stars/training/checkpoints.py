@@ -100,18 +100,6 @@ def checkpoints_of(run: Path) -> list[Path]:
     return sorted(checkpoints, key=lambda path: int(path.name.split("-")[1]))
 
 
-def remove_old(run: Path, limit: int, best: str | None) -> None:
-    """Delete the oldest checkpoints but `limit`; never the last or the best one.
-
-    Trainer's own rotation takes checkpoint-7.bak for a checkpoint.
-    """
-    checkpoints = checkpoints_of(run)
-    surplus = max(len(checkpoints) - limit, 0)
-    others = [path for path in checkpoints[:-1] if best is None or path != Path(best)]
-    for checkpoint in others[:surplus]:
-        shutil.rmtree(checkpoint, ignore_errors=True)
-
-
 def latest_complete(run: Path) -> tuple[Path | None, list[Path]]:
     """Find the latest complete checkpoint of a run, and the damaged ones after it."""
     damaged: list[Path] = []
@@ -221,10 +209,6 @@ class SaveOnSignal(TrainerCallback):
             control.should_save = True
 
     def on_save(self, args, state, control, **kwargs):  # type: ignore[no-untyped-def]
-        if args.should_save:  # in the main process
-            # One complete checkpoint to fall back to, and the best one.
-            limit = 3 if args.load_best_model_at_end else 2
-            remove_old(Path(args.output_dir), limit, state.best_model_checkpoint)
         if self._stopping and state.global_step < state.max_steps:
             reason = self._signal or "a signal to another process"
             raise UserError(

@@ -1,17 +1,22 @@
-"""A checkpoint as a classifier with a new head; frozen layers."""
+"""A checkpoint as a classifier: its new head, what that reads, frozen layers."""
 
+import copy
 import re
 from pathlib import Path
 
 import torch
-from transformers import PreTrainedModel, set_seed
+from transformers import BertForSequenceClassification, PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
-from yelp_stars.training.mean_pooling import add_mean_pooling
+
+# By this factor, the mean of all tokens outweighs [CLS] in the residual sum.
+MEAN_WEIGHT = 100.0
+# tanh is nearly linear for normalized features of this size.
+POOLER_SCALE = 0.3
 
 
 def load_pretrained(
@@ -53,6 +58,37 @@ def load_pretrained(
         add_mean_pooling(model)
     use_cls_only_last_layer(model)
     return model
+
+
+def add_mean_pooling(model: torch.nn.Module) -> None:
+    """Append an encoder layer to a `BertForSequenceClassification` that averages all tokens.
+
+    Sentence encoders are trained to be read by that mean (Reimers and Gurevych 2019); BERT's
+    classifier reads [CLS]. In the new layer the queries are 0, so that [CLS] attends evenly; values
+    pass through; the residual sum is normalized, and nothing is added to it. The pooler passes it
+    on. Training is free to change all of them. A model of another architecture stays as it is.
+    """
+    if not isinstance(model, BertForSequenceClassification):
+        return
+    layers, identity = model.bert.encoder.layer, torch.eye(model.config.hidden_size)
+    layer = copy.deepcopy(layers[-1])
+    attention = layer.attention
+    attention.self.layer_idx = len(layers)
+    with torch.no_grad():
+        for linear, weight in (
+            (attention.self.query, 0 * identity),
+            (attention.self.value, identity),
+            (attention.output.dense, MEAN_WEIGHT * identity),
+            (layer.output.dense, torch.zeros_like(layer.output.dense.weight)),
+            (model.bert.pooler.dense, POOLER_SCALE * identity),
+        ):
+            linear.weight.copy_(weight)
+            linear.bias.zero_()
+        for norm in (attention.output.LayerNorm, layer.output.LayerNorm):
+            norm.weight.fill_(1)
+            norm.bias.zero_()
+    layers.append(layer)
+    model.config.num_hidden_layers += 1
 
 
 def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:

@@ -102,7 +102,14 @@ class DVCLiveCurves(TrainerCallback):
 def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> None:
     """Write the curves as TSV and as a picture, the resolved arguments and the trainer's state."""
     folder.mkdir()
-    curves = collect_curves(state.log_history)
+    curves = {
+        curve: [
+            (entry["step"], significant(entry[name]))
+            for entry in state.log_history
+            if name in entry and math.isfinite(entry[name])
+        ]
+        for name, curve in CURVES.items()
+    }
     for name, curve in curves.items():
         title = name.replace("/", "_")
         lines = [f"step\t{name.split('/')[1]}", *(f"{step}\t{value}" for step, value in curve)]
@@ -122,18 +129,6 @@ def write_plots(state: TrainerState, args: TrainingArguments, folder: Path) -> N
         fields.pop(name)
     fields["best_metric"] = significant(fields["best_metric"])
     write_json(folder / "state.json", fields)
-
-
-def collect_curves(log_history: list[dict[str, Any]]) -> dict[str, plots.Curve]:
-    """Return the (step, value) pairs of each curve, by our name, with 4 significant digits."""
-    return {
-        curve: [
-            (entry["step"], significant(entry[name]))
-            for entry in log_history
-            if name in entry and math.isfinite(entry[name])
-        ]
-        for name, curve in CURVES.items()
-    }
 
 
 def without_times(entry: dict[str, Any]) -> dict[str, Any]:

@@ -1,20 +1,31 @@
-"""Save the result of training: the model's folder, and its scores on the validation rows."""
+"""Save the result of training: the model's folder with its card, and its validation scores."""
 
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import PreTrainedModel, TrainerState
 from transformers.trainer_utils import PredictionOutput
 
 from yelp_stars.checkpoint.architecture import load_auto_tokenizer
 from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.pipeline.files import write_json
+from yelp_stars.pipeline.text import markdown_cell
 from yelp_stars.scoring import calibration
 from yelp_stars.scoring.metrics import rounded
 from yelp_stars.training.curves import TIMES
 from yelp_stars.training.trainer import ResumableTrainer
+
+CARD = Path(__file__).with_name("card.md")
+HUB = re.compile(r"[\w.-]+/[\w.-]+")
+SOURCES = {"synthetic": "synthetic reviews", "files": "own files"}
+# The parameters of `train` that the card shows.
+SHOWN = {"num_train_epochs", "learning_rate", "batch_size", "precision", "seed"}
+SHOWN_LABELS = 20
 
 
 class Result(NamedTuple):
@@ -65,6 +76,68 @@ def save(result: Result, pretrained: Path, target: Path) -> None:
     cut = {"max_length": max_length, "truncation": result.train.truncation}
     write_json(target / TRUNCATION, cut)
     write_json(target / calibration.FILE, result.fitted._asdict())
+
+
+def write_card(result: Result, params: dict[str, Any], sentences: Path, target: Path) -> None:
+    """Write the model card: README.md beside the weights, in the Hugging Face Hub's format.
+
+    It holds no text of a user: the examples are synthetic reviews.
+    """
+    train, scores = result.train, result.scores
+    repo = train.source if HUB.fullmatch(train.source) else None
+    source = repo or SOURCES.get(train.source, train.source)
+    interval = [scores["accuracy_low"], scores["accuracy_high"]]
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="text-classification",
+        tags=["yelp-stars"],
+        datasets=[repo] if repo else None,
+        metrics=["accuracy"],
+        model_name="yelp-stars",
+        eval_results=[
+            EvalResult(
+                task_type="text-classification",
+                dataset_type=repo or "unknown",
+                dataset_name=source,
+                dataset_split="validation",
+                metric_type="accuracy",
+                metric_value=scores["accuracy"],
+                metric_args={"interval_95": interval, "n": scores["n"]},
+            )
+        ],
+    )
+    examples: dict[int, str] = {}
+    if train.ordered and len(train.label_names) == len(synthetic.LABEL_NAMES):
+        bank = synthetic.read_bank(sentences, "train")
+        examples = dict(
+            synthetic.reviews(
+                bank,
+                len(train.label_names),
+                median_words=20,
+                label_noise=0.0,
+                seed=params["seed"],
+                split="train",
+            )
+        )
+    longest = float((train.lengths >= train.max_length).mean())
+    card = ModelCard.from_template(
+        data,
+        template_path=str(CARD),
+        cell=markdown_cell,
+        source=source,
+        model=result.model,
+        train=train,
+        labels=list(zip(train.label_names, train.label_counts))[:SHOWN_LABELS],
+        examples=examples,
+        parameters={
+            "reviews": f"{len(train):,}, {source}",
+            f"of {train.max_length} tokens, the largest length": f"{longest:.1%}",
+            **params,
+        },
+        scores=scores,
+        fitted=result.fitted,
+    )
+    card.save(target / "README.md")
 
 
 def describe(result: Result, seconds: float, rates: dict[str, float]) -> str:
