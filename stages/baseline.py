@@ -52,28 +52,25 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.scoring import metrics
 
     tables = {split: arrow.read(given.sampled / f"{split}.arrow") for split in ("train", "test")}
+    tables["train"] = tables["train"].slice(0, params.max_rows)
     schema = tables["test"].schema
     names, ordered = arrow.label_names(schema), arrow.ordered(schema)
-    tables["train"] = tables["train"].slice(0, params.max_rows)
     rows = {split: arrow.column(table, "row") for split, table in tables.items()}
     labels = {split: arrow.column(table, "label") for split, table in tables.items()}
     texts = {
-        split: predictions.read_texts(given.raw / f"{split}.arrow", rows[split]) for split in tables
+        split: np.array(predictions.read_texts(given.raw / f"{split}.arrow", numbers), object)
+        for split, numbers in rows.items()
     }
-
-    def fit_predict(
-        train: list[str], train_labels: np.ndarray, others: list[str]
-    ) -> np.ndarray | None:
-        model = tfidf.fit(train, train_labels, params.max_features, params.c)
-        return None if model is None else tfidf.predict(model, others, len(names))
-
-    majority = tfidf.majority(labels["train"], len(rows["test"]), len(names))
-    predicted = fit_predict(texts["train"], labels["train"], texts["test"])
-    logits = {"majority": majority, "tfidf": majority if predicted is None else predicted}
-    held_out = {"folds": params.folds, "seed": params.seed}
-    doubts, judged = label_errors.cross_validate(
-        texts["train"], labels["train"], len(names), fit_predict, **held_out
+    cross_validate = functools.partial(
+        label_errors.cross_validate, n_classes=len(names), folds=params.folds, seed=params.seed
     )
+    on_words = functools.partial(
+        tfidf.fit_predict, n_classes=len(names), max_features=params.max_features, c=params.c
+    )
+    majority = tfidf.majority(labels["train"], len(rows["test"]), len(names))
+    of_words = on_words(texts["train"], labels["train"], texts["test"])
+    logits = {"majority": majority, "tfidf": majority if of_words is None else of_words}
+    doubts, judged = cross_validate(texts["train"], labels["train"], on_words)
     suspects = label_errors.find(
         doubts, judged, labels["train"], limit=params.suspects, ordered=ordered
     )
@@ -90,15 +87,14 @@ def main(given: Inputs, made: Outputs) -> None:
         own = labels["train"][:n_embedded]
         penalty = choose_penalty(features, own) if len(np.unique(own)) > 1 else 1.0
         on_features = functools.partial(frozen.fit_predict, n_classes=len(names), penalty=penalty)
-        of_frozen = on_features([*features], own, [*others])
+        of_frozen = on_features(features, own, others)
         logits["frozen"] = majority if of_frozen is None else of_frozen
-        crossed, also_judged = label_errors.cross_validate(
-            [*features], own, len(names), on_features, **held_out
-        )
+        crossed, also_judged = cross_validate(features, own, on_features)
         # By training rows that neither has seen: nothing is chosen on the test rows.
         both = np.flatnonzero(judged[:n_embedded] & also_judged)
         right = [(x[both].argmax(axis=1) == own[both]).sum() for x in (doubts, crossed)]
-        strongest = "frozen" if predicted is None or right[1] > right[0] else "tfidf"
+        if of_words is None or right[1] > right[0]:
+            strongest = "frozen"
     scores = {
         name: metrics.rounded(metrics.scores(values, labels["test"], ordered))
         for name, values in logits.items()
@@ -113,14 +109,13 @@ def main(given: Inputs, made: Outputs) -> None:
     )
     label_errors.write(doubted, made.suspects)
     write_json(made.metrics, {**scores, "strongest": strongest})
-    nothing = " (nothing to fit, so the majority class)" if predicted is None else ""
-    fitted = {"majority": len(rows["train"]), "tfidf": len(rows["train"]), "frozen": n_embedded}
-    for name in logits:
-        meaning = titles.BASELINES[name] + (nothing if name == "tfidf" else "")
-        low, high = scores[name]["accuracy_low"], scores[name]["accuracy_high"]
+    for name, of_test in scores.items():
+        nothing = name == "tfidf" and of_words is None
+        meaning = titles.BASELINES[name] + " (nothing to fit, so the majority class)" * nothing
+        fitted = n_embedded if name == "frozen" else len(rows["train"])
         print(
-            f"{meaning}: accuracy {scores[name]['accuracy']:.3f} [{low:.3f}, {high:.3f}] on "
-            f"{scores[name]['n']:,} rows, fitted on {fitted[name]:,}"
+            f"{meaning}: accuracy {of_test['accuracy']:.3f} [{of_test['accuracy_low']:.3f}, "
+            f"{of_test['accuracy_high']:.3f}] on {of_test['n']:,} rows, fitted on {fitted:,}"
         )
     print(f"{len(suspects):,} training rows have a doubtful label")
 

@@ -24,8 +24,8 @@ def test_an_embedding_is_the_normalized_mean_of_the_tokens_of_a_text(train_proje
 def test_the_regression_learns_and_a_class_without_rows_is_never_predicted():
     features = np.random.default_rng(0).normal(size=(60, 8))
     labels = (features[:, 0] > 0).astype(np.int64) * 2
-    logits = fit_predict([*features], labels, [*features], 3, 1.0)
+    logits = fit_predict(features, labels, features, n_classes=3, penalty=1.0)
     assert logits.dtype == np.float32
     assert (logits.argmax(axis=1) == labels).mean() > 0.9
     assert (logits[:, 1] == -30).all()
-    assert fit_predict([*features], 0 * labels, [*features], 3, 1.0) is None
+    assert fit_predict(features, 0 * labels, features, n_classes=3, penalty=1.0) is None

@@ -1,5 +1,6 @@
 """Suspect labels: out of sample, worst first, and better than chance on planted errors."""
 
+import functools
 import json
 
 import numpy as np
@@ -10,20 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from yelp_stars.baseline.label_errors import cross_validate, find, rank, write
-from yelp_stars.baseline.tfidf import fit, predict
+from yelp_stars.baseline.label_errors import cross_validate, find, write
+from yelp_stars.baseline.tfidf import fit_predict
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring.metrics import losses
 
 
 def suspects(texts, labels, n_classes=5, folds=5, limit=10):
     """Find suspects by the models of the baseline: their indices and logits."""
-
-    def fit_predict(train, labels, others):
-        model = fit(train, labels, 20_000, 3.0)
-        return None if model is None else predict(model, others, n_classes)
-
-    logits, judged = cross_validate(texts, labels, n_classes, fit_predict, folds=folds, seed=0)
+    fitted = functools.partial(fit_predict, n_classes=n_classes, max_features=20_000, c=3.0)
+    texts, options = np.array(texts, object), {"n_classes": n_classes, "folds": folds, "seed": 0}
+    logits, judged = cross_validate(texts, labels, fitted, **options)
     worst = find(logits, judged, labels, limit=limit, ordered=True)
     return worst, logits[worst]
 
@@ -38,7 +36,8 @@ def suspects(texts, labels, n_classes=5, folds=5, limit=10):
 def test_suspects_are_predicted_differently_and_the_worst_come_first(
     logits, labels, ordered, limit
 ):
-    indices = rank(logits, labels, ordered, limit)
+    judged = np.ones(30, bool)
+    indices = find(logits, judged, labels, limit=limit, ordered=ordered)
     predicted = logits.argmax(axis=1)
     assert len(indices) == min(limit, (predicted != labels).sum())
     assert (predicted[indices] != labels[indices]).all()
@@ -51,7 +50,8 @@ def test_suspects_are_predicted_differently_and_the_worst_come_first(
 
 
 def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
-    texts, labels = [f"review {row}" for row in range(40)], np.arange(40) % 5
+    texts = np.array([f"review {row}" for row in range(40)], object)
+    labels = np.arange(40) % 5
     seen = []
 
     def record(train, train_labels, others):
@@ -60,7 +60,7 @@ def test_every_row_is_predicted_by_a_model_that_has_not_seen_it():
         seen.extend(others)
         return np.zeros((len(others), 5), np.float32)
 
-    cross_validate(texts, labels, 5, record, folds=5, seed=0)
+    cross_validate(texts, labels, record, n_classes=5, folds=5, seed=0)
     assert sorted(seen) == sorted(texts)
 
 

@@ -11,7 +11,8 @@ from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from yelp_stars.baseline.tfidf import WORD, fit, majority, predict
+from yelp_stars.baseline.regression import predict
+from yelp_stars.baseline.tfidf import WORD, fit, majority
 from yelp_stars.data import synthetic
 
 BANK = synthetic.read_bank(SENTENCES, "train")
@@ -112,7 +113,8 @@ def test_a_model_is_none_where_there_is_nothing_to_fit(texts, labels):
 FIT = f"""
 import hashlib
 from pathlib import Path
-from yelp_stars.baseline.tfidf import fit, predict
+from yelp_stars.baseline.regression import predict
+from yelp_stars.baseline.tfidf import fit
 from yelp_stars.data import synthetic
 bank = synthetic.read_bank(Path({str(SENTENCES)!r}), "train")
 options = dict(median_words=20, label_noise=0.0, seed=0, split="train")

@@ -9,8 +9,7 @@ import torch
 from threadpoolctl import threadpool_limits
 from transformers import AutoModel
 
-from yelp_stars.baseline.regression import regression
-from yelp_stars.baseline.tfidf import NEVER
+from yelp_stars.baseline.regression import predict, regression
 from yelp_stars.checkpoint import architecture
 from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.files import refusing
@@ -51,22 +50,11 @@ def embed(pretrained: Path, *samples: inference.Rows) -> list[np.ndarray]:
 
 
 def fit_predict(
-    features: list[np.ndarray],
-    labels: np.ndarray,
-    others: list[np.ndarray],
-    n_classes: int,
-    penalty: float,
+    features: np.ndarray, labels: np.ndarray, others: np.ndarray, *, n_classes: int, penalty: float
 ) -> np.ndarray | None:
-    """Fit the regression; predict the logarithms of the probabilities of others, float32.
-
-    None if there is a single class.
-    """
+    """Fit the regression; predict the logits of other rows. None if there is a single class."""
     if len(np.unique(labels)) < 2:
         return None
-    model = regression(penalty)
-    logits = np.full((len(others), n_classes), NEVER, np.float32)
-    with threadpool_limits(1):  # sums over several threads differ in their last digits
-        model.fit(np.asarray(features), labels)
-        predicted = model.predict_log_proba(np.asarray(others))
-    logits[:, model.classes_] = np.maximum(predicted, NEVER)
-    return logits
+    with threadpool_limits(1):
+        model = regression(penalty).fit(features, labels)
+    return predict(model, others, n_classes)

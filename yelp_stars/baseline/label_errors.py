@@ -6,9 +6,8 @@ the loss of its label: Northcutt et al. 2021, Confident Learning, with the basel
 
 import json
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,15 +18,15 @@ from yelp_stars.evaluation.predictions import Predictions, labelled
 from yelp_stars.scoring.metrics import losses
 
 # (items, their labels, other items) -> logits of the others, or None if nothing can be fitted
-FitPredict = Callable[[list[Any], np.ndarray, list[Any]], np.ndarray | None]
+FitPredict = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray | None]
 
 
 def cross_validate(
-    items: Sequence[Any],
+    items: np.ndarray,
     labels: np.ndarray,
-    n_classes: int,
     fit_predict: FitPredict,
     *,
+    n_classes: int,
     folds: int,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -46,8 +45,7 @@ def cross_validate(
             warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than parts
             parts = list(splitter.split(labels, labels))
         for others, held_out in parts:
-            chosen = [items[index] for index in others]
-            predicted = fit_predict(chosen, labels[others], [items[index] for index in held_out])
+            predicted = fit_predict(items[others], labels[others], items[held_out])
             if predicted is not None:
                 logits[held_out] = predicted
                 judged[held_out] = np.isin(labels[held_out], labels[others])
@@ -57,21 +55,14 @@ def cross_validate(
 def find(
     logits: np.ndarray, judged: np.ndarray, labels: np.ndarray, *, limit: int, ordered: bool
 ) -> np.ndarray:
-    """Find the judged rows whose label is in doubt, at most `limit`: indices, worst first."""
-    indices = np.flatnonzero(judged)
-    return indices[rank(logits[indices], labels[indices], ordered, limit)]
+    """Find the judged rows that are predicted differently, at most `limit`: indices, worst first.
 
-
-def rank(logits: np.ndarray, labels: np.ndarray, ordered: bool, limit: int) -> np.ndarray:
-    """Return the indices of the rows that are predicted differently, worst first, at most `limit`.
-
-    `logits` are of shape (rows, classes), `labels` (rows,). Of `ordered` classes, those come first
-    whose prediction is two classes or more away.
+    Of `ordered` classes, those come first whose prediction is two classes or more away.
     """
     predicted = logits.argmax(axis=1)
     near = (abs(predicted - labels) < 2) & ordered
     order = np.lexsort((-losses(logits, labels), near))
-    return order[predicted[order] != labels[order]][:limit]
+    return order[(judged & (predicted != labels))[order]][:limit]
 
 
 def write(suspects: Predictions, path: Path) -> None:

@@ -7,13 +7,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from threadpoolctl import threadpool_limits
 
+from yelp_stars.baseline.regression import NEVER, predict
+
 # Chinese and Japanese have no spaces between words: each character counts as one.
 CHARACTERS = "\u3005\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 WORD = rf"[{CHARACTERS}]|[^\W{CHARACTERS}]{{2,}}"
-# In scikit-learn's errors: no text has a word, or no two have one in common.
-NO_WORDS = ("empty vocabulary", "no terms remain")
-# The natural logarithm of the probability of a class that no training row has.
-NEVER = -30.0
 
 
 def majority(labels: np.ndarray, rows: int, n_classes: int) -> np.ndarray:
@@ -24,7 +22,7 @@ def majority(labels: np.ndarray, rows: int, n_classes: int) -> np.ndarray:
     return np.tile(shares.astype(np.float32), (rows, 1))
 
 
-def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pipeline | None:
+def fit(texts: np.ndarray, labels: np.ndarray, max_features: int, c: float) -> Pipeline | None:
     """Fit logistic regression on the TF-IDF of the most frequent words and pairs of words.
 
     `c` is the inverse strength of its L2 penalty. None if there is nothing to fit: a single class,
@@ -35,10 +33,8 @@ def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pi
     counter = CountVectorizer(min_df=2, ngram_range=(1, 2), token_pattern=WORD)
     try:
         counts = counter.fit_transform(texts)
-    except ValueError as error:
-        if any(reason in str(error) for reason in NO_WORDS):
-            return None
-        raise
+    except ValueError:
+        return None
     # CountVectorizer(max_features=) sorts in a way that orders equal counts by the kind of CPU.
     frequency = np.asarray(counts.sum(axis=0)).ravel()
     frequent = np.sort(np.argsort(-frequency, kind="stable")[:max_features])
@@ -50,9 +46,15 @@ def fit(texts: list[str], labels: np.ndarray, max_features: int, c: float) -> Pi
     return make_pipeline(counter, weights, regression)
 
 
-def predict(model: Pipeline, texts: list[str], n_classes: int) -> np.ndarray:
-    """Predict the logarithms of the probabilities: (texts, classes), float32."""
-    logits = np.full((len(texts), n_classes), NEVER, np.float32)
-    with threadpool_limits(1):
-        logits[:, model.classes_] = np.maximum(model.predict_log_proba(texts), NEVER)
-    return logits
+def fit_predict(
+    texts: np.ndarray,
+    labels: np.ndarray,
+    others: np.ndarray,
+    *,
+    n_classes: int,
+    max_features: int,
+    c: float,
+) -> np.ndarray | None:
+    """Fit the regression; predict the logits of other texts. None if there is nothing to fit."""
+    model = fit(texts, labels, max_features, c)
+    return None if model is None else predict(model, others, n_classes)
