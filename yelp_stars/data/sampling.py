@@ -68,32 +68,14 @@ def permutation(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
         order = np.arange(len(labels), dtype=np.uint32)
         rng.shuffle(order)
         return order
-    order = np.empty(len(labels), np.uint32)
-    counts = np.bincount(labels).tolist()
-    for label in range(len(counts)):
-        rows = np.flatnonzero(labels == label).astype(np.uint32)
+    of_label = [
+        np.flatnonzero(labels == label).astype(np.uint32) for label in range(labels.max() + 1)
+    ]
+    for rows in of_label:
         rng.shuffle(rows)
-        for start in range(0, len(rows), arrow.RECORD_BATCH_ROWS):
-            part = rows[start : start + arrow.RECORD_BATCH_ROWS]
-            k = start + np.arange(len(part))
-            order[stratified_positions(k, label, counts)] = part
-    return order
-
-
-def stratified_positions(k: np.ndarray, label: int, counts: list[int]) -> np.ndarray:
-    """Return the positions of a label's k-th rows in an order that spreads each label evenly.
-
-    The k-th of n rows has the rank (k + 1/2) / n; equal ranks are ordered by label. This is the
-    inverse of a stable argsort of all ranks, computed for some rows at a time: the argsort takes
-    307 MB for 7 million rows, this 99 MB.
-    """
-    position, n = k.copy(), counts[label]
-    for other, rows in enumerate(counts):
-        if other != label and rows:
-            # The number of j with (j + 1/2) / rows < (k + 1/2) / n (or <=), in integers.
-            ahead = (2 * k + 1) * rows - n
-            position += ahead // (2 * n) + 1 if other < label else -(-ahead // (2 * n))
-    return position
+    # The k-th of n rows of a label has the rank (k + 1/2) / n; equal ranks are ordered by label.
+    ranks = np.concatenate([(np.arange(len(rows)) + 0.5) / len(rows) for rows in of_label])
+    return np.concatenate(of_label)[ranks.argsort(kind="stable")]
 
 
 def take(order: np.ndarray, size: Size, without: np.ndarray | None = None) -> np.ndarray:
