@@ -66,9 +66,9 @@ def test_a_finished_run_shows_what_it_made_and_four_commands(finished_repo):
     assert [line for line in commands if line.startswith("stars params  ")]
 
 
-@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n{}", "[]", '{"n": 5}'])
-def test_scores_that_cannot_be_read_are_one_line(scored_project, content):
-    (scored_project / "metrics" / "test.json").write_text(content)
+@pytest.mark.parametrize("content", ["<<<<<<< HEAD\n{}", "[]", '{"n": 5, "majority": 1}'])
+@pytest.mark.parametrize(("name", "stage"), [("test", "evaluate"), ("baseline", "baseline")])
+def test_scores_that_cannot_be_read_are_one_line(scored_project, content, name, stage):
+    (scored_project / "metrics" / f"{name}.json").write_text(content)
     error = stars("show")
-    assert error.startswith("error: 'metrics/test.json' has no ")
-    assert error.endswith("; run `dvc repro evaluate`")
+    assert error == f"error: 'metrics/{name}.json' is damaged; run `dvc repro {stage}`"

@@ -2,10 +2,12 @@
 
 import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from yelp_stars.evaluation.titles import BASELINES, ORDERED, SCORES
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import DAMAGE, damaged_as
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 MADE = {
@@ -33,23 +35,7 @@ def show() -> None:
     path = Path("metrics/test.json")
     if not path.is_file():
         raise UserError(f"no {str(path)!r} yet; run `make repro`")
-    try:
-        scores = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {"n", "accuracy_low", "accuracy_high", *SCORES} - ORDERED
-        missing = sorted(wanted - scores.keys())
-    except (ValueError, AttributeError):  # with the marks of a merge conflict
-        missing = ["scores"]
-    if missing:
-        raise UserError(f"{str(path)!r} has no {', '.join(missing)}; run `dvc repro evaluate`")
-    print(f"\nTest scores, {scores['n']:,} reviews")
-    for key, name in SCORES.items():
-        if key not in scores:
-            continue
-        value = scores[key]
-        line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
-        print(line + (_interval(scores) if key == "accuracy" else ""))
-    _show_baselines(Path("metrics/baseline.json"))
-    _show_diagnosis()
+    print("\n".join([*_scores(path), *_baselines(Path("metrics/baseline.json")), *_diagnosis()]))
     if not Path("models/finetuned").exists():
         print(
             "\nThese are committed scores of an earlier run: models/finetuned has no model.\n"
@@ -64,21 +50,34 @@ def show() -> None:
         print(f"  {command:<44}{meaning}")
 
 
-def _show_baselines(path: Path) -> None:
-    """Print the accuracy of the baselines on the same rows, if they have been scored."""
-    with contextlib.suppress(OSError, ValueError):
-        baselines = json.loads(path.read_text(encoding="utf-8"))
-        print("\nAccuracy of baselines, the same reviews")
-        for key, name in BASELINES.items():
-            if key in baselines:
-                print(f"  {name:<20}{baselines[key]['accuracy']:>8.3f}{_interval(baselines[key])}")
+def _scores(path: Path) -> Iterator[str]:
+    """Yield a line for each score; those of ordered labels may be missing."""
+    with damaged_as(path, advice="run `dvc repro evaluate`"):
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        yield f"\nTest scores, {scores['n']:,} reviews"
+        for key, name in SCORES.items():
+            if key in scores or key not in ORDERED:
+                value = scores[key]
+                line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
+                yield line + (_interval(scores) if key == "accuracy" else "")
 
 
-def _show_diagnosis() -> None:
-    """Print the problems of the run, each with the change to try."""
+def _baselines(path: Path) -> Iterator[str]:
+    """Yield the accuracy of the baselines on the same rows, if they have been scored."""
+    if path.is_file():
+        with damaged_as(path, advice="run `dvc repro baseline`"):
+            baselines = json.loads(path.read_text(encoding="utf-8"))
+            yield "\nAccuracy of baselines, the same reviews"
+            for key, name in BASELINES.items():
+                if scores := baselines.get(key):
+                    yield f"  {name:<20}{scores['accuracy']:>8.3f}{_interval(scores)}"
+
+
+def _diagnosis() -> Iterator[str]:
+    """Yield the problems of the run, each with the change to try; none without all its metrics."""
     from yelp_stars.report.diagnosis import diagnose  # scipy takes a second
 
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(*DAMAGE):
         files = [Path(f"metrics/{name}.json") for name in ("evaluation", "baseline", "data")]
         evaluation, baseline, data = (json.loads(file.read_text("utf-8")) for file in files)
         problems = diagnose(
@@ -88,10 +87,8 @@ def _show_diagnosis() -> None:
             baseline,
             data["splits"]["train"]["labels"],
         )
-        if problems:
-            print("\nDiagnosis")
-        for problem in problems:
-            print(f"  {problem.title}: {problem.text} {problem.advice}")
+        yield from ["\nDiagnosis"] * bool(problems)
+        yield from (f"  {problem.title}: {problem.text} {problem.advice}" for problem in problems)
 
 
 def _interval(scores: dict[str, float]) -> str:

@@ -15,7 +15,7 @@ from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 from yelp_stars.pipeline.text import one_line, quoted
 
 # What Python raises on the content of a damaged file.
-DAMAGE = (OSError, KeyError, TypeError, ValueError, RecursionError)
+DAMAGE = (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
 # Outputs that are being written, for `remove_unfinished`.
 _unfinished: set[Path] = set()
 
