@@ -1,13 +1,11 @@
 """Rows whose text has a match of a regular expression that a user wrote."""
 
-import contextlib
-import re
-import signal
-from collections.abc import Iterator, Mapping
-from types import FrameType
+import time
+from collections.abc import Mapping
 from typing import Annotated
 
 import numpy as np
+import regex
 from pydantic import AfterValidator, Field
 
 from yelp_stars.pipeline.errors import UserError
@@ -27,9 +25,9 @@ def check_name(name: str) -> str:
 def check_pattern(pattern: str) -> str:
     """Refuse what is not a regular expression."""
     try:
-        re.compile(pattern)
-    except (re.error, OverflowError, RecursionError) as error:
-        raise ValueError(f"should be a regular expression of Python ({error})") from None
+        regex.compile(pattern)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"should be a regular expression ({error})") from None
     return pattern
 
 
@@ -42,31 +40,15 @@ def matches(
     texts: list[str], patterns: Mapping[str, str], seconds: float = SECONDS
 ) -> dict[str, np.ndarray]:
     """Tell for each name which texts match its pattern, bool; refuse one that takes too long."""
-    found = {}
+    matched = {}
     for name, pattern in patterns.items():
-        search = re.compile(pattern).search
+        search, end = regex.compile(pattern).search, time.monotonic() + seconds
         try:
-            with _limited(seconds):
-                found[name] = np.array([search(text) is not None for text in texts], bool)
+            results = [search(text, timeout=max(0, end - time.monotonic())) for text in texts]
+            matched[name] = np.array([match is not None for match in results], bool)
         except TimeoutError:
             raise UserError(
                 f"evaluate.slices has {quoted(name)}: {quoted(pattern)}, which takes more than "
                 f"{seconds:g} s for {len(texts):,} texts; write it without a repeat in a repeat"
             ) from None
-    return found
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block after some seconds: `re` looks for signals, too."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, stop)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, left)
-        signal.signal(signal.SIGALRM, before)
+    return matched
