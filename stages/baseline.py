@@ -55,8 +55,8 @@ def main(given: Inputs, made: Outputs) -> None:
     tables["train"] = tables["train"].slice(0, params.max_rows)
     schema = tables["test"].schema
     names, ordered = arrow.label_names(schema), arrow.ordered(schema)
-    rows = {split: arrow.column(table, "row") for split, table in tables.items()}
-    labels = {split: arrow.column(table, "label") for split, table in tables.items()}
+    rows = {split: table["row"].to_numpy() for split, table in tables.items()}
+    labels = {split: table["label"].to_numpy() for split, table in tables.items()}
     texts = {
         split: np.array(predictions.read_texts(given.raw / f"{split}.arrow", numbers), object)
         for split, numbers in rows.items()

@@ -54,8 +54,8 @@ def main(given: Inputs, made: Outputs) -> None:
     if compute.device().type == "cpu":
         reuse_freed_memory()
     table = arrow.read(given.sampled / "test.arrow")
-    names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
-    rows, reviews = arrow.column(table, "row"), batching.ReviewDataset(table)
+    names, labels = arrow.label_names(table.schema), table["label"].to_numpy()
+    rows, reviews = table["row"].to_numpy(), batching.ReviewDataset(table)
     texts = predictions.read_texts(given.raw / "test.arrow", rows)
     flags = mistakes.read_flags(given.audit, "test", rows)
     parts = [

@@ -53,7 +53,7 @@ def test_a_file_of_many_batches_is_mapped_and_streamed_with_the_same_rows(tmp_pa
     ids = arrow.list_array(flat, np.full(len(rows), 2), pa.uint16())
     path = write(tmp_path / "lists.arrow", input_ids=ids, label=rows)
     mapped = arrow.read_mapped(path)
-    assert arrow.column(mapped.table, "label").tolist() == rows.tolist()
+    assert mapped.table["label"].to_numpy().tolist() == rows.tolist()
     lists = mapped.table["input_ids"]
     assert lists.to_pylist() == flat.reshape(-1, 2).tolist()
     assert pa.Table.from_batches(mapped.batches()).equals(mapped.table)

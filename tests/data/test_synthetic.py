@@ -7,7 +7,7 @@ import pytest
 from helpers import SENTENCES
 
 from yelp_stars.data import synthetic
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged
 
 
 def reviews(rows, split="train", **changes):
@@ -60,16 +60,11 @@ def test_label_noise_is_the_share_of_texts_of_a_neighbouring_label():
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "problem"),
-    [
-        ("\n", "\n\n", "line 2 is not a split, a business, a grade and a sentence"),
-        ("\t1\t", "\tone\t", "is not a split, a business, a grade and a sentence"),
-        ("\tany\t", "\tbar\t", "has no sentence for train, 'any', grade 0"),
-        ("train", "trian", "has no sentence for train, 'any', grade 0"),
-    ],
+    ("old", "new"),
+    [("\n", "\n\n"), ("\t1\t", "\tone\t"), ("\tany\t", "\tbar\t"), ("train", "trian")],
 )
-def test_a_bank_that_was_edited_wrongly_is_one_line(tmp_path, old, new, problem):
+def test_a_bank_that_was_edited_wrongly_is_damaged(tmp_path, old, new):
     path = tmp_path / "bank.tsv"
     path.write_text(SENTENCES.read_text("utf-8").replace(old, new), "utf-8")
-    with pytest.raises(UserError, match=problem):
+    with pytest.raises(Damaged):
         synthetic.read_bank(path, "train")

@@ -158,10 +158,9 @@ def test_numbers_are_dumped_plain_and_strings_that_look_like_numbers_in_quotes()
     )
 
 
-def test_a_file_that_cannot_be_read_is_reported(tmp_path):
-    for missing, message in ((tmp_path / "x", "no file '.*/x' here"), (tmp_path, "a directory")):
-        with pytest.raises(UserError, match=re.compile(message, re.I)):
-            read_yaml(missing)
+def test_a_missing_file_is_reported(tmp_path):
+    with pytest.raises(UserError, match=r"no file '.*/x' here"):
+        read_yaml(tmp_path / "x")
 
 
 @pytest.mark.parametrize(
@@ -188,8 +187,7 @@ def test_a_fault_is_one_line_with_its_line_number(path, content, message):
     assert fault(path, content).startswith(message)
 
 
-def test_a_file_too_large_or_too_deep_is_reported(path):
-    assert fault(path, b"#" * 1_000_001) == "larger than 1 MB"
+def test_a_number_too_long_or_a_file_too_deep_is_reported(path):
     for number in ("1" * 5000, "0x" + "f" * 5000):
         assert fault(path, f"a: {number}").startswith(f"line 1: {quoted(number)} is not a valid")
     for opening in ("[", "? "):

@@ -129,7 +129,7 @@ BAD = {
         "a.jsonl", b'{"label": %s}' % (b"1" * 5000), "line 1 has a number or a nesting that is",
     ),
     "no object": ("a.jsonl", b"3\n", "line 1 is not a JSON object"),
-    "not Parquet": ("a.parquet", b"label", "is not valid Parquet: "),
+    "not Parquet": ("a.parquet", b"label", "is not valid Parquet ("),
 }  # fmt: skip
 
 

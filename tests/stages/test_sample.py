@@ -59,12 +59,12 @@ def test_the_drawn_rows_are_copied_in_their_order(tokenized_project):
     sizes = {name: len(table) for name, table in tables.items()}
     assert sizes == {"train": 3000, "validation": 20, "test": 1200}
     expected = permutation(np.arange(1200) % 5, 7, stratify=True)
-    assert arrow.column(tables["test"], "row").tolist() == expected.tolist()
+    assert tables["test"]["row"].to_numpy().tolist() == expected.tolist()
     for table in tables.values():
         assert arrow.label_names(table.schema) == list("abcde")
         assert arrow.metadata(table.schema, "max_length") == 32
-        rows = arrow.column(table, "row")
-        assert arrow.column(table, "label").tolist() == (rows % 5).tolist()
+        rows = table["row"].to_numpy()
+        assert table["label"].to_numpy().tolist() == (rows % 5).tolist()
         expected = [[number] * (number % 4) for number in rows.tolist()]
         assert table["input_ids"].to_pylist() == expected
         assert table["input_ids"].type == pa.list_(pa.uint16())

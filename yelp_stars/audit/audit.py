@@ -72,7 +72,7 @@ def audit(
     near = np.full_like(first, NEVER)
     if near_duplicates:
         near = Pairs(first, sketches, chosen, _reader([*mapped.values()]), similarity).find()
-    labels = np.concatenate([arrow.column(file.table, "label") for file in mapped.values()])
+    labels = np.concatenate([file.table["label"].to_numpy() for file in mapped.values()])
     flags = {**_flags(text, labels, in_test, first, near), "short": lengths < min_words}
     parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))
     return {

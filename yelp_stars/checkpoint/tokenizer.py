@@ -17,7 +17,6 @@ Truncation = Literal["head", "tail", "head_tail"]
 TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
 TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut
 
-MAX_BYTES = 64_000_000  # of a JSON file: vocabularies of 250,000 pieces have 10 to 35 MB
 UNLIMITED = 2**31 - 1
 ANOTHER = "choose another checkpoint"
 # Keys of config.json with the number of positions.
@@ -100,16 +99,13 @@ def positive(path: Path, key: str, value: Any) -> int:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a checkpoint, if it is not too large or too deep to be one."""
+    """Read a JSON object of a checkpoint."""
     content: Any = None
-    if path.stat().st_size <= MAX_BYTES:
-        with contextlib.suppress(ValueError, RecursionError):
-            content = json.loads(path.read_text("utf-8"))
+    with contextlib.suppress(ValueError, RecursionError):
+        content = json.loads(path.read_text("utf-8"))
     if not isinstance(content, dict):
-        raise Damaged(
-            f"the checkpoint's {path.name!r} is not a JSON object, or too large",
-            advice="download it again",
-        )
+        problem = f"the checkpoint's {path.name!r} is not a JSON object"
+        raise Damaged(problem, advice="download it again")
     return content
 
 

@@ -198,11 +198,6 @@ def _content(array: pa.Array) -> Iterator[np.ndarray]:
         yield array.to_numpy()
 
 
-def column(table: pa.Table, name: str) -> np.ndarray:
-    """Return a column of plain numbers, of shape (rows,)."""
-    return table[name].to_numpy()
-
-
 def list_array(values: np.ndarray, lengths: np.ndarray, dtype: pa.DataType) -> pa.ListArray:
     """Cut flat `values` into rows of `lengths`, as an Arrow list column."""
     offsets = np.zeros(len(lengths) + 1, np.int32)

@@ -10,6 +10,8 @@ import numpy as np
 from yelp_stars.pipeline.text import listed
 from yelp_stars.reading.labels import Reviews
 
+QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
+
 
 class SplitStatistics:
     """Streaming statistics of one split, in memory: 8 bytes for each text, of its hash."""
@@ -31,16 +33,14 @@ class SplitStatistics:
 
     def summary(self, label_names: list[str], dropped: Mapping[str, int]) -> dict[str, Any]:
         """Count rows, labels, lengths (characters), empty, duplicate and dropped texts."""
-        lengths = sorted(self.characters)
-        below = np.cumsum([self.characters[length] for length in lengths])
-        shares = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
-        indices = {
-            name: np.searchsorted(below, share * self.rows) for name, share in shares.items()
-        }
+        lengths, counts = [*self.characters], [*self.characters.values()]
+        characters = np.quantile(
+            lengths, [*QUANTILES.values()], weights=counts, method="inverted_cdf"
+        ).tolist()
         return {
             "rows": self.rows,
             "labels": {name: self.labels[label] for label, name in enumerate(label_names)},
-            "characters": {name: lengths[index] for name, index in indices.items()},
+            "characters": dict(zip(QUANTILES, characters)),
             "empty_texts": self.characters[0],
             "duplicate_texts": self.rows - len(self._texts()),
             "dropped_empty": dropped["empty"],

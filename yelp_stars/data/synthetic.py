@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from yelp_stars.data.arrow import RECORD_BATCH_ROWS
-from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.files import damaged_as
 
 LABEL_NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
@@ -46,27 +45,15 @@ Bank = dict[tuple[str, int], list[str]]
 def read_bank(path: Path, split: str) -> Bank:
     """Read the sentences of one split; train and test share none."""
     bank: Bank = defaultdict(list)
-    with path.open(encoding="utf-8", newline="") as file:
-        lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        try:
+    with damaged_as(path, csv.Error, advice=f"run `git checkout {path}`"):
+        with path.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             for of_split, business, grade, sentence in lines:
-                if not sentence:
-                    raise ValueError
-                if of_split == split:
+                if of_split == split and sentence:
                     bank[business, int(grade)].append(sentence)
-        except (ValueError, csv.Error):
-            raise UserError(
-                f"{quoted(str(path))} line {lines.line_num} is not a split, a business, a grade "
-                f"and a sentence with tabs between them; run `git checkout {path}`"
-            ) from None
-    businesses = {business for business, _ in bank}
-    for business in ["any", *sorted(businesses - {"any"} or {"a business"})]:
-        for number in GRADES:
-            if (business, number) not in bank:
-                raise UserError(
-                    f"{quoted(str(path))} has no sentence for {split}, {quoted(business)}, grade "
-                    f"{number}; run `git checkout {path}`"
-                )
+        businesses = {"any", *(business for business, _ in bank)}
+        if len(businesses) < 2 or len(bank) != len(businesses) * len(GRADES):
+            raise ValueError("a business has no sentence of a grade")
     return dict(bank)
 
 

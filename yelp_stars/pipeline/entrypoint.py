@@ -102,14 +102,11 @@ def call(main: Callable[..., None], *paths: Path) -> None:
     given, made = inputs(*paths[: len(inputs._fields)]), outputs(*paths[len(inputs._fields) :])
     hints = get_type_hints(outputs, include_extras=True)
     renamed = [name for name in outputs._fields if hints[name] is not Live]
-    if os.environ.get("RANK", "0") == "0":
-        with files.replacing_all([getattr(made, name) for name in renamed]) as partials:
-            main(given, made._replace(**dict(zip(renamed, partials, strict=True))))
-    else:
-        main(
-            given,
-            made._replace(**{name: files.unfinished(getattr(made, name)) for name in renamed}),
-        )
+    final = [getattr(made, name) for name in renamed]
+    others = contextlib.nullcontext([*map(files.unfinished, final)])
+    is_first = os.environ.get("RANK", "0") == "0"
+    with files.replacing_all(final) if is_first else others as partials:
+        main(given, made._replace(**dict(zip(renamed, partials, strict=True))))
 
 
 def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:

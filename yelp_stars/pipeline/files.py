@@ -116,7 +116,7 @@ def refusing(problem: str, advice: str) -> Iterator[None]:
     """
     try:
         yield
-    except (UserError, KeyboardInterrupt, SystemExit):
+    except (UserError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
         if isinstance(error, OSError) and error.errno is not None:  # a full disk, for example

@@ -13,8 +13,6 @@ import yaml
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted
 
-MAX_BYTES = 1_000_000
-
 TAG = "tag:yaml.org,2002:"
 # The same language as the patterns of ruamel.yaml/resolver.py, in the same order.
 PLAIN_SCALARS = {
@@ -81,19 +79,14 @@ class _Dumper(yaml.SafeDumper):
 def read_yaml(path: Path) -> Any:
     """Parse a YAML file; an empty one is None. An error has the line of the first fault."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        content = path.read_bytes()
     except FileNotFoundError:
         raise UserError(f"no file {str(path)!r} here; run from the project's folder") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     return parse_yaml(content, str(path))
 
 
 def parse_yaml(content: bytes, name: str) -> Any:
     """Parse YAML that the user knows as `name`; empty content is None."""
-    if len(content) > MAX_BYTES:
-        raise UserError(f"{name} is larger than {MAX_BYTES // 1_000_000} MB")
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from yelp_stars.pipeline.errors import BadRow, Damaged, UserError
+from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.lines import check_bytes, read_lines
@@ -211,15 +212,11 @@ def _parquet(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
 def _parquet_file(stream: io.BufferedReader, name: str) -> Iterator[pq.ParquetFile]:
     # Parquet is read from its end: unpack a stream that cannot seek fast to disk first.
     with tempfile.TemporaryFile() as unpacked:
-        if not isinstance(stream.raw, io.FileIO):
+        is_file = isinstance(stream.raw, io.FileIO)
+        if not is_file:
             shutil.copyfileobj(stream, unpacked, BUFFER)
-        try:
-            yield pq.ParquetFile(stream if isinstance(stream.raw, io.FileIO) else unpacked)
-        except BAD_PARQUET as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            reason = " ".join(str(error).split())[:160]
-            raise Damaged(f"{name} is not valid Parquet: {reason}") from None
+        with refusing(f"{name} is not valid Parquet", "get it again"):
+            yield pq.ParquetFile(stream if is_file else unpacked)
 
 
 def parquet_schema(path: Path) -> pa.Schema:
@@ -227,11 +224,6 @@ def parquet_schema(path: Path) -> pa.Schema:
     with open_bytes(path) as stream, _parquet_file(stream, quoted(str(path), 160)) as file:
         return file.schema_arrow.remove_metadata()
 
-
-# What pyarrow raises for files that make no sense, and for dates that Python does not have.
-BAD_PARQUET = (
-    pa.ArrowException, OSError, ValueError, KeyError, IndexError, OverflowError, TypeError,
-)  # fmt: skip
 
 TEXT = ".txt"
 READERS: dict[str, Callable[[io.BufferedReader, str, Layout], Rows]] = {

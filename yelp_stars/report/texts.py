@@ -24,8 +24,8 @@ def listed(rows: pa.Table, reviews: Path, limit: int) -> list[dict[str, Any]]:
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the first training rows of each class: a seeded sample is in random order."""
     table = arrow.read(sampled / "train.arrow")
-    names, labels = arrow.label_names(table.schema), arrow.column(table, "label")
-    rows, reviews = arrow.column(table, "row"), arrow.read(raw / "train.arrow")["text"]
+    names, labels = arrow.label_names(table.schema), table["label"].to_numpy()
+    rows, reviews = table["row"].to_numpy(), arrow.read(raw / "train.arrow")["text"]
     return {
         name: [
             {"row": row, "text": reviews[row].as_py()}
