@@ -64,12 +64,6 @@ def test_different_rows_labels_or_classes_are_refused_by_name(found, params, pro
     assert caught.value.problem == f"'a' and 'b' {problem}"
 
 
-def test_predictions_of_no_rows_are_refused():
-    empty = revision("a", subset(BASE, np.arange(0)))
-    with pytest.raises(UserError, match="'a' has no test rows"):
-        pairing.match(empty, empty)
-
-
 def test_the_parameters_and_the_code_that_differ_are_listed_and_no_others():
     one = {"train.seed": 2, "train.learning_rate": 1e-4}
     two = {"train.seed": 2, "train.learning_rate": 5e-5, "evaluate.seed": 0}

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import shlex
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +12,8 @@ import psutil
 
 # Where stages write; `replacing` and DVC name what is being written.
 FOLDERS = ("data", "models", "metrics", "plots", "reports")
-PARTIAL, TEMPORARY = ".*.partial", "*.tmp"
+PARTIAL = ".*.partial"
 SHOWN = 5
-QUIET = 3600.0  # seconds after which a file of another project's run is not being written
 
 
 def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
@@ -28,7 +26,9 @@ def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
         what = "is damaged" if held is None else "holds locks of processes that have ended"
         yield f"{_shown(rwlock)} {what}; {_remove([rwlock])}"
     files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
-    files += [*Path().glob(PARTIAL), *_temporary(cache)]
+    files += Path().glob(PARTIAL)
+    if cache.resolve().is_relative_to(Path.cwd()):  # else another project may be writing there
+        files += cache.glob("??/*.tmp")
     if files:
         yield f"{len(files):,} unfinished outputs of killed runs take space; {_remove(files)}"
     copies = [*tmp.glob("exps/standalone/tmp*"), *tmp.glob("exps/tmp*")]
@@ -43,16 +43,6 @@ def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
             f"{len(copies):,} copies of the project of killed experiments take space; "
             f"{_remove([*copies, *records])}"
         )
-
-
-def _temporary(cache: Path) -> list[Path]:
-    """Return unfinished files of DVC's cache; of a shared one, those that nobody writes."""
-    files = list(cache.glob(f"??/{TEMPORARY}"))
-    if cache.resolve().is_relative_to(Path.cwd()):
-        return files
-    old = time.time() - QUIET
-    # Its writer may have renamed one since.
-    return [path for path in files if path.exists() and path.stat().st_mtime < old]
 
 
 def _is_busy(project: Path) -> bool:

@@ -33,8 +33,9 @@ class Request(NamedTuple):
 
     def check_paths(self, source: Input) -> None:
         """Check that the outputs overwrite neither the input nor each other, nor other files."""
-        written = [path for path in (self.output, self.skip_bad) if path is not None]
-        resolved = [path.resolve() for path in written]
+        written = {"-o": self.output, "--skip-bad": self.skip_bad}
+        paths = {option: path for option, path in written.items() if path is not None}
+        resolved = [path.resolve() for path in paths.values()]
         # The file itself, or the archive that it is in.
         read = [] if source.path is None else [source.path, *source.path.parents]
         if any(path.resolve() in resolved for path in read if not path.is_dir()):
@@ -45,11 +46,10 @@ class Request(NamedTuple):
             raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
         part = self.output and self.output.with_name(f"{self.output.name}.part")
         resumed = part is not None and part.is_dir()
-        for path, option in ((self.skip_bad, "--skip-bad"), (self.output, "-o")):
-            if path is not None and path.is_dir():
+        for option, path in paths.items():
+            if path.is_dir():
                 raise UserError(f"{quoted(str(path))} is a folder; name a file in it")
-            may_replace = self.force or (resumed and path == self.skip_bad)
-            if path is not None and path.exists() and not may_replace:
+            if path.exists() and not self.force and not (resumed and option == "--skip-bad"):
                 raise UserError(
                     f"{quoted(str(path))} exists; choose another {option}, or add --force"
                 )

@@ -7,7 +7,6 @@ input, model and options; the same command finds it and resumes.
 import contextlib
 import hashlib
 import itertools
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,13 +42,6 @@ class Parts(NamedTuple):
         record = {**record, "sha256": hashlib.sha256(content).hexdigest()}
         write_json(path.with_suffix(".json"), record)
         self.records.append(record)
-
-    def remove(self) -> None:
-        """Delete the folder; the last window first, so that what is left is valid at any time."""
-        for path in reversed(self.paths):
-            path.with_suffix(".json").unlink()
-            path.unlink()
-        shutil.rmtree(self.folder)
 
 
 @contextlib.contextmanager

@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 import os
+import shutil
 import signal
 import sys
 import time
@@ -140,7 +141,7 @@ def to_file(
     join(parts.paths, schema, parts.folder / JOINED)
     (parts.folder / JOINED).replace(output)
     tally = Tally.total(record["tally"] for record in parts.records)
-    parts.remove()
+    shutil.rmtree(parts.folder)
     say(f"{output}: {rate(total - finished, time.monotonic() - started)}")
     return tally
 

@@ -55,13 +55,9 @@ def read_lock_at(commit: str, revision: str) -> Stages:
 
 def _parse(content: bytes, name: str, advice: str) -> Stages:
     try:
-        tree = parse_yaml(content, name)
-        return _STAGES.validate_python(tree["stages"])
-    except UserError as error:
-        problem = str(error)
-    except (KeyError, TypeError, ValidationError):
-        problem = f"{name} is not a valid dvc.lock"
-    raise Damaged(problem, advice=advice)
+        return _STAGES.validate_python(parse_yaml(content, name)["stages"])
+    except (UserError, KeyError, TypeError, ValidationError):
+        raise Damaged(f"{name} is not a valid dvc.lock", advice=advice) from None
 
 
 def recorded_hash(lock: Stages, stage: str, kind: Literal["deps", "outs"], path: str) -> str:
