@@ -45,35 +45,35 @@ def main(given: Inputs, made: Outputs) -> None:
     audit, evaluation = read_json(given.audit_metrics), read_json(given.details)
     data, baseline = read_json(given.data_metrics), read_json(given.baseline_metrics)
     drawn = pictures.draw(audit, evaluation, given.training_plots, given.dvclive)
-    content = page.Run(
-        parameters=parameters,
-        data=data,
-        audit=audit,
-        baseline=baseline,
-        validation=read_json(given.validation_metrics),
-        evaluation=evaluation,
-        model=predictions.read(given.predictions),
-        strongest=predictions.read(given.baseline),
-        diagnosis=diagnosis.diagnose(
+    content = {
+        "parameters": parameters,
+        "data": data,
+        "audit": audit,
+        "baseline": baseline,
+        "validation": read_json(given.validation_metrics),
+        "evaluation": evaluation,
+        "model": predictions.read(given.predictions),
+        "strongest": predictions.read(given.baseline),
+        "diagnosis": diagnosis.diagnose(
             parameters["train"],
             given.training_plots,
             evaluation,
             baseline,
             data["splits"]["train"]["labels"],
         ),
-        pictures={**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
-        rows={
+        "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
+        "rows": {
             name: len(arrow.read(given.sampled / f"{name}.arrow"))
             for name in ("train", "validation", "test")
         },
-        runtime=read_json(given.dvclive / "runtime.json"),
-        seconds=stage_seconds(),
-        examples=texts.examples(given.sampled, given.raw),
-        mistakes=texts.listed(errors, given.raw / "test.arrow", texts.MISTAKES),
-        suspects=texts.listed(suspects, given.raw / "train.arrow", texts.SUSPECTS),
-        n_mistakes=len(errors),
-        n_suspects=len(suspects),
-    )
+        "runtime": read_json(given.dvclive / "runtime.json"),
+        "seconds": stage_seconds(),
+        "examples": texts.examples(given.sampled, given.raw),
+        "mistakes": texts.listed(errors, given.raw / "test.arrow", texts.MISTAKES),
+        "suspects": texts.listed(suspects, given.raw / "train.arrow", texts.SUSPECTS),
+        "n_mistakes": len(errors),
+        "n_suspects": len(suspects),
+    }
     made.page.write_text(page.render(content), encoding="utf-8")
     print(f"open {finished(made.page)} in a browser")
 

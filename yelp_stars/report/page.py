@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 from markupsafe import Markup
@@ -30,37 +30,8 @@ PROVENANCE = {"sha256": "SHA-256", "repo": "repository", "revision": "revision"}
 CONFUSIONS = 10  # of the most frequent mistakes
 
 
-class Run(NamedTuple):
-    """Outputs of a run."""
-
-    parameters: dict[str, dict[str, Any]]
-    data: dict[str, Any]
-    """Contents of the files in metrics/, by name."""
-    audit: dict[str, Any]
-    baseline: dict[str, Any]
-    validation: dict[str, Any]
-    evaluation: dict[str, Any]
-    model: Predictions
-    strongest: Predictions
-    """Of the baselines."""
-    pictures: dict[str, bytes]
-    """Those of plots/ by the names of their files, and those that only the report has: SVG."""
-    diagnosis: list[findings.Finding]
-    rows: dict[str, int]
-    """Rows of the sample: train, validation, test."""
-    runtime: dict[str, Any]
-    """Content of dvclive/runtime.json."""
-    seconds: dict[str, float]
-    examples: dict[str, list[dict[str, Any]]]
-    mistakes: list[dict[str, Any]]
-    suspects: list[dict[str, Any]]
-    n_mistakes: int
-    """Number of all, not only those shown."""
-    n_suspects: int
-
-
-def render(run: Run) -> str:
-    """Return the page.
+def render(run: dict[str, Any]) -> str:
+    """Return the page of a run: what the stage `report` reads, by its name in page.html.
 
     Every text in it is bounded, shown with its hidden characters, and escaped, but for our own
     style and script, and the addresses of pictures.
@@ -76,40 +47,42 @@ def render(run: Run) -> str:
     environment.filters["short"] = visible
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    n, slices = len(run.model.rows), _slices(run)
+    model: Predictions = run["model"]
+    data, audit, baseline = run["data"], run["audit"], run["baseline"]
+    evaluation, parameters = run["evaluation"], run["parameters"]
+    n, slices = len(model.rows), _slices(evaluation)
+    name_of_strongest = titles.BASELINES[baseline["strongest"]]
     content = {
-        **run._asdict(),
+        **run,
         "n": n,
         "slices": slices,
         "findings": [
-            findings.against_baseline(
-                run.model, run.strongest, titles.BASELINES[run.baseline["strongest"]]
-            ),
+            findings.against_baseline(model, run["strongest"], name_of_strongest),
             findings.leaks(
-                run.audit,
+                audit,
                 slices,
-                near=run.parameters["audit"]["near_duplicates"],
-                excluded="leaks" in run.parameters["sample"]["exclude"],
+                near=parameters["audit"]["near_duplicates"],
+                excluded="leaks" in parameters["sample"]["exclude"],
             ),
             findings.worst_slice(slices),
-            findings.calibration(run.evaluation["calibration"], run.evaluation["ranges"]),
-            *run.diagnosis,
+            findings.calibration(evaluation["calibration"], evaluation["ranges"]),
+            *run["diagnosis"],
         ],
-        "confusions": findings.confusions(run.model, CONFUSIONS),
-        "checkpoint": _checkpoint(run.parameters["pretrained"]),
-        "provenance": "; ".join(_provenance(run.data)),
-        "pictures": {name: _embedded(svg) for name, svg in run.pictures.items()},
+        "confusions": findings.confusions(model, CONFUSIONS),
+        "checkpoint": _checkpoint(parameters["pretrained"]),
+        "provenance": "; ".join(_provenance(data)),
+        "pictures": {name: _embedded(svg) for name, svg in run["pictures"].items()},
         "titles": titles.SCORES,
-        "baselines": {key: name for key, name in titles.BASELINES.items() if key in run.baseline},
+        "baselines": {key: name for key, name in titles.BASELINES.items() if key in baseline},
         "lengths": LENGTHS,
         "flags": FLAGS,
         "classes": CLASSES,
-        "stages": ["external", *run.parameters, "report"],
+        "stages": ["external", *parameters, "report"],
         "counted": counted,
         "written": written,
         "number": _number,
         "percent": lambda share: _percent(share, n),
-        "reviews": lambda count: _reviews(count, run.data),
+        "reviews": lambda count: _reviews(count, data),
         "yaml": lambda value: dump_yaml(value).strip().removesuffix("\n..."),
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         "script": Markup(script),  # noqa: S704
@@ -138,11 +111,11 @@ def _percent(share: float, n: int) -> str:
     return f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}"
 
 
-def _slices(run: Run) -> list[dict[str, Any]]:
+def _slices(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the slices; those of the audit are named as its flags are."""
     return [
         part | {"name": part["name"].replace("_", "-")} if part["kind"] == "audit" else part
-        for part in run.evaluation["slices"]
+        for part in evaluation["slices"]
     ]
 
 
