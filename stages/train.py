@@ -198,7 +198,7 @@ def main(given: Inputs, made: Outputs) -> None:
                 pretrained=given.pretrained,
                 size=params.intermediate_size,
             )
-        with saver.stop_on_signal(), checkpoints.refusing_code(resume_from):
+        with saver.stop_on_signal():
             trainer.train(resume_from_checkpoint=str(resume_from) if resume_from else None)
         seconds = time.monotonic() - started
         # Wait until every process has loaded the best checkpoint.

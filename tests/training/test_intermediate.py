@@ -58,7 +58,10 @@ def test_afterwards_nothing_is_left_but_the_weights(train_project, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("names", "ordered", "difference"),
-    [("ab", True, "5 labels and yours have 2"), ("abcde", False, "your labels have no order")],
+    [
+        ("ab", True, "5 labels in order and yours have 2"),
+        ("abcde", False, "yours have 5 without one"),
+    ],
 )
 def test_other_labels_than_stars_are_reported(train_project, names, ordered, difference):
     trainer = make_trainer(load_params(Params, "train"))

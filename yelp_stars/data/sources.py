@@ -183,19 +183,18 @@ class Files(Cleaned):
     def open(self, sentences: Path, files: Path) -> ReviewSource:
         """Open files of the folder `files`; one that is split is read once to count its rows."""
         train_file, dropped = files / self.train_file, no_counts()
-        paths = {self.train_file: train_file}
         labels = self.labels or self._count(train_file)
         train = self._read(train_file, labels, dropped["train"])
         if self.test_file is not None:
-            paths[self.test_file] = files / self.test_file
-            test = self._read(paths[self.test_file], labels, dropped["test"])
+            test = self._read(files / self.test_file, labels, dropped["test"])
         else:
             is_test = self._draw(train_file, labels)
             # A dropped row belongs to neither split; the larger one counts it.
             rows = self._read(train_file, labels, Counter())
             train = compress(train, ~is_test)
             test = compress(rows, is_test)
-        hashes = {name: sha256_of(on_disk(path)) for name, path in paths.items()}
+        names = filter(None, [self.train_file, self.test_file])
+        hashes = {name: sha256_of(on_disk(files / name)) for name in names}
         classes, ordered = class_names(labels), self.has_order(labels)
         return ReviewSource(classes, ordered, train, test, dropped, {"files": hashes})
 

@@ -57,17 +57,15 @@ def additive_mask(mask: torch.Tensor) -> torch.Tensor:
     return zeros.masked_fill(~mask, torch.finfo(zeros.dtype).min)
 
 
-def use_cls_only_last_layer(model: torch.nn.Module) -> bool:
+def use_cls_only_last_layer(model: torch.nn.Module) -> None:
     """Let the last layer of a `BertForSequenceClassification` compute [CLS] only.
 
     The pooler reads no other token, so no gradient comes from the others: logits and gradients
     are the same up to rounding, for almost none of the layer's work. The weights keep their names.
-    Returns whether the model is supported; any other model is left unchanged.
+    A model of another architecture stays as it is.
     """
     if not isinstance(model, BertForSequenceClassification) or model.config.is_decoder:
-        return False
-    if model.config._attn_implementation not in ("sdpa", "eager"):  # others have other masks
-        return False
-    # Change the class of the existing layer: its weights and their names stay.
-    model.bert.encoder.layer[-1].__class__ = ClsOnlyBertLayer
-    return True
+        return
+    if model.config._attn_implementation in ("sdpa", "eager"):  # others have other masks
+        # Change the class of the existing layer: its weights and their names stay.
+        model.bert.encoder.layer[-1].__class__ = ClsOnlyBertLayer

@@ -42,15 +42,22 @@ def resolve(precision: Precision, name: str) -> Compute:
         fastest, reason = "bf16", "this CPU has AVX512_BF16"
     else:
         fastest, reason = "fp32", "this CPU has neither AVX512_BF16 nor AMX"
-    if precision == "auto":
-        return Compute(fastest, f"auto: {reason}", _attention(fastest))
     if (precision == "bf16" and fastest != "bf16") or (precision == "fp16" and not cuda):
         raise UserError(
             f"{name} is {precision!r}, but this machine has no hardware for it",
             setting=name,
             advice="set it to 'fp32' or 'auto'",
         )
-    return Compute(precision, "as requested", _attention(precision))
+    chosen = fastest if precision == "auto" else precision
+    # On a CPU, the fused kernel of torch 2.13 (SDPA) is as slow in bf16 as in fp32, and slower in
+    # its backward pass; plain matrix products make training a third faster, at the cost of a matrix
+    # of all pairs of tokens for each head and trained layer.
+    eager = chosen == "bf16" and not torch.accelerator.is_available()
+    return Compute(
+        chosen,
+        f"auto: {reason}" if precision == "auto" else "as requested",
+        "eager" if eager else None,
+    )
 
 
 def device() -> torch.device:
@@ -91,13 +98,3 @@ def enough_memory(advice: str) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError:
         raise UserError(f"{device_name()} has too little memory", advice=advice) from None
-
-
-def _attention(precision: str) -> str | None:
-    """Choose eager attention for bf16 on a CPU.
-
-    There the fused kernel of torch 2.13 (SDPA) is as slow as in fp32, and its backward pass
-    is slower; plain matrix products make training a third faster, at the cost of a matrix of all
-    pairs of tokens for each head and trained layer.
-    """
-    return "eager" if precision == "bf16" and not torch.accelerator.is_available() else None

@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -122,20 +121,6 @@ def remove_run(run: Path) -> None:
     shutil.rmtree(run)
     with contextlib.suppress(OSError):  # not empty
         run.parent.rmdir()
-
-
-@contextlib.contextmanager
-def refusing_code(checkpoint: Path | None) -> Iterator[None]:
-    """Report a checkpoint from which torch loads more than weights: none of ours is like that."""
-    try:
-        yield
-    except UnpicklingError:
-        assert checkpoint is not None
-        raise UserError(
-            f"{str(checkpoint)!r} has a file that could hold code, which was not loaded",
-            advice=f"if you do not know why, ask who can write there; then run "
-            f"`rm -r {checkpoint.parent}` and `dvc repro`",
-        ) from None
 
 
 @contextlib.contextmanager

@@ -50,14 +50,10 @@ def train(
     """
     model, args, train_rows = trainer.model, trainer.args, trainer.train_dataset
     n_labels, n_stars = model.config.num_labels, len(synthetic.LABEL_NAMES)
-    difference = ""
-    if n_labels != n_stars:
-        difference = f"{n_stars} labels and yours have {n_labels}"
-    elif not train_rows.ordered:
-        difference = "stars and your labels have no order"
-    if difference:
+    if n_labels != n_stars or not train_rows.ordered:
         raise UserError(
-            f"train.intermediate_size is {size}, but synthetic reviews have {difference}",
+            f"train.intermediate_size is {size}, but synthetic reviews have {n_stars} labels in "
+            f"order and yours have {n_labels}{'' if train_rows.ordered else ' without one'}",
             setting="train.intermediate_size",
             advice="set it to 0",
         )
