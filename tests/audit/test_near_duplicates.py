@@ -15,8 +15,8 @@ from yelp_stars.audit.near_duplicates import (
     LEADERS,
     MOST_WORDS,
     NEVER,
-    Pairs,
     Sketches,
+    find_near,
     sequences,
     similarity_of,
 )
@@ -37,7 +37,7 @@ def near(texts: list[str], in_test=None, similarity: float = 0.5) -> np.ndarray:
     sketches.add(0, [split_words(each) for each in texts])
     first = np.full((2, len(texts)), NEVER)
     first[in_test, rows] = rows
-    return Pairs(first, sketches, rows, texts.__getitem__, similarity).find()
+    return find_near(first, sketches, rows, texts.__getitem__, similarity)
 
 
 def similarities(texts: list[str]) -> np.ndarray:
@@ -102,8 +102,8 @@ def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
     for rows in (np.arange(30), np.array(order)):
         first = np.full((2, 30), NEVER)
         first[split, np.arange(30)] = rows  # text number i is in another row
-        pairs = Pairs(first, sketches, np.arange(30), texts.__getitem__, 0.5)
-        leaks.append(pairs.find() != NEVER)
+        found = find_near(first, sketches, np.arange(30), texts.__getitem__, 0.5)
+        leaks.append(found != NEVER)
     assert (leaks[0] == leaks[1]).all()
     assert leaks[0].any(axis=0).all()
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from scipy.stats import ks_2samp
 from tqdm import tqdm
 
-from yelp_stars.audit.near_duplicates import NEVER, Pairs, Sketches
+from yelp_stars.audit.near_duplicates import NEVER, Sketches, find_near
 from yelp_stars.audit.words import split_words
 from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS
@@ -71,7 +71,7 @@ def audit(
     np.minimum.at(first, (in_test.astype(np.int64), text), np.arange(rows))
     near = np.full_like(first, NEVER)
     if near_duplicates:
-        near = Pairs(first, sketches, chosen, _reader([*mapped.values()]), similarity).find()
+        near = find_near(first, sketches, chosen, _reader([*mapped.values()]), similarity)
     labels = np.concatenate([file.table["label"].to_numpy() for file in mapped.values()])
     flags = {**_flags(text, labels, in_test, first, near), "short": lengths < min_words}
     parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))

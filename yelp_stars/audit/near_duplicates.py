@@ -59,72 +59,58 @@ class Sketches:
         self.beginnings[rows] = np.where(lengths >= BEGINNING, hashes, 0)
 
 
-class Pairs:
-    """Pairs of different texts, numbered from 0: proposed by their sketches, then compared."""
+def find_near(
+    first: np.ndarray,
+    sketches: Sketches,
+    rows: np.ndarray,
+    read: Callable[[int], str],
+    similarity: float,
+) -> np.ndarray:
+    """Find the first row of each split whose text is near each text, or `NEVER`: (splits, texts).
 
-    def __init__(
-        self,
-        first: np.ndarray,
-        sketches: Sketches,
-        rows: np.ndarray,
-        read: Callable[[int], str],
-        similarity: float,
-    ) -> None:
-        """Prepare texts of which number i has the sketch and the text `read` of row `rows[i]`.
+    Text number i has the sketch and the text `read` of row `rows[i]`, and `first[:, i]` is its own
+    first row in each split, or `NEVER`. The order of the texts must not depend on that of the rows.
+    """
+    near, tries = np.full_like(first, NEVER), np.zeros(len(rows), np.int64)
+    slots, beginnings = sketches.slots, _rare(sketches.beginnings[rows])
+    long = np.flatnonzero(sketches.long[rows])
 
-        `first` has the first row of each text in each split, or `NEVER`: (splits, texts). The
-        order of the texts must not depend on that of the rows.
-        """
-        # First row of each split whose text is near each text, (splits, texts).
-        self.near = np.full_like(first, NEVER)
-        self._first, self._rows, self._similarity = first, rows, similarity
-        self._slots = sketches.slots
-        self._beginnings = _rare(sketches.beginnings[rows])
-        self._long = np.flatnonzero(sketches.long[rows])
-        self._tries = np.zeros(len(rows), np.int64)
-        self._words = functools.lru_cache(CACHED_TEXTS)(
-            lambda text: split_words(read(int(rows[text])))[:MOST_WORDS]
-        )
-        self._similar = functools.lru_cache(CACHED_PAIRS)(
-            lambda a, b: similarity_of(self._words(a), self._words(b)) >= similarity
-        )
+    @functools.lru_cache(CACHED_TEXTS)
+    def words(text: int) -> list[str]:
+        return split_words(read(int(rows[text])))[:MOST_WORDS]
 
-    def find(self) -> np.ndarray:
-        """Compare all pairs worth it by their texts; returns `near`."""
-        for a, b in self._propose():
-            for pair in zip(a.tolist(), b.tolist()):
-                if self._similar(*pair):
-                    self.near[:, pair] = np.minimum(self.near[:, pair], self._first[:, pair[::-1]])
+    @functools.lru_cache(CACHED_PAIRS)
+    def similar(a: int, b: int) -> bool:
+        return similarity_of(words(a), words(b)) >= similarity
+
+    for keys in (beginnings[long], *_bands(slots, rows[long])):
+        for member, leader in _same_bucket(keys, first[:, long] != NEVER):
+            a, b = long[member], long[leader]
+            useful = _changes(first, near, a, b) | _changes(first, near, b, a)
+            useful &= np.minimum(tries[a], tries[b]) < TRIES
+            a, b = np.sort((a[useful], b[useful]), axis=0)
+            likely = _agree(slots, rows[a], rows[b], similarity)
+            likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
+            for pair in zip(a[likely].tolist(), b[likely].tolist()):
+                if similar(*pair):
+                    near[:, pair] = np.minimum(near[:, pair], first[:, pair[::-1]])
                 else:
-                    self._tries[[*pair]] += 1
-        return self.near
+                    tries[[*pair]] += 1
+    return near
 
-    def _propose(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """Yield pairs that may be near and would change `near`: two arrays of (pairs,)."""
-        long, beginnings = self._long, self._beginnings
-        for keys in (beginnings[long], *_bands(self._slots, self._rows[long])):
-            for member, leader in _same_bucket(keys, self._first[:, long] != NEVER):
-                a, b = long[member], long[leader]
-                useful = self._changes(a, b) | self._changes(b, a)
-                useful &= np.minimum(self._tries[a], self._tries[b]) < TRIES
-                a, b = np.sort((a[useful], b[useful]), axis=0)
-                likely = _agree(self._slots, self._rows[a], self._rows[b], self._similarity)
-                likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
-                yield a[likely], b[likely]
 
-    def _changes(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """Say whether a flag of the texts `a` can change if they are near the texts `b`.
+def _changes(first: np.ndarray, near: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Say whether a flag of the texts `a` can change if they are near the texts `b`.
 
-        In its own split, what matters is a near text before the first row of a text; in the other
-        split, any.
-        """
-        first, near = self._first, self.near
-        changes = np.zeros(len(a), bool)
-        for split, other in ((0, 1), (1, 0)):
-            own = (first[split, a] != NEVER) & (near[split, a] > first[split, a])
-            across = (first[other, a] != NEVER) & (near[split, a] == NEVER)
-            changes |= (first[split, b] < near[split, a]) & (own | across)
-        return changes
+    In its own split, what matters is a near text before the first row of a text; in the other
+    split, any.
+    """
+    changes = np.zeros(len(a), bool)
+    for split, other in ((0, 1), (1, 0)):
+        own = (first[split, a] != NEVER) & (near[split, a] > first[split, a])
+        across = (first[other, a] != NEVER) & (near[split, a] == NEVER)
+        changes |= (first[split, b] < near[split, a]) & (own | across)
+    return changes
 
 
 def sequences(words: list[str]) -> list[str]:
