@@ -11,8 +11,8 @@ from sklearn import metrics
 from yelp_stars.comparing.paired import (
     Comparison,
     by_slice,
+    compare,
     compare_accuracy,
-    differences,
     outcome,
     rows_needed,
     verdict,
@@ -167,7 +167,7 @@ def models(n: int, seed: int, classes: int = 5, gain: float = 1.0):
 
 
 def test_the_same_seed_gives_the_same_intervals():
-    compared = [differences(*models(300, seed=1), ordered=True, resamples=50) for _ in range(2)]
+    compared = [compare(*models(300, seed=1), ordered=True, resamples=50).scores for _ in range(2)]
     assert compared[0] == compared[1]
     assert ORDERED | {"accuracy", "loss"} <= {*compared[0]}
     for score in compared[0].values():
@@ -176,14 +176,14 @@ def test_the_same_seed_gives_the_same_intervals():
 
 def test_many_classes_and_many_rows_are_compared():
     labels, first, second = models(20_000, seed=1, classes=150)
-    found = differences(labels, first, second, ordered=False, resamples=10)
+    found = compare(labels, first, second, ordered=False, resamples=10).scores
     for side, model in ((0, first), (1, second)):
         expected = metrics.f1_score(labels, model.argmax(axis=1), average="macro")
         assert found["macro_f1"][side] == pytest.approx(expected)
 
 
 @pytest.mark.slow
-def test_the_bootstraps_intervals_cover_a_known_difference_in_95_of_100_experiments():
+def test_the_intervals_cover_a_known_difference_in_95_of_100_experiments():
     """The truth is that of half a million rows."""
 
     def drawn(n, seed):
@@ -193,10 +193,10 @@ def test_the_bootstraps_intervals_cover_a_known_difference_in_95_of_100_experime
         noise = rng.normal(size=(2, n, 3))
         return labels, shared + 0.5 * noise[0], shared + 0.8 * noise[1]
 
-    truth = differences(*drawn(500_000, 12345), ordered=True, resamples=1)
+    truth = compare(*drawn(500_000, 12345), ordered=True, resamples=1).scores
     covered = dict.fromkeys(truth, 0)
     for seed in range(1000):
-        found = differences(*drawn(300, seed), ordered=True, seed=seed, resamples=300)
+        found = compare(*drawn(300, seed), ordered=True, seed=seed, resamples=300).scores
         for name, known in truth.items():
             covered[name] += found[name].low <= known.difference <= found[name].high
     assert not {name: times for name, times in covered.items() if not 925 <= times <= 970}
@@ -205,7 +205,7 @@ def test_the_bootstraps_intervals_cover_a_known_difference_in_95_of_100_experime
 def test_kappa_may_be_undefined_and_unordered_classes_have_no_distance():
     labels = np.zeros(20, int)
     same = log_softmax(np.full((20, 2), [0.7, 0.3]), axis=1)
-    found = differences(labels, same, same, ordered=True)
+    found = compare(labels, same, same, ordered=True).scores
     assert np.isnan(found["quadratic_kappa"]).all()
     assert found["loss"][2:] == (0.0, 0.0, 0.0)
-    assert not ORDERED & {*differences(labels, same, same, ordered=False)}
+    assert not ORDERED & {*compare(labels, same, same, ordered=False).scores}

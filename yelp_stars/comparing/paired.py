@@ -56,19 +56,6 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    labels: np.ndarray, first: np.ndarray, second: np.ndarray, *, ordered: bool
-) -> Comparison:
-    """Compare all scores of two models by their logits (rows, classes) of the same rows.
-
-    The interval of the accuracies' difference is Tango's, which holds for few changed rows too:
-    there, a bootstrap's has no width. Those of the other differences are a bootstrap's.
-    """
-    accuracies = compare_accuracy(labels, first.argmax(axis=1), second.argmax(axis=1))
-    scores = {**differences(labels, first, second, ordered=ordered), **accuracies.scores}
-    return accuracies._replace(scores=scores)
-
-
-def differences(
     labels: np.ndarray,
     first: np.ndarray,
     second: np.ndarray,
@@ -76,8 +63,13 @@ def differences(
     ordered: bool,
     seed: int = 0,
     resamples: int = RESAMPLES,
-) -> dict[str, Difference]:
-    """Compare all scores by a paired bootstrap over rows (Efron 1979), the same for each score."""
+) -> Comparison:
+    """Compare all scores of two models by their logits (rows, classes) of the same rows.
+
+    The interval of the accuracies' difference is Tango's, which holds for few changed rows too:
+    there, a bootstrap's has no width. Those of the other differences are of a paired bootstrap over
+    rows (Efron 1979), the same for each score.
+    """
     n, classes = first.shape
     models = [(logits.argmax(axis=1), losses(logits, labels)) for logits in (first, second)]
 
@@ -103,7 +95,8 @@ def differences(
         if math.isnan(difference):
             low = high = math.nan
         compared[name] = Difference(first_score, second_score, difference, low, high)
-    return compared
+    accuracies = compare_accuracy(labels, first.argmax(axis=1), second.argmax(axis=1))
+    return accuracies._replace(scores={**compared, **accuracies.scores})
 
 
 def compare_accuracy(labels: np.ndarray, a: np.ndarray, b: np.ndarray) -> Comparison:

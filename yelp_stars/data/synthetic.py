@@ -91,10 +91,10 @@ def _noisy(labels: np.ndarray, share: float, rng: np.random.Generator) -> np.nda
 def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.random.Generator) -> str:
     """Compose one review of about `length` words."""
     limit = int(length // 6) + 1
-    roles = rng.choice(len(ROLES), limit, p=SHARES).tolist()
+    roles = rng.choice(ROLES, limit, p=SHARES).tolist()
     draws = rng.random((limit, 3)).tolist()
-    if limit == 1 or "own" not in {ROLES[role] for role in roles[: max(1, limit // 3)]}:
-        roles[0] = 0  # every review states its grade
+    if limit == 1 or "own" not in roles[: max(1, limit // 3)]:
+        roles[0] = "own"  # every review states its grade
     parts: list[str] = []
     used: set[str] = set()
     words = 0
@@ -107,7 +107,7 @@ def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.rando
         words += sentence.count(" ") + 1
         if "{" in sentence:
             sentence = _filled(sentence, rng)
-        if ROLES[role] == "contrast" and parts:
+        if role == "contrast" and parts:
             lead_in = LEAD_INS[int(how * len(LEAD_INS))]
             keep = sentence.startswith(("I ", "I'"))
             sentence = lead_in + (sentence if keep else sentence[0].lower() + sentence[1:])
@@ -117,13 +117,12 @@ def _compose(bank: Bank, business: str, grade: int, length: float, rng: np.rando
     return "".join(parts)
 
 
-def _grade_of(role: int, grade: int, how: float) -> int:
-    name = ROLES[role]
-    if name == "own":
+def _grade_of(role: str, grade: int, how: float) -> int:
+    if role == "own":
         return grade
-    if name == "irrelevant":
+    if role == "irrelevant":
         return 0
-    if name == "contrast":
+    if role == "contrast":
         return 4 if grade < 3 else 2
     # A neighbour: one below or above; inwards at both ends.
     step = -1 if how < 0.5 else 1
