@@ -48,7 +48,7 @@ def test_more_rows_never_lose_accuracy_on_a_fitted_curve():
 def test_the_intervals_cover_the_accuracies_that_more_rows_have():
     covered = np.zeros(3)
     for seed in range(8):
-        found = curve.extrapolate(groups(seed, 2, 0.3, 0.1, 0.5), [2, 10], seed)
+        found = curve.extrapolate(groups(seed, 2, 0.3, 0.1, 0.5), seed)
         truth = [0.7 - 0.1 * factor**-0.5 for factor in (2, 10)]
         points = [*found.extrapolated, found.gains[0]]
         expected = [*truth, truth[0] - 0.6]
@@ -58,8 +58,8 @@ def test_the_intervals_cover_the_accuracies_that_more_rows_have():
 
 def test_the_same_runs_give_the_same_numbers_and_farther_is_less_sure():
     runs = groups(0, 2, 0.3, 0.1, 0.5)
-    found = curve.extrapolate(runs, [2, 10])
-    assert found == curve.extrapolate(runs, [2, 10])
+    found = curve.extrapolate(runs)
+    assert found == curve.extrapolate(runs)
     assert [point.rows for point in found.measured] == list(SIZES)
     assert [point.rows for point in found.extrapolated] == [4000, 20000]
     near, far = (point.high - point.low for point in found.extrapolated)
@@ -93,7 +93,7 @@ def test_the_guide_names_sizes_that_the_quickstart_has():
 def test_extrapolated_accuracies_are_labelled_as_such(capsys):
     difficulty = np.random.default_rng(0).random(500)
     groups = {n: np.stack([difficulty > 4 * n**-0.6] * 2) for n in (250, 500, 1000, 2000)}
-    curve.show(curve.extrapolate(groups, curve.FACTORS), 2, 500, 0.01)
+    curve.show(curve.extrapolate(groups), 2, 500, 0.01)
     shown = capsys.readouterr().out
     lines = [line.split() for line in shown.splitlines()]
     labelled = {line[0]: line[-1] for line in lines if line[-1:] in (["seeds"], ["extrapolated"])}

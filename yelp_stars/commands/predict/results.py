@@ -26,11 +26,12 @@ from yelp_stars.commands.predict.inputs import Input
 from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
 from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
-from yelp_stars.evaluation.intervals import proportion
+from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
 from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading.layout import Row
+from yelp_stars.scoring.metrics import score_counts
 
 JOINED = "joined"  # in the folder of the parts
 MAX_ROWS, MAX_TEXT = 20, 200  # rows that are printed, and characters of a text
@@ -212,14 +213,10 @@ def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -
         lines.append(f"{tally.to_a_person:,} of {tally.rows:,} rows are below {below:g}")
     confusion = np.array(tally.confusion)
     if n := int(confusion.sum()):
-        accuracy = proportion(int(confusion.trace()), n)
-        scores = [
-            f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}]",
-            f"log loss {tally.loss / n:.3f}",
-        ]
+        scores = [f"accuracy {written(proportion(int(confusion.trace()), n))}"]
         if ordered:
-            distance = abs(np.subtract.outer(*[np.arange(len(confusion))] * 2))
-            scores.insert(1, f"mean error {(confusion * distance).sum() / n:.3f} stars")
+            scores.append(f"mean error {score_counts(confusion, ordered)['mae']:.3f} stars")
+        scores.append(f"log loss {tally.loss / n:.3f}")
         lines.append(f"{', '.join(scores)} on {n:,} rows with a label")
     return lines
 

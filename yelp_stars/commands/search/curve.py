@@ -66,7 +66,7 @@ def run(sizes: list[int], number: int, margin: float, settings: list[str]) -> No
     groups = {}
     for size in reversed(sizes):  # more rows than there are fail at once, and not at the end
         groups[size] = read_right(repeat(snapshot, "curve", {ROWS: size}, number).names)
-    fitted = extrapolate(groups, FACTORS)
+    fitted = extrapolate(groups)
     show(fitted, number, groups[sizes[0]].shape[1], margin)
 
 
@@ -102,7 +102,7 @@ def fit(rows: np.ndarray, accuracies: np.ndarray) -> Curve:
     return min(found)[1]
 
 
-def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0) -> Fitted:
+def extrapolate(groups: dict[int, np.ndarray], seed: int = 0) -> Fitted:
     """Fit the runs of each number of training rows, and extrapolate to multiples of the largest.
 
     `groups` is the correctness of each run's predictions, bool, (runs, test rows). The intervals
@@ -110,27 +110,29 @@ def extrapolate(groups: dict[int, np.ndarray], factors: list[int], seed: int = 0
     seeds, which is taken to be the same for any number of training rows.
     """
     rows = np.array(sorted(groups))
-    beyond = np.array([factor * rows[-1] for factor in factors])
-    means = np.stack([groups[size].mean(axis=0) for size in rows])  # (sizes, test rows)
-    runs = np.array([len(groups[size]) for size in rows])
-    spread = np.sqrt(_variance(list(groups.values())) / runs)
+    beyond = np.array([factor * rows[-1] for factor in FACTORS])
+    right = np.stack([groups[size] for size in rows])  # (sizes, runs, test rows)
+    means = right.mean(axis=1)
+    spread = np.sqrt(right.mean(axis=2).var(axis=1, ddof=1).mean() / right.shape[1])
     rng = np.random.default_rng(seed)
-    at_sizes, at_beyond, gains = [], [], []
+
+    def extended(accuracies: np.ndarray) -> np.ndarray:
+        """Return the accuracies, those of the fitted curve beyond them, and their gains."""
+        curve = fit(rows, accuracies)
+        more = curve.accuracy(beyond)
+        return np.concatenate([accuracies, more, more - curve.accuracy(rows[-1:])])
+
+    resampled = []
     for _ in range(RESAMPLES):
         drawn = rng.integers(means.shape[1], size=means.shape[1])
-        accuracies = means[:, drawn].mean(axis=1) + spread * rng.normal(size=len(rows))
-        curve = fit(rows, accuracies)
-        at_sizes.append(accuracies)
-        at_beyond.append(curve.accuracy(beyond))
-        gains.append(curve.accuracy(beyond) - curve.accuracy(rows[-1:]))
-    curve = fit(rows, means.mean(axis=1))
-    best = curve.accuracy(beyond)
-    return Fitted(
-        curve,
-        _points(rows, means.mean(axis=1), at_sizes),
-        _points(beyond, best, at_beyond),
-        _points(beyond, best - curve.accuracy(rows[-1:]), gains),
-    )
+        noise = spread * rng.normal(size=len(rows))
+        resampled.append(extended(means[:, drawn].mean(axis=1) + noise))
+    low, high = intervals.percentiles(np.stack(resampled))
+    values = extended(means.mean(axis=1)), low, high
+    sizes = [*rows, *beyond, *beyond]
+    points = [Point(int(n), *map(float, each)) for n, *each in zip(sizes, *values, strict=True)]
+    measured, extrapolated = points[: len(rows)], points[len(rows) : -len(beyond)]
+    return Fitted(fit(rows, means.mean(axis=1)), measured, extrapolated, points[-len(beyond) :])
 
 
 def verdict(gain: Point, margin: float) -> str:
@@ -144,16 +146,3 @@ def verdict(gain: Point, margin: float) -> str:
     if gain.high < margin:
         return f"More data is not worth it: {by}"
     return f"These runs do not show whether more data is worth it: {by}"
-
-
-def _variance(groups: list[np.ndarray]) -> float:
-    """Return the variance between runs that differ only in their seeds; 0 if there are none."""
-    several = [group.mean(axis=1) for group in groups if len(group) > 1]
-    freedom = sum(len(group) - 1 for group in several)
-    return sum(float(group.var(ddof=1)) * (len(group) - 1) for group in several) / max(1, freedom)
-
-
-def _points(rows: np.ndarray, values: np.ndarray, resampled: list[np.ndarray]) -> list[Point]:
-    low, high = intervals.percentiles(np.stack(resampled))
-    columns = zip(rows, values, low, high, strict=True)
-    return [Point(int(n), float(value), float(a), float(b)) for n, value, a, b in columns]
