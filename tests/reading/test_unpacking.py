@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.reading.unpacking import members, on_disk, open_bytes
+from yelp_stars.reading.unpacking import on_disk, open_bytes
 
 CONTENT = b"".join(b"%d,review number %d\n" % (number % 5, number) for number in range(2000))
 
@@ -146,13 +146,6 @@ def test_a_small_file_that_unpacks_to_much_is_refused(tmp_path, kind):
     put(path, repeated(member.tobuf(), b"\0", megabytes=40))
     assert path.stat().st_size < 200_000
     assert "unpacks to more than 16 MB, 100 times its size" in error(wanted)
-
-
-def test_an_archive_of_millions_of_members_does_not_fill_the_memory():
-    unpacked = gzip.decompress(pack(dict.fromkeys(map(str, range(100)), b"")))
-    numbers = [len(tar.members) for tar, _ in members(io.BytesIO(unpacked))]
-    assert len(numbers) == 100
-    assert max(numbers) == 1
 
 
 @settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -6,7 +6,6 @@ An archive is untrusted: it may be damaged, and a few kilobytes may unpack to gi
 import contextlib
 import gzip
 import io
-import itertools
 import tarfile
 import zlib
 from collections.abc import Iterator
@@ -57,9 +56,7 @@ def open_bytes(path: Path) -> Iterator[io.BufferedReader]:
         if archive != path:
             packed = stack.enter_context(_Gzip(stream, archive))
             member = path.relative_to(archive).as_posix()
-            number = _member_number(packed, archive, member)
-            packed.seek(0)
-            stream = stack.enter_context(_extract(packed, archive, member, number))
+            stream = stack.enter_context(_extract(packed, archive, member))
         if path.suffix.lower() == ".gz":
             stream = stack.enter_context(_Gzip(stream, archive))
         if not isinstance(stream, io.BufferedReader):
@@ -88,47 +85,32 @@ class _Gzip(gzip.GzipFile):
         return content
 
 
-def members(packed: io.BufferedIOBase) -> Iterator[tuple[tarfile.TarFile, tarfile.TarInfo]]:
-    """Yield each member of a tar archive, with the archive that can extract it."""
-    # As a stream, it skips and reads in blocks: the limit counts there, too.
-    tar = tarfile.open(fileobj=packed, mode="r|", bufsize=BUFFER)  # noqa: SIM115
-    for member in tar:
-        yield tar, member
-        tar.members.clear()  # type: ignore[attr-defined]  # millions would fill the memory
-
-
-def _member_number(packed: _Gzip, archive: Path, wanted: str) -> int:
-    """Find the member that `wanted` names, or whose name ends in it.
+def _extract(packed: _Gzip, archive: Path, wanted: str) -> IO[bytes]:
+    """Open the member that `wanted` names, or whose name ends in it.
 
     Yelp's archive has its files in a folder. Of two members with one name the last counts, as tar
     extracts it.
     """
+    tar = tarfile.open(fileobj=packed, mode="r:")  # noqa: SIM115
     # PurePosixPath removes a leading ./
-    names = (PurePosixPath(member.name).as_posix() for _, member in members(packed))
-    numbers = {name: number for number, name in enumerate(names)}
-    if wanted in numbers:
-        return numbers[wanted]
-    endings = [name for name in numbers if name.endswith(f"/{wanted}")]
-    if len(endings) > 1:
+    members = {PurePosixPath(member.name).as_posix(): member for member in tar}
+    endings = [name for name in members if name == wanted or name.endswith(f"/{wanted}")]
+    name = wanted if wanted in endings else next(iter(endings), None)
+    if name is None:
+        raise Missing(
+            f"no file {quoted(wanted, 160)} in {quoted(str(archive), 160)}: "
+            f"it has {listed(list(members))}"
+        )
+    if name != wanted and len(endings) > 1:
         raise UserError(
             f"{len(endings)} files in {quoted(str(archive), 160)} end in {quoted(wanted)}: "
             f"{listed(endings)}; give the complete name of one"
         )
-    if not endings:
-        raise Missing(
-            f"no file {quoted(wanted, 160)} in {quoted(str(archive), 160)}: "
-            f"it has {listed(list(numbers))}"
-        )
-    return numbers[endings[0]]
-
-
-def _extract(packed: _Gzip, archive: Path, name: str, number: int) -> IO[bytes]:
-    tar, member = next(itertools.islice(members(packed), number, None))
-    tar.fileobj.seekable = lambda: False  # type: ignore[attr-defined]  # as in Python 3.13
+    member = members[name]
     content = None if member.issparse() or not member.isreg() else tar.extractfile(member)
     if content is None:
         raise UserError(
-            f"{quoted(name)} in {quoted(str(archive), 160)} is not a plain file but a folder, a "
+            f"{quoted(wanted)} in {quoted(str(archive), 160)} is not a plain file but a folder, a "
             f"link, or sparse; pack the file itself"
         )
     return content
