@@ -8,7 +8,6 @@ import json
 import os
 import random
 import re
-import shlex
 import shutil
 import signal
 import subprocess
@@ -100,8 +99,8 @@ def mend(repo: Path) -> None:
                 read_lock()
         except UserError as error:
             print(error)
-            command = re.findall("`([^`]+)`", str(error))[0]
-            subprocess.run(shlex.split(command), check=True)
+            restore, delete, _ = re.findall("`([^`]+)`", error.advice)
+            subprocess.run(f"{restore} || {delete}", shell=True, check=True)
 
 
 def forget(repo: Path, stage: str) -> None:

@@ -117,14 +117,11 @@ def _by_pattern(run: Revision, texts: list[str]) -> list[Slice]:
     parts = []
     for key, pattern in run.lock.params.items():
         name = key.removeprefix("evaluate.slices.")
-        if name == key:
-            continue
-        try:
-            patterns.check_pattern(pattern)
-            matched = patterns.matches(texts, {name: pattern}, SECONDS)
-        except (ValueError, TypeError, UserError):  # anybody's, and unchecked
-            continue
-        parts += slices.by_pattern({name: pattern}, matched)
+        if name != key:
+            with contextlib.suppress(ValueError, TypeError, UserError):  # anybody's, and unchecked
+                patterns.check_pattern(pattern)
+                matched = patterns.matches(texts, {name: pattern}, SECONDS)
+                parts += slices.by_pattern({name: pattern}, matched)
     return parts
 
 
