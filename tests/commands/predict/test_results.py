@@ -22,6 +22,7 @@ from yelp_stars import load_classifier
 from yelp_stars.commands.predict import results
 from yelp_stars.commands.predict.windows import WINDOW_ROWS, Tally
 from yelp_stars.evaluation import predictions
+from yelp_stars.evaluation.intervals import written
 
 pytestmark = pytest.mark.slow
 FP32 = ("--precision", "fp32")
@@ -82,8 +83,7 @@ def test_a_label_column_gives_the_accuracy_of_the_evaluation(
     assert stars("predict", "in.csv", "--label-column", "label", "--model", model, *FP32) == 0
     shown = capsys.readouterr()
     scores = json.loads((finished_repo / "metrics" / "evaluation.json").read_text())["scores"]
-    value, low, high = (scores["accuracy"][name] for name in ("value", "low", "high"))
-    assert f"accuracy {value} [{low}, {high}], mean error " in shown.err
+    assert f"accuracy {written(scores['accuracy'])}, mean error " in shown.err
     assert shown.err.endswith("on 30 rows with a label\n")
     assert "first 20 rows; add -o FILE for all" in shown.err
     assert len(shown.out.splitlines()) == 21
