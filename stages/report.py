@@ -42,25 +42,22 @@ def main(given: Inputs, made: Outputs) -> None:
     flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
     suspects = mistakes.with_flags(suspects, flags)
     plots = [given.training_plots / "training.svg", *sorted(given.test_plots.glob("*.svg"))]
-    audit, evaluation = read_json(given.audit_metrics), read_json(given.details)
-    data, baseline = read_json(given.data_metrics), read_json(given.baseline_metrics)
-    drawn = pictures.draw(audit, evaluation, given.training_plots, given.dvclive)
+    metrics = {
+        "data": read_json(given.data_metrics),
+        "audit": read_json(given.audit_metrics),
+        "baseline": read_json(given.baseline_metrics),
+        "validation": read_json(given.validation_metrics),
+        "evaluation": read_json(given.details),
+    }
+    drawn = pictures.draw(
+        metrics["audit"], metrics["evaluation"], given.training_plots, given.dvclive
+    )
     content = {
         "parameters": parameters,
-        "data": data,
-        "audit": audit,
-        "baseline": baseline,
-        "validation": read_json(given.validation_metrics),
-        "evaluation": evaluation,
+        **metrics,
         "model": predictions.read(given.predictions),
         "strongest": predictions.read(given.baseline),
-        "diagnosis": diagnosis.diagnose(
-            parameters["train"],
-            given.training_plots,
-            evaluation,
-            baseline,
-            data["splits"]["train"]["labels"],
-        ),
+        "diagnosis": diagnosis.diagnose(parameters["train"], given.training_plots, metrics),
         "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         "rows": {
             name: len(arrow.read(given.sampled / f"{name}.arrow"))

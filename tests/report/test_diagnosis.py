@@ -43,7 +43,9 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         ],
     }
     baseline = {"strongest": "frozen", "frozen": {"accuracy": run["baseline"]}}
-    return diagnose({**PARAMS, **params}, folder, evaluation, baseline, run["rows"])
+    data = {"splits": {"train": {"labels": run["rows"]}}}
+    metrics = {"data": data, "baseline": baseline, "evaluation": evaluation}
+    return diagnose({**PARAMS, **params}, folder, metrics)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,6 @@ def find(
 def write(suspects: Predictions, path: Path) -> None:
     """Write row (its number in data/raw), label, predicted, probability and loss as Parquet."""
     loss = pa.array(losses(suspects.logits, suspects.labels), pa.float32())
-    table = pa.table({**labelled(suspects), "loss": loss})
     metadata = {"yelp_stars": json.dumps({"label_names": suspects.names})}
-    table = table.replace_schema_metadata(metadata)
+    table = pa.table({**labelled(suspects), "loss": loss}, metadata=metadata)
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)

@@ -78,15 +78,12 @@ def _diagnosis() -> Iterator[str]:
     from yelp_stars.report.diagnosis import diagnose  # scipy takes a second
 
     with contextlib.suppress(*DAMAGE):
-        files = [Path(f"metrics/{name}.json") for name in ("evaluation", "baseline", "data")]
-        evaluation, baseline, data = (json.loads(file.read_text("utf-8")) for file in files)
-        problems = diagnose(
-            read_yaml(Path("params.yaml"))["train"],
-            Path("plots/training"),
-            evaluation,
-            baseline,
-            data["splits"]["train"]["labels"],
-        )
+        metrics = {
+            name: json.loads(Path(f"metrics/{name}.json").read_text("utf-8"))
+            for name in ("evaluation", "baseline", "data")
+        }
+        params = read_yaml(Path("params.yaml"))["train"]
+        problems = diagnose(params, Path("plots/training"), metrics)
         yield from ["\nDiagnosis"] * bool(problems)
         yield from (f"  {problem.title}: {problem.text} {problem.advice}" for problem in problems)
 

@@ -16,24 +16,19 @@ WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
 FEW = 10  # training rows of a class
 
 
-def diagnose(
-    params: dict[str, Any],
-    curves: Path,
-    evaluation: dict[str, Any],
-    baseline: dict[str, Any],
-    train_labels: dict[str, int],
-) -> list[Finding]:
+def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> list[Finding]:
     """Name each problem of a run in a sentence, with the change to try as a command.
 
-    `params` is the section `train`, `curves` the folder plots/training; the others are the contents
-    of metrics/evaluation.json and metrics/baseline.json, and the training rows of each class.
+    `params` is the section `train`, `curves` the folder plots/training, and `metrics` has the
+    contents of the files in metrics/ by their names.
     """
+    evaluation, baseline = metrics["evaluation"], metrics["baseline"]
     accuracy = evaluation["scores"]["accuracy"]
     behind = accuracy["value"] <= baseline[baseline["strongest"]]["accuracy"]
     problems = [
         _of_training(params, curves, evaluation["calibration"], behind),
         _never_predicted(params, evaluation["per_class"]),
-        _few_rows(train_labels),
+        _few_rows(metrics["data"]["splits"]["train"]["labels"]),
         _wide_interval(accuracy),
     ]
     return [problem for problem in problems if problem is not None]

@@ -109,24 +109,14 @@ def write_card(result: Result, params: dict[str, Any], sentences: Path, target: 
     examples: dict[int, str] = {}
     if train.ordered and len(train.label_names) == len(synthetic.LABEL_NAMES):
         bank = synthetic.read_bank(sentences, "train")
-        examples = dict(
-            synthetic.reviews(
-                bank,
-                len(train.label_names),
-                median_words=20,
-                label_noise=0.0,
-                seed=params["seed"],
-                split="train",
-            )
-        )
+        options = {"median_words": 20, "label_noise": 0.0, "seed": params["seed"]}
+        examples = dict(synthetic.reviews(bank, len(train.label_names), split="train", **options))
     longest = float((train.lengths >= train.max_length).mean())
     card = ModelCard.from_template(
         data,
         template_path=str(CARD),
         cell=markdown_cell,
         source=source,
-        model=result.model,
-        train=train,
         labels=list(zip(train.label_names, train.label_counts))[:SHOWN_LABELS],
         examples=examples,
         parameters={
@@ -134,8 +124,7 @@ def write_card(result: Result, params: dict[str, Any], sentences: Path, target: 
             f"of {train.max_length} tokens, the largest length": f"{longest:.1%}",
             **params,
         },
-        scores=scores,
-        fitted=result.fitted,
+        **result._asdict(),
     )
     card.save(target / "README.md")
 
