@@ -22,8 +22,6 @@ LOADS = {
     "memory": ("GB", None, {"RAM": "ram/usage (GB).tsv", "GPU 0": "vram/usage (GB)/0.tsv"}),
 }
 
-Curve = list[tuple[float, float]]
-
 
 def draw(
     audit: dict[str, Any], evaluation: dict[str, Any], training: Path, dvclive: Path
@@ -51,7 +49,7 @@ def draw(
     return drawn
 
 
-def read_load(path: Path) -> Curve:
+def read_load(path: Path) -> plots.Curve:
     """Read a curve of DVCLive over the minutes of the training; empty if there is none."""
     rows = _rows(path) if path.is_file() else []
     if len(rows) > 1:
@@ -68,13 +66,12 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 @matplotlib.rc_context(plots.STYLE)
-def lines(title: str, curves: Mapping[str, Curve], x: str, top: float | None = None) -> bytes:
+def lines(title: str, curves: Mapping[str, plots.Curve], x: str, top: float | None = None) -> bytes:
     """Draw one or two curves over the same x; the y axis starts at 0 and ends at `top`."""
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
     axes = figure.subplots()
     for (name, curve), color in zip(curves.items(), COLOURS):
-        steps, values = zip(*curve) if curve else ((), ())
-        axes.plot(steps, values, "o-" if len(curve) <= 20 else "-", color=color, label=name)
+        axes.plot(*plots.columns(curve), "o-" if len(curve) <= 20 else "-", color=color, label=name)
     axes.set(xlabel=x, title=title)
     axes.set_ylim(0, top)
     if len(curves) > 1:

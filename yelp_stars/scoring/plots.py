@@ -12,7 +12,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
 MAX_LABELLED = 30  # classes
-Curve = list[tuple[int, float]]  # (step, value)
+Curve = list[tuple[float, float]]  # (step, value)
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
@@ -26,12 +26,12 @@ def draw_training_curves(curves: dict[str, Curve]) -> bytes:
     """Draw training and validation loss, and validation accuracy, over the steps."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
-    loss.plot(*_columns(curves["train/loss"]), color="tab:blue", label="training")
-    validation = _columns(curves["validation/loss"])
+    loss.plot(*columns(curves["train/loss"]), color="tab:blue", label="training")
+    validation = columns(curves["validation/loss"])
     loss.plot(*validation, "o-", color="tab:orange", label="validation")
     loss.set(xlabel="step", ylabel="loss")
     loss.legend(frameon=False)
-    accuracy.plot(*_columns(curves["validation/accuracy"]), "o-", color="tab:orange")
+    accuracy.plot(*columns(curves["validation/accuracy"]), "o-", color="tab:orange")
     accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1))
     return svg(figure)
 
@@ -104,7 +104,8 @@ def draw_risk_coverage(points: list[dict[str, Any]]) -> bytes:
     return svg(figure)
 
 
-def _columns(curve: Curve) -> np.ndarray:
+def columns(curve: Curve) -> np.ndarray:
+    """Return the steps and the values of a curve, (2, points)."""
     return np.reshape(curve, (-1, 2)).T
 
 
