@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple
 
 import pytest
@@ -160,6 +161,7 @@ def test_no_space_for_temporary_files_is_reported_as_that():
     ("error", "message"),
     [
         (MemoryError(), "the memory is exhausted; close other programs"),
+        (UnpicklingError("weights only"), "models/checkpoints has a file that could hold code"),
         (RecursionError("maximum\ndepth"), "an input is nested too deeply: maximum depth"),
         (SafetensorError("I/O error"), "the weights could not be read or written: I/O error"),
     ],
@@ -180,6 +182,7 @@ def test_a_bug_keeps_its_traceback(monkeypatch, error):
 STUBBORN = """
 import signal, sys
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import NamedTuple
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import remove_on_error

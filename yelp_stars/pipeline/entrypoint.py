@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Annotated, Any, NoReturn, get_type_hints
 
 from safetensors import SafetensorError
@@ -85,6 +86,8 @@ def run(main: Callable[..., None]) -> None:
         fail(explain(error))
     except SafetensorError as error:  # also on a full disk
         fail(one_line(f"the weights could not be read or written: {error}"))
+    except UnpicklingError:
+        fail("models/checkpoints has a file that could hold code; it was not loaded: delete it")
     except MemoryError:
         fail("the memory is exhausted; close other programs and run again")
     except RecursionError as error:
