@@ -258,6 +258,7 @@ def small_params() -> dict[str, Any]:
     tree["download"].update(train_size=200, test_size=100, median_words=10)
     tree["pretrained"] = {"source": "folder", "folder": "tiny"}
     tree["tokenize"].update(max_length=32)
+    tree["baseline"].update(embedded_rows=1000)
     tree["sample"].update(train_size=60, validation_size=20, test_size=30)
     tree["train"].update(num_train_epochs=1, logging_steps=2)
     tree["train"].update(freeze_embeddings=False, frozen_layers=0)
