@@ -9,7 +9,7 @@ import pytest
 from helpers import ROOT, stars
 
 from yelp_stars.commands.predict.inputs import Input, option
-from yelp_stars.commands.predict.job import Request
+from yelp_stars.commands.predict.request import Request
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.reading.layout import Layout
 

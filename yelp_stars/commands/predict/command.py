@@ -76,6 +76,7 @@ def predict(
       stars predict labelled.jsonl --label-column stars --prefix predicted_
     """  # noqa: D301
     from yelp_stars.commands.predict import job
+    from yelp_stars.commands.predict.request import Request
     from yelp_stars.reading.layout import Layout
     from yelp_stars.reading.lines import known_encoding
 
@@ -94,7 +95,7 @@ def predict(
     max_line = longest_line_mb * 1_000_000
     layout = Layout(text, value, encoding, delimiter, quoted, max_line, all_columns=True)
     job.run(
-        job.Request(
+        Request(
             inputs or [],
             output,
             layout,

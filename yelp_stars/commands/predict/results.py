@@ -23,8 +23,8 @@ from yelp_stars.classifier.classify import Classifier, fingerprint
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input
-from yelp_stars.commands.predict.job import Request
 from yelp_stars.commands.predict.parts import Parts, open_parts
+from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
 from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.pipeline.errors import BadRow, UserError
