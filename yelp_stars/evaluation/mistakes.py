@@ -1,4 +1,4 @@
-"""Select the rows to look at: test mistakes of the model, and training labels in doubt."""
+"""Write the test mistakes of the model as Parquet; read them, and the training labels in doubt."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Select the reviews of a report: mistakes, labels in doubt, examples of each class."""
+"""Add the texts to the rows of a report: mistakes, labels in doubt, examples of each class."""
 
 from pathlib import Path
 from typing import Any
