@@ -79,7 +79,7 @@ EDITS = {
     "yelp_stars/reading/readers.py": {"download"},
     "yelp_stars/reading/unpacking.py": {"external", "download"},
     "yelp_stars/data/synthetic.py": {"download", "train"},
-    "yelp_stars/scoring/plots.py": {"train", "evaluate"},
+    "yelp_stars/scoring/plots.py": {"train", "evaluate", "report"},
     "yelp_stars/scoring/metrics.py": {"audit", "baseline", "train", "evaluate", "report"},
     "yelp_stars/audit/near_duplicates.py": {"audit"},
     "yelp_stars/baseline/label_errors.py": {"baseline"},
