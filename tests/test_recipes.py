@@ -13,10 +13,7 @@ from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
 pytestmark = [pytest.mark.slow, pytest.mark.thorough]
 
 STAGE = '''\
-"""Count the rows of the sample.
-
-python -m stages.count data/sample data/count
-"""
+"""Count the rows of the sample."""
 
 from pathlib import Path
 from typing import NamedTuple
