@@ -79,6 +79,8 @@ def test_each_problem_is_named_with_what_to_try(tmp_path, title, values):
         ({}, {"validation": [0.6, 0.8, 1.2]}),  # surer, and better all the same
         ({"load_best_model_at_end": True}, {"validation": [0.6, 0.8], "accuracy": [0.7, 0.6]}),
         ({"num_train_epochs": 1}, {"training": [1.1], "validation": [0.7], "accuracy": [0.7]}),
+        ({"num_train_epochs": 1}, {"training": [], "validation": [0.7], "accuracy": [0.7]}),
+        ({}, {"training": [], "temperature": 0.5, "validation": [0.7], "accuracy": [0.7]}),
     ],
 )
 def test_a_healthy_run_has_none(tmp_path, params, values):

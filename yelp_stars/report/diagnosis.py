@@ -42,10 +42,11 @@ def _of_training(
     `behind`: whether the model is not better than its baseline.
     """
     training, validation, accuracy = (
-        np.loadtxt(curves / f"{name}.tsv", skiprows=1, usecols=1, ndmin=1)
+        _values(curves / f"{name}.tsv")
         for name in ("train_loss", "validation_loss", "validation_accuracy")
     )
-    first, last = training[0], training[-1]
+    # A short training has no point of the training loss, see train.logging_steps.
+    first, last = (training[0], training[-1]) if training else (validation[0], 0.0)
     if len(training) > 1 and last > FALLING * first:
         rate = params["learning_rate"]
         text = f"The training loss did not fall: {first:.3g} at first, {last:.3g} at the end."
@@ -53,7 +54,7 @@ def _of_training(
             f"Try `dvc exp run -S train.learning_rate={rate * 5 if rate < 1e-5 else rate / 5:.2g}`."
         )
         return Finding("poor", "Wrong learning rate", text, advice)
-    best, before = validation.argmin(), validation[-2] if len(validation) > 1 else first
+    best, before = int(np.argmin(validation)), [first, *validation][-2]
     lowest, last = validation[best], validation[-1]
     temperature = calibration["temperature"]
     signs = []
@@ -81,11 +82,18 @@ def _of_training(
     return None
 
 
+def _values(path: Path) -> list[float]:
+    """Read the values of a curve, in the order of its steps."""
+    rows = path.read_text("utf-8").splitlines()[1:]
+    return [float(row.split("\t")[1]) for row in rows]
+
+
 def _never_predicted(params: dict[str, Any], per_class: list[dict[str, Any]]) -> Finding | None:
     never = [row["label"] for row in per_class if row["recall"]["n"] and not row["precision"]["n"]]
     if not never:
         return None
-    text = f"{listed(never)} of {counted(len(per_class), 'class', 'classes')} never predicted."
+    verb = "is" if len(never) == 1 else "are"
+    text = f"{len(never)} of {len(per_class)} classes {verb} never predicted: {listed(never)}."
     advice = "Label more rows of these classes."
     if params["class_weights"] == "none":
         advice = "Try `dvc exp run -S train.class_weights=balanced`."
