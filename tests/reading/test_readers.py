@@ -111,6 +111,7 @@ BAD = {
     "empty file": ("a.csv", b"", "is empty; it must have at least one review"),
     "only a header": ("a.csv", b"label,text\n", "is empty; it must have at least one review"),
     "missing column": ("a.csv", b"label,body\n0,x\n", "has no column 'text'; it has 'label', 'bo"),
+    "two columns": ("a.csv", b"id,body\n0,x\n", "has no column 'text' and no column 'label'; it"),
     "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
     "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
     "open quote": (
@@ -203,7 +204,8 @@ def test_a_column_index_that_is_not_there_is_reported(tmp_path):
     assert error(path, 2, 0) == f"{path} has no column 2; its 2 columns are numbered from 0"
     path = write(tmp_path / "a.jsonl", jsonl())
     assert error(path, 1, 0).endswith(
-        "has columns with names, not numbers; set download.text_column to one of 'label', 'text'"
+        "has no column 1 and no column 0; it has 'label', 'text'; "
+        "set download.text_column to one of these"
     )
 
 
@@ -237,7 +239,7 @@ def test_a_line_of_a_text_file_is_a_row_without_a_label(tmp_path):
         (f"{path} line 3", "\ufeff\u00e9 last"),
     ]
     assert found[0].fields == {"text": "first"}
-    assert error(path) == f"{path} has no column 'label'; it has 'text'"
+    assert error(path).startswith(f"{path} has no column 'label'; it has 'text'")
     assert "is empty" in error(write(tmp_path / "b.txt", "\n\n"), label_column=None)
 
 

@@ -51,18 +51,15 @@ class Layout(NamedTuple):
         self, names: list[str], location: str, error: type[UserError] = UserError
     ) -> None:
         """Check that every column that is read is there once; all are, if all are kept."""
-        for setting, column in self.wanted.items():
-            if isinstance(column, int):
-                raise error(
-                    "has columns with names, not numbers",
-                    location=location,
-                    setting=f"download.{setting}",
-                    advice=f"set {{setting}} to one of {listed(names)}",
-                )
-            if column not in names:
-                raise error(
-                    f"has no column {quoted(column)}; it has {listed(names)}", location=location
-                )
+        missing = [setting for setting, column in self.wanted.items() if column not in names]
+        if missing:
+            columns = " and no column ".join(quoted(self.wanted[setting]) for setting in missing)
+            raise error(
+                f"has no column {columns}; it has {listed(names)}",
+                location=location,
+                setting=f"download.{missing[0]}",
+                advice="set {setting} to one of these",
+            )
         if len(set(names)) < len(names):
             for name in names if self.all_columns else self.wanted.values():
                 if names.count(name) > 1:  # type: ignore[arg-type]

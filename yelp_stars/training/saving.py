@@ -24,7 +24,7 @@ CARD = Path(__file__).with_name("card.md")
 HUB = re.compile(r"[\w.-]+/[\w.-]+")
 SOURCES = {"synthetic": "synthetic reviews", "files": "own files"}
 # The parameters of `train` that the card shows.
-SHOWN = {"num_train_epochs", "learning_rate", "batch_size", "precision", "seed"}
+SHOWN = {"num_train_epochs", "learning_rate", "batch_size", "class_weights", "precision", "seed"}
 SHOWN_LABELS = 20
 
 
