@@ -9,7 +9,7 @@ import numpy as np
 from yelp_stars.pipeline.text import counted, listed
 from yelp_stars.report.findings import Finding
 
-FALLING = 0.98  # of the loss of the epoch before: less is still falling
+FALLING = 0.98  # of an earlier loss: less has fallen
 ROSE = 1.1  # times the lowest validation loss
 UNSURE = 0.7  # temperature: below it, the model was far surer on average than it let on
 WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
@@ -51,10 +51,10 @@ def _of_training(
         rate = params["learning_rate"]
         text = f"The training loss did not fall: {first:.3g} at first, {last:.3g} at the end."
         advice = (
-            f"Try `dvc exp run -S train.learning_rate={rate * 5 if rate < 1e-5 else rate / 5:.2g}`."
+            f"Try `dvc exp run -S train.learning_rate={5e-5 if rate < 1e-5 else rate / 5:.2g}`."
         )
         return Finding("poor", "Wrong learning rate", text, advice)
-    best, before = int(np.argmin(validation)), [first, *validation][-2]
+    best, before = int(np.argmin(validation)), validation[0] if len(validation) > 1 else first
     lowest, last = validation[best], validation[-1]
     temperature = calibration["temperature"]
     signs = []
@@ -64,7 +64,7 @@ def _of_training(
         signs.append("the model is not better than its baseline")
     if signs and best == len(validation) - 1 and last < FALLING * before:
         text = (
-            f"The validation loss was still falling at the end, from {before:.3g} to {last:.3g}, "
+            f"The validation loss fell until the end, from {before:.3g} to {last:.3g}, "
             f"and {' and '.join(signs)}."
         )
         advice = f"Try `dvc exp run -S train.num_train_epochs={2 * params['num_train_epochs']:g}`."
