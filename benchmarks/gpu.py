@@ -60,7 +60,7 @@ def make_checkpoint(folder: Path) -> None:
 def prepare(folder: Path) -> None:
     """A project with 1,000 training and 1,000 test rows of real reviews, tokenized to 512."""
     params = read_yaml(ROOT / "presets" / "notebook.yaml")
-    params["download"] = sample_params(1000, 0)["download"]
+    params["download"] = sample_params("cpu", 1000, 0)["download"]
     params["pretrained"] = {"source": "folder", "folder": "bert-base"}
     lay_out(folder, params)
     make_checkpoint(folder / "models" / "external" / "bert-base")

@@ -69,7 +69,7 @@ def test_a_batch_is_padded_to_its_longest_row_or_to_a_width():
 def test_a_dataset_has_the_rows_of_its_file_also_from_short_to_long(by_length, order):
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64()}
     schema = arrow.make_schema(
-        columns, ["bad", "good"], max_length=64, truncation="head", source=""
+        columns, ["bad", "good"], max_length=64, truncation="head", source="", origin={}
     )
     ids, labels = [[0, 1, 2], [3], [4, 5], [6]], [0, 1, 0, 1]
     arrays = [pa.array(ids, columns["input_ids"]), pa.array(labels)]

@@ -6,7 +6,13 @@ from typing import Any
 import pytest
 import torch
 from helpers import ROOT
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import (
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    PreTrainedModel,
+    Trainer,
+    TrainingArguments,
+)
 
 from stages.train import TrainerParams
 from yelp_stars.modeling.compute import Compute
@@ -85,6 +91,21 @@ def test_the_head_learns_at_its_own_rate_and_frozen_parameters_at_none(deep_mode
     for name, parameter in deep_model.named_parameters():
         rate = 5e-3 if name.startswith("classifier.") else 1e-3
         assert found[name] == (rate, 0.01 if parameter.ndim > 1 else 0.0), name
+
+
+def test_of_a_fitted_head_only_the_last_layer_has_the_rate_of_the_head():
+    config = MPNetConfig(
+        vocab_size=50, hidden_size=16, num_attention_heads=2, intermediate_size=32,
+        num_hidden_layers=1, num_labels=3,
+    )  # fmt: skip
+    model = MPNetForSequenceClassification(config)
+    for fitted, dense in ((True, 1e-3), (False, 5e-3)):
+        found = settings(model, make_optimizer(model, **RATES, fitted_head=fitted))
+        rates = {name: rate for name, (rate, _) in found.items() if name.startswith("classifier")}
+        assert rates == {
+            "classifier.dense.weight": dense, "classifier.dense.bias": dense,
+            "classifier.out_proj.weight": 5e-3, "classifier.out_proj.bias": 5e-3,
+        }  # fmt: skip
 
 
 def test_at_one_rate_the_optimizer_is_trainers_own(deep_model, tmp_path):

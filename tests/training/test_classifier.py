@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import (
+    AutoModel,
+    AutoModelForSequenceClassification,
+    MPNetConfig,
+    MPNetForSequenceClassification,
+    PreTrainedModel,
+)
 
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.training.classifier import (
@@ -110,6 +116,25 @@ def test_the_pooler_reads_the_normalized_mean_of_all_tokens(tiny_checkpoint, tmp
     pooled = plain.bert(ids, mask).pooler_output
     similarity = torch.nn.functional.cosine_similarity(pooled, torch.tanh(POOLER_SCALE * means))
     assert (similarity > 0.999).all(), similarity
+
+
+def test_mpnet_reads_the_same_mean_but_for_its_position_bias():
+    torch.manual_seed(0)
+    config = MPNetConfig(
+        vocab_size=50, hidden_size=16, num_attention_heads=2, intermediate_size=32,
+        num_hidden_layers=2, num_labels=3,
+    )  # fmt: skip
+    model = MPNetForSequenceClassification(config).eval()
+    ids = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 1]])
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 1, 0]])
+    torch.nn.init.zeros_(model.mpnet.encoder.relative_attention_bias.weight)
+    hidden = model.mpnet(ids, mask).last_hidden_state
+    means = (hidden * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
+    means = torch.nn.functional.layer_norm(means, means.shape[-1:])
+    add_mean_pooling(model)
+    first = model.mpnet(ids, mask).last_hidden_state[:, 0]
+    assert (torch.nn.functional.cosine_similarity(first, means) > 0.999).all()
+    assert torch.allclose(model.classifier.dense(first), POOLER_SCALE * first, atol=1e-6)
 
 
 def test_another_architecture_keeps_its_own_summary(tiny_checkpoint):

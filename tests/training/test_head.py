@@ -16,8 +16,9 @@ from yelp_stars.training.head import fit_head
 def rows_of(labels: list[int], names: list[str]) -> ReviewDataset:
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
     schema = arrow.make_schema(
-        columns, names, max_length=16, truncation="head", source="files", ordered=False
-    )
+        columns, names, max_length=16, truncation="head", source="files", origin={},
+        ordered=False,
+    )  # fmt: skip
     drawn = np.random.default_rng(0)
     ids = [[2, *drawn.integers(5, 40, 6 + label).tolist(), 3] for label in labels]
     return ReviewDataset(pa.table([pa.array(ids), labels, range(len(ids))], schema=schema))

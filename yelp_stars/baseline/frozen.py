@@ -45,7 +45,7 @@ def embed(pretrained: Path, *samples: inference.Rows) -> list[np.ndarray]:
     """Embed the rows of each sample by the frozen checkpoint: (rows, hidden), float64."""
     model: Any = MeanPooled(pretrained)
     fp32 = compute.Compute("fp32", "", None)
-    parts = [inference.predict_logits(model, rows, BATCH, fp32) for rows in samples]
+    parts = [inference.predict_logits(model, rows, BATCH, fp32, doing="embed") for rows in samples]
     return [part.astype(np.float64) for part in parts]
 
 

@@ -26,10 +26,11 @@ def predict(model: LogisticRegression | Pipeline, rows: np.ndarray, n_classes: i
     return logits
 
 
-def choose_penalty(features: np.ndarray, labels: np.ndarray) -> float:
-    """Choose the penalty by cross-validated accuracy; of equal ones the strongest.
+def choose_penalty(features: np.ndarray, labels: np.ndarray, balanced: bool = False) -> float:
+    """Choose the penalty by cross-validation; of equal ones the strongest.
 
-    Many classes of a few rows each need a weaker penalty than two classes of a hundred.
+    By accuracy, or by macro-F1 if `balanced`. Many classes of a few rows each need a weaker penalty
+    than two classes of a hundred.
     """
     splitter = StratifiedKFold(
         min(FOLDS, int(np.bincount(labels).max())), shuffle=True, random_state=0
@@ -37,6 +38,13 @@ def choose_penalty(features: np.ndarray, labels: np.ndarray) -> float:
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds
         scores = [
-            cross_val_score(regression(c), features, labels, cv=splitter).mean() for c in PENALTIES
+            cross_val_score(
+                regression(c, balanced),
+                features,
+                labels,
+                cv=splitter,
+                scoring="f1_macro" if balanced else "accuracy",
+            ).mean()
+            for c in PENALTIES
         ]
     return PENALTIES[int(np.argmax(scores))]

@@ -30,6 +30,7 @@ class ReviewDataset(Dataset[dict[str, Any]]):
         self.max_length: int = arrow.metadata(table.schema, "max_length")
         self.truncation: str = arrow.metadata(table.schema, "truncation")
         self.source: str = arrow.metadata(table.schema, "source")
+        self.origin: dict[str, Any] = arrow.metadata(table.schema, "origin")
         self._labels = table["label"].to_numpy()
         self._ids = table["input_ids"]
         lengths = pc.list_value_length(self._ids).to_numpy()

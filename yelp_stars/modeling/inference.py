@@ -1,6 +1,7 @@
 """Logits of a fine-tuned model: each row once, in its position, on all cores."""
 
 import contextlib
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +15,7 @@ from yelp_stars.checkpoint import architecture
 from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.modeling.mpnet_attention import use_fast_mpnet
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
@@ -50,7 +52,32 @@ def load_finetuned(
             f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; {advice}"
         )
     use_cls_only_last_layer(model)
+    use_fast_mpnet(model)
     return model.to(compute.device())  # type: ignore[arg-type]
+
+
+def last_layer(model: PreTrainedModel) -> str:
+    """Return the name of the last layer of a classifier's head."""
+    return [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels
+    ][-1]
+
+
+@contextlib.contextmanager
+def without_head(model: PreTrainedModel) -> Iterator[torch.nn.Linear]:
+    """Let a classifier return what the last layer of its head reads, instead of its logits.
+
+    Yields that layer: `features @ weight.T + bias` are the logits.
+    """
+    name = last_layer(model)
+    linear: Any = model.get_submodule(name)
+    model.set_submodule(name, torch.nn.Identity())
+    try:
+        yield linear
+    finally:
+        model.set_submodule(name, linear)
 
 
 def predict_logits(
@@ -59,13 +86,14 @@ def predict_logits(
     batch_size: int,
     resolved: Compute,
     bar: tqdm | None = None,
+    doing: str = "evaluate",
 ) -> np.ndarray:
     """Compute the logits (rows, classes), float32, in the order of the rows.
 
     The longest rows come first: this pads next to nothing, and too little memory shows at once.
     On a CPU each core computes batches of its own, so that as many are in memory as there are
     cores: no core waits for another within a batch, and the logits do not depend on their number.
-    Without a `bar` to update, one is shown.
+    Without a `bar` to update, one is shown that says what it is `doing`.
     """
     order = np.argsort(-reviews.lengths, kind="stable")
     batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
@@ -83,7 +111,7 @@ def predict_logits(
 
     model.eval()
     parts = [np.empty((0, model.config.num_labels), np.float32)] if not batches else []
-    own = tqdm(total=len(order), desc="evaluate", unit=" rows") if bar is None else None
+    own = tqdm(total=len(order), desc=doing, unit=" rows") if bar is None else None
     with own or contextlib.nullcontext(bar) as shown:
         alone = len(batches) == 1  # on all cores, in this thread
         if not alone:

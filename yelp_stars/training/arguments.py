@@ -10,6 +10,7 @@ from transformers import PreTrainedModel, TrainingArguments
 from transformers.utils import is_torch_tf32_available
 
 from yelp_stars.modeling.compute import Compute
+from yelp_stars.modeling.inference import last_layer
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.training.launcher import VARIABLE
 
@@ -72,16 +73,19 @@ def make_optimizer(
     learning_rate: float,
     head_learning_rate: float,
     weight_decay: float,
+    fitted_head: bool = False,
 ) -> torch.optim.Optimizer:
     """Make AdamW over the trained parameters; the new head has its own learning rate.
 
+    Of a fitted head, which starts from the checkpoint's features, only the last layer has it.
     Biases and norms do not decay.
     """
+    last = last_layer(model) if fitted_head else ""
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
-        head = not name.startswith(f"{model.base_model_prefix}.")
+        head = not name.startswith(f"{model.base_model_prefix}.") and name.startswith(last)
         rate = head_learning_rate if head else learning_rate
         decay = weight_decay if parameter.ndim > 1 else 0.0
         group = groups.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})

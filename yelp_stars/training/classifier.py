@@ -5,10 +5,16 @@ import re
 from pathlib import Path
 
 import torch
-from transformers import BertForSequenceClassification, PreTrainedModel, set_seed
+from transformers import (
+    BertForSequenceClassification,
+    MPNetForSequenceClassification,
+    PreTrainedModel,
+    set_seed,
+)
 
 from yelp_stars.checkpoint import architecture
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
+from yelp_stars.modeling.mpnet_attention import use_fast_mpnet
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
@@ -57,36 +63,47 @@ def load_pretrained(
     if mean_pooling:
         add_mean_pooling(model)
     use_cls_only_last_layer(model)
+    use_fast_mpnet(model)
     return model
 
 
 def add_mean_pooling(model: torch.nn.Module) -> None:
-    """Append an encoder layer to a `BertForSequenceClassification` that averages all tokens.
+    """Append an encoder layer to a BERT or MPNet classifier that averages all tokens.
 
-    Sentence encoders are trained to be read by that mean (Reimers and Gurevych 2019); BERT's
-    classifier reads [CLS]. In the new layer the queries are 0, so that [CLS] attends evenly; values
+    Sentence encoders are trained to be read by that mean (Reimers and Gurevych 2019); their
+    classifiers read [CLS]. In the new layer the queries are 0, so that [CLS] attends evenly; values
     pass through; the residual sum is normalized, and nothing is added to it. The pooler passes it
-    on. Training is free to change all of them. A model of another architecture stays as it is.
+    on. Training is free to change all of them. MPNet's position bias stays in the attention: its
+    mean prefers near tokens a little. A model of another architecture stays as it is.
     """
-    if not isinstance(model, BertForSequenceClassification):
+    if isinstance(model, BertForSequenceClassification):
+        layers, pooler = model.bert.encoder.layer, model.bert.pooler.dense
+    elif isinstance(model, MPNetForSequenceClassification):
+        layers, pooler = model.mpnet.encoder.layer, model.classifier.dense
+    else:
         return
-    layers, identity = model.bert.encoder.layer, torch.eye(model.config.hidden_size)
-    layer = copy.deepcopy(layers[-1])
+    layer, identity = copy.deepcopy(layers[-1]), torch.eye(model.config.hidden_size)
     attention = layer.attention
-    attention.self.layer_idx = len(layers)
+    if isinstance(model, BertForSequenceClassification):
+        attention.self.layer_idx = len(layers)
+        query, value = attention.self.query, attention.self.value
+        attended, norm = attention.output.dense, attention.output.LayerNorm
+    else:
+        query, value, attended = attention.attn.q, attention.attn.v, attention.attn.o
+        norm = attention.LayerNorm
     with torch.no_grad():
         for linear, weight in (
-            (attention.self.query, 0 * identity),
-            (attention.self.value, identity),
-            (attention.output.dense, MEAN_WEIGHT * identity),
+            (query, 0 * identity),
+            (value, identity),
+            (attended, MEAN_WEIGHT * identity),
             (layer.output.dense, torch.zeros_like(layer.output.dense.weight)),
-            (model.bert.pooler.dense, POOLER_SCALE * identity),
+            (pooler, POOLER_SCALE * identity),
         ):
             linear.weight.copy_(weight)
             linear.bias.zero_()
-        for norm in (attention.output.LayerNorm, layer.output.LayerNorm):
-            norm.weight.fill_(1)
-            norm.bias.zero_()
+        for each in (norm, layer.output.LayerNorm):
+            each.weight.fill_(1)
+            each.bias.zero_()
     layers.append(layer)
     model.config.num_hidden_layers += 1
 

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 from yelp_stars.baseline.regression import choose_penalty, regression
 from yelp_stars.modeling import compute
 from yelp_stars.modeling.batching import ReviewDataset
-from yelp_stars.modeling.inference import predict_logits
+from yelp_stars.modeling.inference import predict_logits, without_head
 
 MAX_ROWS = 2_000  # of the sample, the first ones: with more rows, the training teaches the head
 BATCH = 8
@@ -27,24 +27,18 @@ def fit_head(model: PreTrainedModel, rows: ReviewDataset, *, balanced: bool) -> 
 
     In fp32, whatever the training computes in. `balanced` weights the classes equally.
     """
-    name, linear = [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, torch.nn.Linear) and module.out_features == model.config.num_labels
-    ][-1]
     labels = np.array([rows[row]["labels"] for row in range(len(rows))])
     classes = np.unique(labels)
     if len(classes) < 2:
         return
     if compute.device().type == "cuda":  # one for each process of torchrun
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    model.set_submodule(name, torch.nn.Identity())
     fp32 = compute.Compute("fp32", "", None)
-    features = predict_logits(model.to(compute.device()), rows, BATCH, fp32)
-    model.set_submodule(name, linear)
-    model.to("cpu")
+    with without_head(model.to(compute.device())) as linear:  # type: ignore[arg-type]
+        features = predict_logits(model, rows, BATCH, fp32, doing="fit the head")
+    model.to("cpu")  # type: ignore[arg-type]
     features = features.astype(np.float64)
-    fitted = regression(choose_penalty(features, labels), balanced)
+    fitted = regression(choose_penalty(features, labels, balanced), balanced)
     with threadpool_limits(1):  # sums over several threads differ in their last digits
         fitted.fit(features, labels)
     weight, bias = fitted.coef_, fitted.intercept_
