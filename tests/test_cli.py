@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from helpers import stars
+from helpers import fails, stars
 
 from yelp_stars import cli
 
@@ -64,3 +64,24 @@ def test_a_wrong_command_or_option_is_a_usage_error(data_project, capsys, argume
     assert stars(*arguments) == 2
     assert "Usage: " in (error := capsys.readouterr().err)
     assert "Traceback" not in error
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("predict", "a.csv"), ("serve",)])
+def test_no_file_beside_the_texts_runs_as_a_library(tmp_path, command):
+    for name in ("numpy", "tokenizers", "datasets", "random", "stages"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('ran')")
+    (tmp_path / "a.csv").write_text("text\ngood\n")
+    assert "has no 'tokenizer.json'" in fails("stars", *command, cwd=tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["evaluate.py", "random.py", "datasets/__init__.py"])
+def test_a_stage_names_a_file_that_would_take_the_place_of_a_library(data_project, name):
+    (data_project / name).parent.mkdir(exist_ok=True)
+    (data_project / name).write_text("raise SystemExit('ran')")
+    command = ("python", "-m", "stages.sample", "a", "b", "c")
+    message = fails(*command, cwd=data_project)
+    assert f"{name}' has the name of a library that a stage imports; move it" in message
+    (data_project / name).rename(data_project / "mine.py")
+    assert "has the name of a library" not in fails(*command, cwd=data_project)

@@ -7,6 +7,7 @@ import typer
 
 from yelp_stars.commands.compare.command import compare
 from yelp_stars.commands.doctor.command import doctor
+from yelp_stars.commands.label_next.command import label_next
 from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
 from yelp_stars.commands.presets import params, use
@@ -42,6 +43,7 @@ def in_project(context: typer.Context) -> None:
       stars plots main slow       draw their curves in one picture
       stars seeds 5               measure the variation between seeds
       stars predict reviews.csv   predict the stars of each review
+      stars label-next 20         print the unlabelled rows most worth labelling
       stars serve                 serve the model over HTTP, with a page to try it
       stars doctor                find problems of the project and their fixes
     """  # noqa: D301
@@ -51,17 +53,21 @@ def in_project(context: typer.Context) -> None:
             f"{str(Path.cwd())!r} is not the project's folder: it has no dvc.yaml and no stages/; "
             f"run `stars` where dvc.yaml is"
         )
+    if not anywhere:
+        # The wheel holds no stages. Last: no file of the folder takes the place of a library.
+        sys.path.append(str(Path.cwd()))
 
 
-ALL = [show, use, params, compare, plots, predict, serve, seeds, search, curve, doctor, release]
+ALL = [
+    show, use, params, compare, plots, predict, label_next, serve, seeds, search, curve, doctor,
+    release,
+]  # fmt: skip
 for command in ALL:
     app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`
 
 
 def main() -> None:
     """Run the command line; a user error is one line and exit code 1."""
-    # The wheel holds no stages: those of the current folder count.
-    sys.path.insert(0, str(Path.cwd()))
     try:
         app()
     except UserError as error:
