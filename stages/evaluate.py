@@ -77,7 +77,9 @@ def main(given: Inputs, made: Outputs) -> None:
         predictions=logits, references=labels, ordered=reviews.ordered
     )
     hashes = [predictions.text_hash(text) for text in texts]
-    tested = predictions.Predictions(rows, hashes, labels, logits, names, reviews.ordered)
+    tested = predictions.Predictions(
+        rows, hashes, labels, logits, names, reviews.ordered, fitted.temperature
+    )
     found = estimates.details(tested, fitted, resamples=params.resamples, seed=params.seed)
     found["slices"] = slices.score(tested.right, parts)
     predictions.write(tested, made.predictions)

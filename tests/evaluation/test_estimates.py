@@ -117,8 +117,9 @@ def test_risk_and_coverage_of_a_case_worked_by_hand():
 
 
 def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
-    logits, labels, _ = model
-    probability, wrong = softmax(logits, axis=1).max(axis=1), logits.argmax(axis=1) != labels
+    logits, labels, fitted = model
+    probability = softmax(logits / fitted.temperature, axis=1).max(axis=1)
+    wrong = logits.argmax(axis=1) != labels
 
     def area(rows):
         order = np.argsort(-probability[rows], axis=1, kind="stable")
@@ -128,6 +129,14 @@ def test_the_area_of_a_resample_is_that_of_its_rows_in_order(model):
     found = estimated(model)["risk_coverage"]["area"]
     assert (found["low"], found["high"]) == pytest.approx((low, high), abs=1e-3)
     assert found["value"] == round(float(area(np.arange(800)[None])["area"][0]), 3)
+
+
+def test_a_threshold_of_the_table_sends_the_same_rows_to_a_person_as_predict_does(model):
+    logits, _, fitted = model
+    calibrated = softmax(logits.astype(np.float64) / fitted.temperature, axis=1).max(axis=1)
+    for point in estimated(model)["risk_coverage"]["points"][1:]:
+        below = calibrated.round(6) < point["from"]  # as `stars predict --fail-below` has it
+        assert below.mean() == pytest.approx(point["to_a_person"], abs=0.01)
 
 
 @given(rows=st.integers(1, 12), seed=st.integers(0, 999), classes=st.integers(1, 4))

@@ -15,6 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from yelp_stars.pipeline.errors import Damaged
 from yelp_stars.pipeline.files import write_json
 from yelp_stars.scoring import calibration
+from yelp_stars.scoring.metrics import losses
 
 
 def drawn(rows: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -25,7 +26,8 @@ def drawn(rows: int, seed: int = 0, classes: int = 5) -> tuple[np.ndarray, np.nd
     return logits.astype(np.float32), (cumulative > rng.random((rows, 1))).argmax(axis=1)
 
 
-def test_the_temperature_is_that_of_scikit_learn():
+def test_the_temperature_without_the_prior_is_that_of_scikit_learn(monkeypatch):
+    monkeypatch.setattr(calibration, "PRIOR", math.inf)
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(600, 5)), rng.integers(0, 3, 600)
     features[:, :3] += np.eye(3)[labels]
@@ -39,12 +41,25 @@ def test_the_temperature_is_that_of_scikit_learn():
     assert np.allclose(scaled, theirs.predict_proba(features[60:]), atol=1e-3)
 
 
-@pytest.mark.parametrize("right", [True, False])
-def test_labels_that_are_all_right_or_all_wrong_have_a_temperature_at_its_limit(right):
-    logits = 3 * np.eye(4, dtype=np.float32)
-    labels = np.arange(4) if right else np.roll(np.arange(4), 1)
-    limit = calibration.LOWEST if right else calibration.HIGHEST
-    assert calibration.fit_temperature(logits, labels) == pytest.approx(limit, rel=1e-3)
+@pytest.mark.parametrize("rows", [10, 36])
+def test_few_rows_that_are_all_right_say_little_about_the_temperature(rows):
+    labels = np.arange(rows) % 4
+    logits = 5 * np.eye(4, dtype=np.float32)[labels]
+    assert 0.6 < calibration.fit_temperature(logits, labels) < 1
+    assert 1 < calibration.fit_temperature(logits, (labels + 1) % 4) < 10
+
+
+@pytest.mark.parametrize(("rows", "harm"), [(10, 0.05), (36, 0.03), (100, 0.015)])
+def test_the_temperature_of_few_rows_does_a_calibrated_model_no_harm(rows, harm):
+    logits, labels = drawn(20_000, seed=1)
+    before = losses(logits, labels).mean()
+    rises = [
+        losses(logits / calibration.fit_temperature(*drawn(rows, seed)), labels).mean() - before
+        for seed in range(2, 42)
+    ]
+    assert np.mean(rises) < harm
+    sharp = [calibration.fit_temperature(2 * x, y) for x, y in (drawn(500, s) for s in (2, 3, 4))]
+    assert np.allclose(sharp, 2, rtol=0.15)
 
 
 @given(rows=st.integers(1, 40), seed=st.integers(0, 99), ordered=st.booleans())

@@ -34,7 +34,8 @@ def details(
     surplus = {when: correct - values for when, values in surest.items()}
     sets = conformal.sets(chances["before"], ordered, fitted.conformal_threshold)
     width = sets.sum(axis=1)
-    order = np.argsort(-surest["before"], kind="stable")
+    # As people meet them: `stars predict --fail-below` compares calibrated probabilities.
+    order = np.argsort(-surest["after"], kind="stable")
     rank, wrong = np.argsort(order), ~correct[order]
 
     def statistics(rows: np.ndarray) -> Statistics:
@@ -94,7 +95,7 @@ def details(
         },
         "risk_coverage": {
             "area": bootstrapped("area"),
-            "points": risk_coverage(correct, surest["before"]),
+            "points": risk_coverage(correct, surest["after"]),
         },
     }
 

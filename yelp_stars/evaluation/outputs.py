@@ -83,8 +83,10 @@ def summary(details: dict[str, Any]) -> str:
     error, covered = calibration["calibration_error"], ranges["coverage"]
     worse = [part for part in details["slices"] if part["worse"]]
     point = details["risk_coverage"]["points"][-1]
+    shown = titles.score_titles({row["label"]: row["recall"]["n"] for row in details["per_class"]})
+    scores = details["scores"]
     lines = [
-        *(f"{titles.SCORES[name]}: {_written(of)}" for name, of in details["scores"].items()),
+        *(f"{title}: {_written(scores[name])}" for name, title in shown.items() if name in scores),
         f"with the temperature {calibration['temperature']}, fitted on "
         f"{counted(calibration['fitted_on'], 'validation row')}, the calibration error is "
         f"{_written(error['after'])}",

@@ -26,11 +26,13 @@ class Predictions(NamedTuple):
     labels: np.ndarray
     """Labels, 0 to k - 1."""
     logits: np.ndarray
-    """Logits, (rows, k), float32; their softmax gives the probabilities."""
+    """Logits, (rows, k), float32; their softmax gives the probabilities, before calibration."""
     names: list[str]
     """Names of the classes."""
     ordered: bool
     """Whether the classes have an order."""
+    temperature: float = 1.0
+    """Of the model's calibration: its probabilities are those of logits / temperature."""
 
     @property
     def predicted(self) -> np.ndarray:
@@ -44,8 +46,9 @@ class Predictions(NamedTuple):
 
     @property
     def probability(self) -> np.ndarray:
-        """The probability of each row's prediction, of shape (rows,), float64."""
-        log_probabilities = log_softmax(self.logits.astype(np.float64), axis=1)
+        """The calibrated probability of each row's prediction, of shape (rows,), float64."""
+        scaled = self.logits.astype(np.float64) / self.temperature
+        log_probabilities = log_softmax(scaled, axis=1)
         return np.exp(log_probabilities.max(axis=1))
 
 
@@ -76,7 +79,11 @@ def write(predictions: Predictions, path: Path) -> None:
     columns = dict([row, ("text_hash", pa.array(predictions.texts, pa.string())), *others])
     for number, name in enumerate(predictions.names):
         columns[f"{LOGIT}{name}"] = pa.array(predictions.logits[:, number], pa.float32())
-    metadata = {"label_names": predictions.names, "ordered": predictions.ordered}
+    metadata = {
+        "label_names": predictions.names,
+        "ordered": predictions.ordered,
+        "temperature": predictions.temperature,
+    }
     table = pa.table(columns).replace_schema_metadata({"yelp_stars": json.dumps(metadata)})
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
@@ -87,6 +94,7 @@ def read(path: Path) -> Predictions:
         table = pq.read_table(file, page_checksum_verification=True)
         metadata = json.loads((table.schema.metadata or {})[b"yelp_stars"])
         names, ordered = metadata["label_names"], metadata["ordered"]
+        temperature = float(metadata.get("temperature", 1))  # of an earlier version: none
         logits = [table[f"{LOGIT}{name}"].to_numpy() for name in names]
         numbers = {name: number for number, name in enumerate(names)}
         labels = [numbers[name] for name in table["label"].to_pylist()]
@@ -97,4 +105,5 @@ def read(path: Path) -> Predictions:
             np.stack(logits, axis=1).astype(np.float32),
             names,
             bool(ordered),
+            temperature,
         )

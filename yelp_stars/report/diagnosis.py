@@ -11,6 +11,7 @@ from yelp_stars.report.findings import Finding
 
 FALLING = 0.98  # of an earlier loss: less has fallen
 ROSE = 1.1  # times the lowest validation loss
+LEARNED = 0.05  # training loss: nothing is left to learn from the training rows
 UNSURE = 0.7  # temperature: below it, the model was far surer on average than it let on
 WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
 FEW = 10  # training rows of a class
@@ -62,7 +63,8 @@ def _of_training(
         signs.append(f"the probabilities are too low (temperature {temperature:.2g})")
     if behind:
         signs.append("the model is not better than its baseline")
-    if signs and best == len(validation) - 1 and last < FALLING * before:
+    learned = training and training[-1] < LEARNED
+    if signs and not learned and best == len(validation) - 1 and last < FALLING * before:
         text = (
             f"The validation loss fell until the end, from {before:.3g} to {last:.3g}, "
             f"and {' and '.join(signs)}."

