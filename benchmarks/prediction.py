@@ -20,7 +20,6 @@ from yelp_stars.commands.predict.formats import FORMATS
 from yelp_stars.commands.predict.windows import Predictor, predicted_columns, windows
 from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.params import Precision
-from yelp_stars.reading.layout import Layout
 
 TURNS = 3
 ROWS = 2000  # of real reviews, once each
@@ -57,13 +56,12 @@ def ours(
     predictor = Predictor(classify, columns, None, None)
     path = folder / f"{truncation}-{precision}.jsonl"
     path.write_text("\n".join(json.dumps({"text": text}) for text in texts))
-    layout = Layout("text", None, all_columns=True)
 
     encode, _ = FORMATS[".jsonl"]
 
     def work() -> list[str]:
         found = []
-        with inputs.open_input([str(path)], layout, False) as source, tqdm(disable=True) as bar:
+        with inputs.open_input([str(path)]) as source, tqdm(disable=True) as bar:
             _, schema = inputs.check(source, None, None)
             for window in windows(source.rows(None)):
                 rows, _ = predictor(window, bar)

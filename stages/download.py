@@ -26,27 +26,32 @@ class Inputs(NamedTuple):
 
 class Outputs(NamedTuple):
     raw: Path
+    unlabelled: Path
     metrics: Path
 
 
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "download").root
-    source = params.open(given.sentences, given.files)
-    names, origin = source.label_names, source.provenance.get("repo", params.source)
     made.raw.mkdir()
     statistics = {split: SplitStatistics() for split in ("train", "test")}
-    for split, reviews in (("train", source.train), ("test", source.test)):
-        counted = statistics[split].count(reviews)
-        sources.write_reviews(made.raw / f"{split}.arrow", counted, names, source.ordered, origin)
-        if not statistics[split].rows:
-            raise UserError(f"no reviews are left for the split {split!r}")
+    with sources.unlabelled_texts(made.unlabelled) as keep:
+        source = params.open(given.sentences, given.files, keep)
+        names, repo = source.label_names, source.provenance.get("repo", params.source)
+        for split, reviews in (("train", source.train), ("test", source.test)):
+            counted = statistics[split].count(reviews)
+            path = made.raw / f"{split}.arrow"
+            sources.write_reviews(path, counted, names, source.ordered, repo, source.origin)
+            if not statistics[split].rows:
+                raise UserError(f"no rows are left for the split {split!r}")
     summaries = {
         split: counts.summary(names, source.dropped[split]) for split, counts in statistics.items()
     }
     shared = statistics["train"].shared_texts(statistics["test"])
     described = {"source": params.source, **source.provenance, "splits": summaries}
     write_json(made.metrics, {**described, "texts_in_train_and_test": shared})
-    print("\n".join(describe(names, statistics, source.dropped, shared)))
+    kept = getattr(params, "unlabelled", "") == "keep"
+    lines = describe(names, statistics, source.dropped, shared, source.origin.noun, kept)
+    print("\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -164,6 +164,7 @@ def main(given: Inputs, made: Outputs) -> None:
     )
     classifier.freeze(model, embeddings=params.freeze_embeddings, layers=params.frozen_layers)
     rates = params.model_dump(include={"learning_rate", "head_learning_rate", "weight_decay"})
+    rates["fitted_head"] = params.head == "fitted"
     saver = checkpoints.SaveOnSignal(params.save_steps)
     is_main_process = args.process_index == 0
     with (

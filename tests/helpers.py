@@ -31,6 +31,7 @@ from yelp_stars.pipeline import entrypoint
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import dump_yaml, read_yaml
+from yelp_stars.reading.origin import NO_FILE
 
 SHARED = ROOT.parent / "shared" / "data"
 SENTENCES = ROOT / "data" / "synthetic" / "sentences.tsv"
@@ -44,7 +45,8 @@ needs_bert = pytest.mark.skipif(
 
 # Stages as dvc.yaml runs them, with outs in the project's root.
 DOWNLOAD = (
-    "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "m"
+    "python", "-m", "stages.download", "data/synthetic/sentences.tsv", "data/external", "raw", "u",
+    "m",
 )  # fmt: skip
 TRAIN = (
     "python", "-m", "stages.train", "data/synthetic/sentences.tsv", "data/sample",
@@ -304,8 +306,9 @@ def review_dataset(
 
     columns = {"input_ids": pa.list_(pa.uint16()), "label": pa.int64(), "row": pa.int64()}
     schema = arrow.make_schema(
-        columns, [*names], ordered=ordered, max_length=8, truncation=truncation, source=source
-    )
+        columns, [*names], ordered=ordered, max_length=8, truncation=truncation, source=source,
+        origin=NO_FILE._asdict(),
+    )  # fmt: skip
     labels = pa.array(np.arange(2 * len(names)) % len(names))
     ids = pa.array([[1, 2]] * (2 * len(names) - 1) + [[1] * 8], columns["input_ids"])
     return ReviewDataset(pa.table([ids, labels, labels], schema=schema))

@@ -181,7 +181,7 @@ def test_make_help_lists_every_target_in_two_columns():
 
 
 def test_every_stars_command_exists_with_its_options():
-    for name, (command, rest) in occurrences(r"^ *stars ([a-z]+)((?: \S+)*)"):
+    for name, (command, rest) in occurrences(r"^ *stars ([a-z-]+)((?: \S+)*)"):
         assert command in COMMANDS, (name, command)
         options = {option for param in COMMANDS[command].params for option in param.opts}
         used = {word for word in rest.split() if re.match("--?[a-z]", word)}
@@ -260,7 +260,7 @@ def test_every_name_of_the_code_occurs_in_the_code():
 
 def test_every_target_command_preset_stage_and_out_is_documented():
     assert {word for _, words in occurrences(r"^ *make (.+)") for word in words.split()} >= TARGETS
-    assert {command for _, command in occurrences(r"^ *stars ([a-z]+)")} >= set(COMMANDS)
+    assert {command for _, command in occurrences(r"^ *stars ([a-z-]+)")} >= set(COMMANDS)
     assert set(inline_code(DOCS["docs/experiments.md"])) >= PRESETS
     built = {path.rstrip("/") for path in inline_code(DOCS["docs/how-it-is-built.md"])}
     assert built >= set(STAGES) | OUTS
@@ -329,7 +329,7 @@ def test_the_output_in_the_readme_is_that_of_stars_show(tmp_path, monkeypatch, c
         pytest.skip("the README shows the quickstart's scores")
     (tmp_path / "models" / "finetuned").mkdir(parents=True)
     (tmp_path / "metrics").mkdir()
-    for name in ("test.json", "baseline.json"):
+    for name in ("test.json", "evaluation.json", "baseline.json"):
         scores = (ROOT / "metrics" / name).read_text("utf-8")
         (tmp_path / "metrics" / name).write_text(scores)
     monkeypatch.chdir(tmp_path)

@@ -31,7 +31,7 @@ from yelp_stars.pipeline.entrypoint import call
 
 pytestmark = pytest.mark.slow
 
-PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
+PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "u", "m")
 SCORING = (*EVALUATE[3:5], "models/finetuned", *EVALUATE[6:])
 MAKE = ("make", "-o", ".venv/installed")  # with this environment, in place of one of its own
 DATA = ("data/raw", "data/audit.parquet", "data/tokenized", "data/sample")

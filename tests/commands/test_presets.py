@@ -44,7 +44,7 @@ def test_without_a_name_the_presets_are_listed_with_their_first_line(quickstart_
 def test_a_preset_that_cannot_be_used_changes_nothing(quickstart_project):
     """Nor does one that would replace changes that are not committed."""
     assert stars("use", "nootbook") == (
-        "error: no preset 'nootbook'; the presets are cpu, full, notebook, own, quickstart"
+        "error: no preset 'nootbook'; the presets are base, cpu, full, notebook, own, quickstart"
     )
     edit(quickstart_project, "train", seed=-1)
     shutil.copy("params.yaml", "presets/mine.yaml")
@@ -193,7 +193,7 @@ def test_a_source_of_no_preset_is_shown_and_marked(quickstart_project, capsys):
     assert stars("params", "download") == 0
     shown = capsys.readouterr().out
     left_out = [
-        "ordered", "unlabelled", "encoding", "delimiter", "quoted", "longest_line_mb",
+        "noun", "ordered", "unlabelled", "encoding", "delimiter", "quoted", "longest_line_mb",
     ]  # fmt: skip
     assert [key for _, key, _ in rows(shown)] == ["download", *source, *left_out]
     assert not set(left_out) & set(marked(shown))

@@ -43,7 +43,7 @@ def test_an_undefined_score_is_shown_as_such_and_one_that_needs_an_order_only_wi
     path.write_text(json.dumps({**scores, "macro_f1": None}))
     assert stars("show") == 0
     shown = capsys.readouterr().out
-    assert f"  {SCORES['macro_f1']:<20}undefined\n" in shown
+    assert f"  {SCORES['macro_f1']:<22}undefined\n" in shown
     assert not [key for key in ORDERED if key in SCORES and SCORES[key] in shown]
 
 
@@ -53,7 +53,7 @@ def test_a_finished_run_shows_what_it_made_and_four_commands(finished_repo):
     scores = json.loads((finished_repo / "metrics" / "test.json").read_text())
     assert "Test scores, 30 reviews" in output
     low, high = scores["accuracy_low"], scores["accuracy_high"]
-    assert f"{scores['accuracy']:.3f}  95 % interval {low:.3f} to {high:.3f}" in output
+    assert f"{scores['accuracy']:.2f}  95 % interval {low:.2f} to {high:.2f}" in output
     assert "committed scores" not in output
     made, following = output.split("\nMade\n")[1].split("\nNext (first: source .venv/bin/activate)")
     paths = [line.split()[0] for line in made.splitlines()]

@@ -123,7 +123,7 @@ def test_a_wrong_number_of_paths_is_reported_with_the_usage_before_params_are_re
 
 def test_a_user_error_is_one_line_on_stderr_and_exit_code_1(data_project):
     (data_project / "params.yaml").unlink()
-    error = fails("python", "-m", "stages.download", "a", "b", "raw", "m", cwd=data_project)
+    error = fails("python", "-m", "stages.download", "a", "b", "raw", "u", "m", cwd=data_project)
     assert error == "no file 'params.yaml' here; run from the project's folder"
 
 

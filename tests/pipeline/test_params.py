@@ -18,7 +18,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 MODELS = stage_models()
 QUICKSTART = read_yaml(ROOT / "presets" / "quickstart.yaml")
 HUB = {"source": "hub", "repo": "o/n", "revision": "0" * 40}
-PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "m")
+PATHS = ("data/synthetic/sentences.tsv", "data/external", "raw", "u", "m")
 
 
 def problems(tree) -> str:

@@ -17,15 +17,20 @@ from yelp_stars.reading.labels import (
     valid_text,
 )
 from yelp_stars.reading.layout import Row
+from yelp_stars.reading.problems import Problems
 
 LABELS = {"good": "positive", "bad": "negative", "awful": "negative", "7": "positive"}
 
 
-def mapped(*values, labels=LABELS, drop_unlabelled=False, dropped=None):
+def mapped(*values, labels=LABELS, spare=None, dropped=None):
     rows = (Row(f"a.csv line {number}", value, "x") for number, value in enumerate(values, 1))
     dropped = Counter() if dropped is None else dropped
-    found = map_labels(rows, labels, drop_unlabelled=drop_unlabelled, dropped=dropped)
-    return [label for label, _ in found]
+    found = map_labels(
+        rows, labels, spare=spare, dropped=dropped, problems=(problems := Problems("a.csv"))
+    )
+    found = [label for label, _ in found]
+    problems.report()
+    return found
 
 
 def test_labels_are_mapped_from_numbers_or_words_to_names():
@@ -78,7 +83,9 @@ def test_a_row_without_a_label_is_reported_or_dropped(value):
     assert caught.value.location == "a.csv line 2"
     assert caught.value.setting == "download.unlabelled"
     dropped: Counter[str] = Counter()
-    assert mapped("bad", value, "good", drop_unlabelled=True, dropped=dropped) == [1, 0]
+    spare: list[str] = []
+    assert mapped("bad", value, "good", spare=spare.append, dropped=dropped) == [1, 0]
+    assert spare == ["x"]
     assert dropped == {"unlabelled": 1}
 
 

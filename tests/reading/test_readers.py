@@ -205,7 +205,7 @@ def test_a_column_index_that_is_not_there_is_reported(tmp_path):
     path = write(tmp_path / "a.jsonl", jsonl())
     assert error(path, 1, 0).endswith(
         "has no column 1 and no column 0; it has 'label', 'text'; "
-        "set download.text_column to one of these"
+        "set download.text_column and the other column to two of these"
     )
 
 

@@ -180,7 +180,7 @@ def test_many_classes_and_long_texts_stay_below_3_mb(classes, ordered):
 def test_the_reviews_are_named_by_their_source_and_identified(data, reviews, identity):
     html = page.render(a_run(data={**data, "texts_in_train_and_test": 0}))
     assert f"fine-tuned on {reviews}</p>" in html
-    assert f"<footer><p>Source of the reviews: {identity}. All scores" in html
+    assert f"<footer><p>Source of the data: {identity}. All scores" in html
 
 
 @pytest.mark.parametrize(

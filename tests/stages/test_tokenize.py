@@ -20,7 +20,7 @@ def add_reviews(project) -> None:
     call(
         download.main,
         project / "data" / "synthetic" / "sentences.tsv", project / "data" / "external",
-        project / "raw", project / "m",
+        project / "raw", project / "u", project / "m",
     )  # fmt: skip
 
 

@@ -15,7 +15,8 @@ from yelp_stars.pipeline.text import quoted
 Truncation = Literal["head", "tail", "head_tail"]
 # What a checkpoint's tokenizer is made of, and its limits.
 TOKENIZER_FILES = ("tokenizer.json", "config.json", "tokenizer_config.json")
-TRUNCATION = "truncation.json"  # beside a fine-tuned model: how its texts were cut
+# Beside a fine-tuned model: how its texts were cut, and how its training rows were read.
+TRUNCATION, ORIGIN = "truncation.json", "origin.json"
 
 UNLIMITED = 2**31 - 1
 ANOTHER = "choose another checkpoint"

@@ -25,6 +25,7 @@ from yelp_stars.checkpoint.tokenizer import (
     special_tokens,
     truncate,
 )
+from yelp_stars.classifier.origin import read_origin
 from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as, sha256_of
@@ -110,6 +111,7 @@ class Classifier:
         rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
         self.batch_size = rows if batch_size is None else batch_size
         self.cut = read_cut(folder, max_length)
+        self.noun = read_origin(folder).noun
         is_calibrated = (folder / calibration.FILE).is_file()
         self.fitted = calibration.read(folder) if is_calibrated else None
 
@@ -135,6 +137,19 @@ class Classifier:
         ranges = conformal.sets(plain, self.fitted.ordered, self.fitted.conformal_threshold)
         probabilities = softmax(logits / self.fitted.temperature, axis=1)
         return Scores(probabilities, ranges, tokens.truncated)
+
+    def look(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Return how sure the model is of valid texts, and what the last layer of its head reads.
+
+        The differences of the two largest probabilities, (texts,), and features, (texts, size).
+        """
+        with inference.without_head(self._model) as linear:
+            features = inference.predict_logits(
+                self._model, self.encode(texts), self.batch_size, self.resolved, doing="look"
+            )
+        weight, bias = (parameter.detach().cpu().numpy() for parameter in linear.parameters())
+        ordered = np.sort(softmax(features @ weight.T + bias, axis=1), axis=1)
+        return ordered[:, -1] - ordered[:, -2], features
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokenize each text, cut as in training."""

@@ -4,16 +4,18 @@ import contextlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from yelp_stars.evaluation.titles import BASELINES, ORDERED, SCORES
+from yelp_stars.evaluation.titles import BASELINES, ORDERED, score_titles
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import DAMAGE, damaged_as
+from yelp_stars.pipeline.files import DAMAGE, damaged_as, read_object
+from yelp_stars.pipeline.text import counted, printable
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 MADE = {
     "reports/index.html": "the report: open it in a browser",
     "models/finetuned": "the model",
-    "data/predictions/test.parquet": "labels and logits of all test reviews",
+    "data/predictions/test.parquet": "labels and logits of all test rows",
     "data/predictions/errors.parquet": "mistakes of the model",
     "data/predictions/suspects.parquet": "training labels in doubt",
     "plots/training/training.svg": "picture: loss and validation accuracy",
@@ -47,6 +49,10 @@ def show() -> None:
         print(f"  {made:<44}{meaning}")
     print("\nNext (first: source .venv/bin/activate)")
     for command, meaning in NEXT.items():
+        if command.startswith("stars predict") and _noun() != "review":
+            command = "stars predict new.csv"
+        if command.endswith("=5e-5") and _param("train", "learning_rate") == 5e-5:
+            command = command.replace("5e-5", "3e-5")
         print(f"  {command:<44}{meaning}")
 
 
@@ -54,12 +60,14 @@ def _scores(path: Path) -> Iterator[str]:
     """Yield a line for each score; those of ordered labels may be missing."""
     with damaged_as(path, advice="run `dvc repro evaluate`"):
         scores = json.loads(path.read_text(encoding="utf-8"))
-        yield f"\nTest scores, {scores['n']:,} reviews"
-        for key, name in SCORES.items():
+        details = read_object(path.with_name("evaluation.json"))
+        rows = {row["label"]: row["recall"]["n"] for row in details.get("per_class", [])}
+        estimates = details.get("scores", {})
+        yield f"\nTest scores, {counted(scores['n'], _noun())}"
+        for key, name in score_titles(rows).items():
             if key in scores or key not in ORDERED:
-                value = scores[key]
-                line = f"  {name:<20}{'undefined' if value is None else f'{value:.3f}':>8}"
-                yield line + (_interval(scores) if key == "accuracy" else "")
+                known = {} if scores[key] is None else estimates.get(key, {})
+                yield _line(name, scores[key], known.get("low"), known.get("high"), scores["n"])
 
 
 def _baselines(path: Path) -> Iterator[str]:
@@ -67,10 +75,11 @@ def _baselines(path: Path) -> Iterator[str]:
     if path.is_file():
         with damaged_as(path, advice="run `dvc repro baseline`"):
             baselines = json.loads(path.read_text(encoding="utf-8"))
-            yield "\nAccuracy of baselines, the same reviews"
+            yield f"\nAccuracy of baselines, the same {_noun()}s"
             for key, name in BASELINES.items():
                 if scores := baselines.get(key):
-                    yield f"  {name:<20}{scores['accuracy']:>8.3f}{_interval(scores)}"
+                    low, high = scores["accuracy_low"], scores["accuracy_high"]
+                    yield _line(name, scores["accuracy"], low, high, scores["n"])
 
 
 def _diagnosis() -> Iterator[str]:
@@ -88,5 +97,24 @@ def _diagnosis() -> Iterator[str]:
         yield from (f"  {problem.title}: {problem.text} {problem.advice}" for problem in problems)
 
 
-def _interval(scores: dict[str, float]) -> str:
-    return f"  95 % interval {scores['accuracy_low']:.3f} to {scores['accuracy_high']:.3f}"
+def _noun() -> str:
+    """Return what params.yaml calls a text."""
+    return printable(_param("download", "noun") or "review")
+
+
+def _param(section: str, name: str) -> Any:
+    """Return a parameter; None if params.yaml lacks it, or cannot be read."""
+    with contextlib.suppress(UserError, LookupError, TypeError):
+        return read_yaml(Path("params.yaml"))[section][name]
+    return None
+
+
+def _line(name: str, value: float | None, low: Any, high: Any, n: int) -> str:
+    """Write a score of `n` rows with its interval, in the decimals that they support."""
+    from yelp_stars.scoring.metrics import decimals  # scipy takes a second
+
+    digits = decimals(n)
+    line = f"  {name:<22}{'undefined' if value is None else f'{value:.{digits}f}':>8}"
+    if low is None or high is None:
+        return line
+    return f"{line}  95 % interval {low:.{digits}f} to {high:.{digits}f}"

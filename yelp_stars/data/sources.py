@@ -3,15 +3,17 @@
 Each source is a variant of the section `download` of params.yaml.
 """
 
+import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import compress, islice
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -26,7 +28,7 @@ from yelp_stars.data import arrow, synthetic
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
-from yelp_stars.pipeline.text import listed, quoted
+from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
     NUMBER,
@@ -41,11 +43,15 @@ from yelp_stars.reading.labels import (
 )
 from yelp_stars.reading.layout import Layout
 from yelp_stars.reading.lines import known_encoding
+from yelp_stars.reading.origin import NO_FILE, Origin
+from yelp_stars.reading.problems import Problems
 from yelp_stars.reading.unpacking import on_disk
 
 NUMBERED = re.compile(r"[-+]?\d")  # a number, or a name that begins with one: 2 stars
 ORDER = "set {setting} to true if they go from worst to best, or to false"
 MAX_CLASSES = 200  # of labels: auto; a column of texts has more values
+
+Keep = Callable[[str], None]  # takes the text of a row without a label
 
 COLUMNS = {"label": pa.int64(), "text": pa.large_string()}
 OFFLINE = "run `make use PRESET=quickstart`: it needs no network"
@@ -63,6 +69,12 @@ class ReviewSource(NamedTuple):
     """By split, "empty" and "unlabelled" rows; complete when the split has been read."""
     provenance: dict[str, Any]
     """For metrics/data.json: hashes, or repository and revision."""
+    origin: Origin = NO_FILE
+    """How they are read, for the model to remember."""
+
+
+def ignore(text: str) -> None:
+    """Drop a text."""
 
 
 def no_counts() -> dict[str, Counter[str]]:
@@ -86,7 +98,7 @@ class Synthetic(StageParams):
     seed: NonNegativeInt
     """Seed of the reviews."""
 
-    def open(self, sentences: Path, files: Path) -> ReviewSource:
+    def open(self, sentences: Path, files: Path, keep: Keep = ignore) -> ReviewSource:
         """Compose the reviews of both splits from `sentences`, none before it is read."""
         options = self.model_dump(include={"median_words", "label_noise", "seed"})
         train, test = (
@@ -100,6 +112,8 @@ class Synthetic(StageParams):
 class Cleaned(StageParams):
     """Rows of your own data, cleaned before anything is drawn from them."""
 
+    noun: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z -]{0,30}$")] = "review"
+    """What to call a text in the report, the model card and on the page, such as ticket."""
     ordered: bool | None = None
     """Whether the classes have an order, from worst to best; topics or intents have none. Null is
     true for numbers; for words it must be said."""
@@ -107,14 +121,21 @@ class Cleaned(StageParams):
     r"""Turn a literal \n into a newline, and \" and "" into a quote; Yelp's texts hold these."""
     drop_empty: bool
     """Drop empty and missing texts before sampling; false keeps and counts them."""
-    unlabelled: Literal["error", "drop"] = "error"
-    """What to do with a row without a label (-1 on the Hub); dropped rows are counted."""
+    unlabelled: Literal["error", "drop", "keep"] = "error"
+    """What to do with a row without a label (-1 on the Hub): dropped ones are counted; kept ones of
+    the train split are in data/unlabelled.parquet, for `stars label-next`."""
 
     def has_order(self, values: Iterable[str]) -> bool:
         """Say whether classes of these values, or names, have an order."""
         if self.ordered is None and not all(map(NUMBERED.match, values)):
             raise UserError("the labels are words", setting="download.ordered", advice=ORDER)
         return self.ordered is not False
+
+    def spare(self, keep: Keep) -> Keep | None:
+        """Return what takes the texts without a label; None if they are errors."""
+        if self.unlabelled == "keep":
+            return lambda text: keep(unescape(text) if self.unescape else text)
+        return ignore if self.unlabelled == "drop" else None
 
     def clean(self, reviews: Reviews, dropped: Counter[str]) -> Iterator[tuple[int, str]]:
         """Unescape the texts, and drop the empty ones and count them, each on request."""
@@ -145,7 +166,8 @@ class Files(Cleaned):
     label_column: str | NonNegativeInt
     """Column of the label: a name or an index, same as text_column."""
     labels: Annotated[
-        dict[str, Annotated[str, Field(min_length=1)]], BeforeValidator(canonical_labels)
+        dict[str, Annotated[str, Field(min_length=1)]],
+        BeforeValidator(canonical_labels, json_schema_input_type=Literal["auto"] | dict[str, str]),
     ]
     """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'.
     Or auto: the values in the file, sorted, are the names."""
@@ -180,11 +202,11 @@ class Files(Cleaned):
                 raise ValueError(f"{quoted(name)} must be a path inside data/external")
         return self
 
-    def open(self, sentences: Path, files: Path) -> ReviewSource:
+    def open(self, sentences: Path, files: Path, keep: Keep = ignore) -> ReviewSource:
         """Open files of the folder `files`; one that is split is read once to count its rows."""
         train_file, dropped = files / self.train_file, no_counts()
         labels = self.labels or self._count(train_file)
-        train = self._read(train_file, labels, dropped["train"])
+        train = self._read(train_file, labels, dropped["train"], keep)
         if self.test_file is not None:
             test = self._read(files / self.test_file, labels, dropped["test"])
         else:
@@ -196,7 +218,11 @@ class Files(Cleaned):
         names = filter(None, [self.train_file, self.test_file])
         hashes = {name: sha256_of(on_disk(files / name)) for name in names}
         classes, ordered = class_names(labels), self.has_order(labels)
-        return ReviewSource(classes, ordered, train, test, dropped, {"files": hashes})
+        origin = Origin(
+            self.noun, readers.suffix(train_file), self.text_column, self.label_column, {**labels},
+            self.encoding, self.delimiter, self.quoted, self.unescape,
+        )  # fmt: skip
+        return ReviewSource(classes, ordered, train, test, dropped, {"files": hashes}, origin)
 
     @property
     def _layout(self) -> Layout:
@@ -206,8 +232,11 @@ class Files(Cleaned):
     def _count(self, path: Path) -> dict[str, str]:
         """Return the values of the label column as the names of the classes: `labels: auto`."""
         counts: Counter[str] = Counter()
-        for row in tqdm(readers.rows(path, self._layout), "labels", unit=" rows", delay=1):
-            counts.update(filter(None, [canonical_label(row.label)]))
+        # A row that is not valid is reported when the file is read.
+        rows = readers.rows(path, self._layout, skip=lambda problem: None)
+        for row in tqdm(rows, "labels", unit=" rows", delay=1):
+            with contextlib.suppress(TypeError):
+                counts.update(filter(None, [canonical_label(row.label)]))
             if len(counts) > MAX_CLASSES:
                 raise UserError(
                     f"{quoted(self.train_file)} has more than {MAX_CLASSES} values in the column "
@@ -227,12 +256,14 @@ class Files(Cleaned):
         return {value: value for value in sorted(counts, key=float if numbers else str)}
 
     def _read(
-        self, path: Path, labels: Mapping[str, str], dropped: Counter[str]
+        self, path: Path, labels: Mapping[str, str], dropped: Counter[str], keep: Keep = ignore
     ) -> Iterator[tuple[int, str]]:
-        drop = self.unlabelled == "drop"
-        rows = readers.rows(path, self._layout)
-        mapped = map_labels(rows, labels, drop_unlabelled=drop, dropped=dropped)
-        return self.clean(mapped, dropped)
+        spare = self.spare(keep)
+        problems = Problems(printable(path, 160))
+        rows = readers.rows(path, self._layout, skip=problems.note)
+        mapped = map_labels(rows, labels, spare=spare, dropped=dropped, problems=problems)
+        yield from self.clean(mapped, dropped)
+        problems.report()
 
     def _draw(self, path: Path, labels: Mapping[str, str]) -> np.ndarray:
         """Draw which rows of the only file are the test split: bool, (rows,).
@@ -284,7 +315,7 @@ class Hub(Cleaned):
             raise ValueError("text_column and label_column must be two different names")
         return self
 
-    def open(self, sentences: Path, files: Path) -> ReviewSource:
+    def open(self, sentences: Path, files: Path, keep: Keep = ignore) -> ReviewSource:
         """Open a stream of each split."""
         # Late: only this source needs them, and datasets takes two seconds.
         from yelp_stars.checkpoint import hub
@@ -316,15 +347,19 @@ class Hub(Cleaned):
             problem = f"{self.repo}: {quoted(self.label_column)} is not a ClassLabel"
             raise UserError(problem, advice="use source: files")
 
+        spare = self.spare(keep)
+
         def rows(split: str) -> Iterator[tuple[int, str]]:
             try:
                 for number, row in enumerate(streams[split], 1):
                     location = f"{self.repo} {names[split]} row {number}"
                     value = row[self.label_column]
                     if canonical_label(value) in (None, "-1"):  # the Hub's sign of no label
-                        if self.unlabelled == "error":
+                        if spare is None:
                             raise unlabelled(location)
                         dropped[split]["unlabelled"] += 1
+                        if split == "train":
+                            spare(valid_text(row[self.text_column], location))
                     elif 0 <= value < len(label.names):
                         yield value, valid_text(row[self.text_column], location)
                     else:
@@ -335,9 +370,9 @@ class Hub(Cleaned):
 
         train, test = (self.clean(rows(split), dropped[split]) for split in names)
         provenance = {"repo": self.repo, "revision": self.revision}
-        return ReviewSource(
-            label.names, self.has_order(label.names), train, test, dropped, provenance
-        )
+        origin = Origin(self.noun, "", self.text_column, self.label_column)
+        ordered = self.has_order(label.names)
+        return ReviewSource(label.names, ordered, train, test, dropped, provenance, origin)
 
 
 def write_reviews(
@@ -346,9 +381,11 @@ def write_reviews(
     label_names: list[str],
     ordered: bool = True,
     source: str = "files",
+    origin: Origin = NO_FILE,
 ) -> None:
     """Write (label, text) rows as an Arrow file, one record batch in memory at a time."""
-    schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, source=source)
+    how = {"source": source, "origin": origin._asdict()}
+    schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, **how)
 
     def batches() -> Iterator[pa.RecordBatch]:
         rows = iter(tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1))
@@ -356,3 +393,24 @@ def write_reviews(
             yield pa.record_batch([*map(list, zip(*batch))], schema=schema)
 
     arrow.write(path, schema, batches())
+
+
+@contextlib.contextmanager
+def unlabelled_texts(path: Path) -> Iterator[Keep]:
+    """Write texts as Parquet, in their order: the column `text`; empty ones are left out."""
+    schema = pa.schema([("text", pa.large_string())])
+    texts: list[str] = []
+    with pq.ParquetWriter(path, schema, compression="zstd", write_page_checksum=True) as writer:
+
+        def write() -> None:
+            writer.write_table(pa.table({"text": texts}, schema=schema))
+            texts.clear()
+
+        def keep(text: str) -> None:
+            if text.strip():
+                texts.append(text)
+            if len(texts) == arrow.RECORD_BATCH_ROWS:
+                write()
+
+        yield keep
+        write()

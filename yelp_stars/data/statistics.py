@@ -7,7 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from yelp_stars.pipeline.text import listed
+from yelp_stars.pipeline.text import counted, listed
 from yelp_stars.reading.labels import Reviews
 
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
@@ -60,14 +60,20 @@ def describe(
     statistics: Mapping[str, SplitStatistics],
     dropped: Mapping[str, Mapping[str, int]],
     shared_texts: int,
+    noun: str = "review",
+    kept: bool = False,
 ) -> Iterator[str]:
     """Yield lines about the splits, and about what inflates or harms a score on them."""
     for split, counts in statistics.items():
-        left_out = "".join(f", {n:,} {why} dropped" for why, n in sorted(dropped[split].items()))
-        yield f"{split}: {counts.rows:,} reviews, {len(counts.labels)} labels{left_out}"
+        verbs = {"unlabelled": "kept"} if kept and split == "train" else {}
+        left_out = "".join(
+            f", {n:,} {why} {verbs.get(why, 'dropped')}"
+            for why, n in sorted(dropped[split].items())
+        )
+        yield f"{split}: {counted(counts.rows, noun)}, {len(counts.labels)} labels{left_out}"
     train = statistics["train"].labels
     missing = [name for label, name in enumerate(label_names) if not train[label]]
     if missing:
-        yield f"no training review has the label {listed(missing)}: it cannot be learned"
+        yield f"no training {noun} has the label {listed(missing)}: it cannot be learned"
     if shared_texts:
         yield f"{shared_texts:,} texts are in both splits: they inflate the test scores"

@@ -126,7 +126,7 @@ def tokenize_file(
         ordered=arrow.ordered(raw),
         max_length=max_length,
         truncation=truncation,
-        source=arrow.metadata(raw, "source"),
+        **{key: arrow.metadata(raw, key) for key in ("source", "origin")},
     )
     rows = tokens = n_truncated = 0
     labels: deque[pa.Array] = deque()

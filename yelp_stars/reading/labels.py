@@ -4,13 +4,14 @@ import datetime
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.layout import Row
+from yelp_stars.reading.problems import Problems
 
 Reviews = Iterable[tuple[int, str]]  # (label, text); labels are numbered from 0
 
@@ -73,25 +74,38 @@ def canonical_labels(labels: Any) -> Any:
 
 
 def map_labels(
-    rows: Iterable[Row], labels: Mapping[str, str], *, drop_unlabelled: bool, dropped: Counter[str]
+    rows: Iterable[Row],
+    labels: Mapping[str, str],
+    *,
+    spare: Callable[[str], None] | None,
+    dropped: Counter[str],
+    problems: Problems,
 ) -> Iterator[tuple[int, str]]:
     """Turn rows into (label, text); a label is the index of its class name.
 
-    `labels` has canonical keys. Rows without a label are dropped on request, and counted.
+    `labels` has canonical keys. The texts of rows without a label go to `spare`, and are counted as
+    dropped; None makes them errors. A row that is not valid is left out, and its error noted in
+    `problems`.
     """
     names = class_names(labels)
     numbers = {value: names.index(name) for value, name in labels.items()}
     for row in rows:
         # Most values have their canonical form already.
         label = numbers.get(str(row.label)) if type(row.label) in (str, int) else None
-        if label is None:
-            label = label_number(row, numbers)
+        try:
+            if label is None:
+                label = label_number(row, numbers)
+            text = valid_text(row.text, row.location)
+        except UserError as error:
+            problems.note(error)
+            continue
         if label is not None:
-            yield label, valid_text(row.text, row.location)
-        elif drop_unlabelled:
+            yield label, text
+        elif spare is not None:
             dropped["unlabelled"] += 1
+            spare(text)
         else:
-            raise unlabelled(row.location)
+            problems.note(unlabelled(row.location))
 
 
 def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
@@ -120,7 +134,7 @@ def unlabelled(location: str) -> UserError:
         "has no label",
         location=location,
         setting="download.unlabelled",
-        advice="remove the row, or set {setting} to 'drop'",
+        advice="remove the row, or set {setting} to 'drop' or 'keep'",
     )
 
 

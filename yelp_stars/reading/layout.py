@@ -58,7 +58,9 @@ class Layout(NamedTuple):
                 f"has no column {columns}; it has {listed(names)}",
                 location=location,
                 setting=f"download.{missing[0]}",
-                advice="set {setting} to one of these",
+                advice="set {setting} to one of these"
+                if len(missing) == 1
+                else "set {setting} and the other column to two of these",
             )
         if len(set(names)) < len(names):
             for name in names if self.all_columns else self.wanted.values():

@@ -43,18 +43,23 @@ def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Fi
 
 
 def leaks(
-    audit: dict[str, Any], slices: list[dict[str, Any]], *, near: bool, excluded: bool
+    audit: dict[str, Any],
+    slices: list[dict[str, Any]],
+    *,
+    near: bool,
+    excluded: bool,
+    noun: str = "review",
 ) -> Finding:
     """Does the test split leak into the training split?
 
     `near`: whether the audit looked for texts that are nearly the same. `excluded`: whether the
-    sample was drawn without the training reviews that leak.
+    sample was drawn without the training rows that leak.
     """
     n, leaked = audit["test"]["rows"], audit["test"]["leak"]["rows"]
-    title, tested = "Leaks", counted(n, "test review")
+    title, tested = "Leaks", counted(n, f"test {noun}")
     if not leaked:
         same = "is, or nearly is," if near else "is, word for word,"
-        return Finding("good", title, f"None of {tested} {same} a training review.")
+        return Finding("good", title, f"None of {tested} {same} a training {noun}.")
     share, verb = leaked / n, "is" if leaked == 1 else "are"
     text = f"{leaked:,} of {tested} ({100 * share:.1f} %) {verb} in the training split"
     text += "; sample.exclude kept those out of training." if excluded else "."
@@ -70,7 +75,7 @@ def leaks(
     return Finding("poor" if share > 0.01 else "fair", title, text, advice)
 
 
-def worst_slice(slices: list[dict[str, Any]]) -> Finding:
+def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
     """Find the slice where the model fails most often."""
     title = "Worst slice"
     worse = [part for part in slices if part["worse"]]
@@ -87,12 +92,14 @@ def worst_slice(slices: list[dict[str, Any]]) -> Finding:
         verb, others = "is" if len(worse) == 2 else "are", counted(len(worse) - 1, "other slice")
         others = f" So {verb} {others}." if len(worse) > 1 else ""
         text = f"{numbers}: worse by more than chance.{others}"
-        return Finding("poor", title, text, "Add training reviews of this kind.")
+        return Finding("poor", title, text, f"Add training {noun}s of this kind.")
     text = f"No slice is worse than the rest by more than chance. The lowest: {numbers}."
     return Finding("good", title, text)
 
 
-def calibration(calibrated: dict[str, Any], ranges: dict[str, Any]) -> Finding:
+def calibration(
+    calibrated: dict[str, Any], ranges: dict[str, Any], noun: str = "review"
+) -> Finding:
     """Can the probabilities be read as they are?"""
     before, after = (calibrated["calibration_error"][when] for when in ("before", "after"))
     text = (
@@ -107,9 +114,9 @@ def calibration(calibrated: dict[str, Any], ranges: dict[str, Any]) -> Finding:
     if ranges["coverage"]["high"] < ranges["promised"] or status == "poor":
         status = max(status, "fair", key=ORDER.index)
         advice = (
-            "The validation reviews may be easier than the test reviews: synthetic ones are, "
-            "which share sentences with those to train on. Validate on reviews like those to "
-            "predict."
+            f"The validation {noun}s may be easier than the test {noun}s: synthetic ones are, "
+            f"which share sentences with those to train on. Validate on {noun}s like those to "
+            f"predict."
         )
     return Finding(status, "Calibration", text, advice)
 

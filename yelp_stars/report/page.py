@@ -18,7 +18,7 @@ from yelp_stars.report.texts import CLASSES, LONGEST
 from yelp_stars.scoring import metrics
 
 FOLDER = Path(__file__).parent
-LENGTHS = {"median": "median words", "p95": "95 % of the reviews have at most, words"}
+LENGTHS = {"median": "median words", "p95": "95 % have at most, words"}
 FLAGS = {
     "leak": "also in the other split, exactly or nearly",
     "duplicate": "the text of an earlier row",
@@ -51,6 +51,10 @@ def render(run: dict[str, Any]) -> str:
     data, audit, baseline = run["data"], run["audit"], run["baseline"]
     evaluation, parameters = run["evaluation"], run["parameters"]
     n, slices = len(model.rows), _slices(evaluation)
+    shown = titles.score_titles(
+        {row["label"]: row["recall"]["n"] for row in evaluation["per_class"]}
+    )
+    noun = parameters["download"].get("noun", "review")
     name_of_strongest = titles.BASELINES[baseline["strongest"]]
     content = {
         **run,
@@ -61,18 +65,20 @@ def render(run: dict[str, Any]) -> str:
             findings.leaks(
                 audit,
                 slices,
+                noun=noun,
                 near=parameters["audit"]["near_duplicates"],
                 excluded="leaks" in parameters["sample"]["exclude"],
             ),
-            findings.worst_slice(slices),
-            findings.calibration(evaluation["calibration"], evaluation["ranges"]),
+            findings.worst_slice(slices, noun),
+            findings.calibration(evaluation["calibration"], evaluation["ranges"], noun),
             *run["diagnosis"],
         ],
         "confusions": findings.confusions(model, CONFUSIONS),
         "checkpoint": _checkpoint(parameters["pretrained"]),
         "provenance": "; ".join(_provenance(data)),
         "pictures": {name: _embedded(svg) for name, svg in run["pictures"].items()},
-        "titles": titles.SCORES,
+        "titles": {key: title for key, title in shown.items() if key in evaluation["scores"]},
+        "noun": noun,
         "baselines": {key: name for key, name in titles.BASELINES.items() if key in baseline},
         "lengths": LENGTHS,
         "flags": FLAGS,
@@ -82,7 +88,7 @@ def render(run: dict[str, Any]) -> str:
         "written": written,
         "number": _number,
         "percent": lambda share: _percent(share, n),
-        "reviews": lambda count: _reviews(count, data),
+        "texts": lambda count: _texts(count, noun, data),
         "yaml": lambda value: dump_yaml(value).strip().removesuffix("\n..."),
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
         "script": Markup(script),  # noqa: S704
@@ -126,19 +132,19 @@ def _checkpoint(pretrained: dict[str, Any]) -> str:
     return visible(next(names, pretrained["source"]), 80)
 
 
-def _reviews(count: int, data: dict[str, Any]) -> str:
-    """Write a number of reviews with their source: "2,000 synthetic reviews"."""
+def _texts(count: int, noun: str, data: dict[str, Any]) -> str:
+    """Write a number of texts with their source: "2,000 synthetic reviews"."""
     if data["source"] == "synthetic":
         return counted(count, "synthetic review")
     origin = "your own files" if data["source"] == "files" else data.get("repo", data["source"])
-    return f"{counted(count, 'review')} of {visible(origin, 80)}"
+    return f"{counted(count, noun)} of {visible(origin, 80)}"
 
 
 def _provenance(data: dict[str, Any]) -> list[str]:
-    """Return what identifies the reviews: the hashes of files, or a revision of a repository."""
+    """Return what identifies the data: the hashes of files, or a revision of a repository."""
     hashes = [
         f"SHA-256 of {visible(name, 80)}: {digest}"
         for name, digest in data.get("files", {}).items()
     ]
     facts = [f"{name}: {data[key]}" for key, name in PROVENANCE.items() if key in data]
-    return [f"Source of the reviews: {data['source']}", *hashes, *facts]
+    return [f"Source of the data: {data['source']}", *hashes, *facts]

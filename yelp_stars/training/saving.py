@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, TrainerState
 from transformers.trainer_utils import PredictionOutput
 
 from yelp_stars.checkpoint.architecture import load_auto_tokenizer
-from yelp_stars.checkpoint.tokenizer import TRUNCATION
+from yelp_stars.checkpoint.tokenizer import ORIGIN, TRUNCATION
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.pipeline.files import write_json
@@ -67,14 +67,15 @@ def validation_scores(state: TrainerState, best: bool) -> dict[str, Any]:
 def save(result: Result, pretrained: Path, target: Path) -> None:
     """Write a folder that plain `from_pretrained` loads: safetensors, config, tokenizer.
 
-    With the calibration, and how texts were cut: the tokenizer knows how long they may be, not
-    which end to keep.
+    With the calibration, how the training rows were read, and how texts were cut: the tokenizer
+    knows how long they may be, not which end to keep.
     """
     max_length = result.train.max_length
     result.model.save_pretrained(target)
     load_auto_tokenizer(pretrained, model_max_length=max_length).save_pretrained(target)
     cut = {"max_length": max_length, "truncation": result.train.truncation}
     write_json(target / TRUNCATION, cut)
+    write_json(target / ORIGIN, result.train.origin)
     write_json(target / calibration.FILE, result.fitted._asdict())
 
 
@@ -120,7 +121,7 @@ def write_card(result: Result, params: dict[str, Any], sentences: Path, target: 
         labels=list(zip(train.label_names, train.label_counts))[:SHOWN_LABELS],
         examples=examples,
         parameters={
-            "reviews": f"{len(train):,}, {source}",
+            f"{train.origin['noun']}s": f"{len(train):,}, {source}",
             f"of {train.max_length} tokens, the largest length": f"{longest:.1%}",
             **params,
         },
@@ -139,5 +140,5 @@ def describe(result: Result, seconds: float, rates: dict[str, float]) -> str:
         f"on {scores['n']:,} rows\n"
         f"temperature {fitted.temperature}: takes the calibration error on {fitted.n:,} "
         f"validation rows from {fitted.ece_before} to {fitted.ece_after}; too low where those are "
-        f"easier than other rows, as synthetic reviews are"
+        f"easier than other rows"
     )

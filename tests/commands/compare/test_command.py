@@ -43,7 +43,7 @@ def test_the_better_run_is_named_first_with_what_changed(compare):
     assert output.startswith("better is better than base by ")
     assert re.search(r"\ntrain.learning_rate +0.0001 +5e-05\n", output)
     assert "train.seed" not in output
-    for title in ("accuracy", "macro-F1", "mean error in stars", "quadratic kappa", "log loss"):
+    for title in ("accuracy", "macro-F1", "mean error in classes", "quadratic kappa", "log loss"):
         assert f"\n{title} " in output
     assert "Accuracy of the baseline of base: 0." in output
     assert re.search(r"\nlongest quarter +\d+ ", output)

@@ -23,6 +23,7 @@ def a_pair(text: str = "x"):
         "second": "b",
         "verdict": f"{text} is better than b",
         "n": 1234,
+        "labels": {"1 star": 617, "2 stars": 617},
         "scores": {"accuracy": score, "quadratic_kappa": none},
         "baselines": {text: 0.4},
         "flips": {"harmful": 1, "beneficial": 2, "both_wrong": 3},

@@ -20,7 +20,7 @@ COMMAND = typer.main.get_command(cli.app).commands["predict"]
     [
         ["--precision", "fp8"], ["--threads", "0"], ["--batch-size", "0"], ["--fail-below", "2"],
         ["--encoding", "utf-9"], ["--delimiter", ";;"], ["--delimiter", '"'],
-        ["--text-column", "1", "--label-column", "label"], ["--longest-line-mb", "0"],
+        ["--longest-line-mb", "0"],
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_a_usage_error(capsys, arguments):

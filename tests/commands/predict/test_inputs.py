@@ -20,7 +20,8 @@ NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
 def read(*arguments, layout=LAYOUT, unescape=False, skip=None):
     """The rows and their columns."""
-    with inputs.open_input([*map(str, arguments)], layout, unescape) as source:
+    with inputs.open_input([*map(str, arguments)]) as source:
+        source = source._replace(layout=layout, unescape=unescape)
         number, schema = inputs.check(source, None, skip)
         rows = list(source.rows(skip))
         assert number == len(rows)
@@ -108,24 +109,29 @@ def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypa
 
 
 def test_labels_are_known_by_name_by_the_number_in_it_or_as_given():
-    numbers = inputs.label_numbers(NAMES, [])
+    numbers = inputs.label_numbers(NAMES, [], {})
     assert numbers["5 stars"] == numbers["5"] == 4
     assert "0" not in numbers
-    given = inputs.label_numbers(NAMES, ["0=1 star", "1=2 stars", "none=1 star"])
+    given = inputs.label_numbers(NAMES, ["0=1 star", "1=2 stars", "none=1 star"], {})
     assert (given["0"], given["1"], given["none"]) == (0, 1, 0)
     assert "5" not in given
-    assert inputs.label_numbers(["good", "bad"], []) == {"good": 0, "bad": 1}
+    assert inputs.label_numbers(["good", "bad"], [], {}) == {"good": 0, "bad": 1}
+    trained = {"g": "good", "b": "bad", "m": "bad"}
+    assert inputs.label_numbers(["good", "bad"], [], trained) == {
+        "good": 0, "bad": 1, "g": 0, "b": 1, "m": 1,
+    }  # fmt: skip
     for wrong in ("0", "0=six", "=1 star"):
         assert "should be VALUE=NAME" in error(
-            lambda text=wrong: inputs.label_numbers(NAMES, [text])
+            lambda text=wrong: inputs.label_numbers(NAMES, [text], {})
         )
 
 
 def test_another_label_is_one_line_with_its_row(tmp_path):
     (tmp_path / "a.csv").write_text("text,label\ngood,5.0\nbad,\nbad,0\n")
     layout = LAYOUT._replace(label_column="label")
-    with inputs.open_input([str(tmp_path / "a.csv")], layout, False) as source:
-        numbers = inputs.label_numbers(NAMES, [])
+    with inputs.open_input([str(tmp_path / "a.csv")]) as source:
+        source = source._replace(layout=layout)
+        numbers = inputs.label_numbers(NAMES, [], {})
         assert "a.csv line 4 has the label '0'" in error(
             lambda: inputs.check(source, numbers, None)
         )

@@ -206,7 +206,7 @@ HOSTILE = ["\x1b[31mred", "[bold]x[/bold]", "a\nb\r\u2028c", "x" * 10_000, "\u20
 
 def test_the_table_shows_text_as_text_and_fits(capsys):
     row = {"stars": "5 stars", "probability": 0.91234, "range": ["4 stars", "5 stars"]}
-    results.print_rows(HOSTILE, [row] * len(HOSTILE), "")
+    results.print_rows(HOSTILE, [row] * len(HOSTILE), "stars", "")
     _, *lines = capsys.readouterr().out.splitlines()
     assert len(lines) == len(HOSTILE)
     for line, text in zip(lines, HOSTILE):
@@ -217,19 +217,21 @@ def test_the_table_shows_text_as_text_and_fits(capsys):
 
 
 def test_a_model_without_ranges_and_a_prefix_are_shown_alike(capsys):
-    results.print_rows(["a"], [{"x_stars": "bad", "x_probability": 1.0}], "x_")
-    assert "bad          1.000" in capsys.readouterr().out
+    results.print_rows(["a"], [{"x_predicted": "bad", "x_probability": 1.0}], "predicted", "x_")
+    assert "bad              1.000" in capsys.readouterr().out
 
 
 def test_the_summary_counts_and_scores():
     tally = Tally(10, 3, 4, 5.0, [[4, 1], [0, 3]])
-    assert results.summary(tally, True, 0.6, 128) == [
+    assert results.summary(tally, ["1 star", "2 stars"], True, 0.6, 128) == [
         "3 of 10 texts are longer than 128 tokens and were cut",
         "4 of 10 rows are below 0.6",
-        "accuracy 0.9 [0.5, 1.0], mean error 0.125 stars, log loss 0.625 on 8 rows with a label",
+        "accuracy 0.9 [0.5, 1.0], mean error in stars 0.125, log loss 0.625 on 8 rows with a label",
     ]
-    assert "stars" not in results.summary(tally, False, None, 128)[1]
-    assert results.summary(Tally(0, 0, 0, 0.0, [[0, 0]] * 2), True, None, 128) == []
+    words = ["bad", "good"]
+    assert "mean error in classes 0.1" in results.summary(tally, words, True, None, 128)[1]
+    assert "mean error" not in results.summary(tally, words, False, None, 128)[1]
+    assert results.summary(Tally(0, 0, 0, 0.0, [[0, 0]] * 2), words, True, None, 128) == []
 
 
 def test_the_rate_has_its_rows_and_seconds():

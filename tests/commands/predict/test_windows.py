@@ -24,8 +24,8 @@ def test_tallies_add_up():
 def test_the_columns_are_named_by_the_labels_and_by_what_is_known():
     names = ["bad", "good\ud800"]
     assert predicted_columns(names, ranges=True, below=0.5, prefix="a_").names == [
-        "a_stars", "a_probability", "a_p_bad", "a_p_good\\ud800", "a_range", "a_truncated",
+        "a_predicted", "a_probability", "a_p_bad", "a_p_good\\ud800", "a_range", "a_truncated",
         "a_to_a_person",
     ]  # fmt: skip
-    few = predicted_columns(["bad", "good"], ranges=False, below=None, prefix="")
-    assert few.names == ["stars", "probability", "p_bad", "p_good", "truncated"]
+    few = predicted_columns(["1 star", "2 stars"], ranges=False, below=None, prefix="")
+    assert few.names == ["stars", "probability", "p_1 star", "p_2 stars", "truncated"]

@@ -260,7 +260,7 @@ def test_the_page_shows_what_the_model_says(port):
     stars, meters, note, width = seen.results[0]
     assert re.fullmatch(r"\d stars?", stars)
     assert (meters, width) == (5, 390)
-    assert note == "The review exceeds the model's limit and was truncated."
+    assert note == "The text exceeds the model's limit and was truncated."
     assert seen.requests == [url, f"{url}info", f"{url}classify"]
     assert seen.console == []
 

@@ -81,6 +81,9 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
         "second": second.name,
         "verdict": paired.verdict(compared, first.name, second.name, margin),
         "n": compared.n,
+        "labels": {
+            name: int((tested.labels == label).sum()) for label, name in enumerate(tested.names)
+        },
         "p": compared.p,
         "scores": {
             name: {key: None if math.isnan(x) else x for key, x in score._asdict().items()}

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import tabulate
 
-from yelp_stars.evaluation.titles import SCORES
+from yelp_stars.evaluation.titles import score_titles
 from yelp_stars.pipeline.text import counted, markdown_cell, printable
 
 FLIPS = {
@@ -73,11 +73,12 @@ def pair(described: dict[str, Any]) -> list[Block]:
     first, second = described["first"], described["second"]
     scores = [
         [
-            SCORES[name],
+            title,
             *("undefined" if score[k] is None else f"{score[k]:.3f}" for k in ("first", "second")),
             *_difference(score),
         ]
-        for name, score in described["scores"].items()
+        for name, title in score_titles(described["labels"]).items()
+        if (score := described["scores"].get(name))
     ]
     titles = ["slice", "rows", "wrong", "right", "difference", "95 % interval", "p"]
     slices = [

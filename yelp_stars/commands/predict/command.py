@@ -21,8 +21,9 @@ def predict(
         str | None, typer.Option(help="Use the model of a revision or experiment")
     ] = None,
     text_column: Annotated[
-        str, typer.Option(help="Column of the text: a name, or an index from 0 without a header")
-    ] = "text",
+        str | None,
+        typer.Option(help="Column of the text: a name, or an index from 0 without a header"),
+    ] = None,
     label_column: Annotated[
         str | None, typer.Option(help="Column of the true label; also prints scores")
     ] = None,
@@ -40,8 +41,8 @@ def predict(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace existing output files")] = False,
     encoding: Annotated[
-        str, typer.Option(help="Encoding of a text, CSV, TSV or JSON file")
-    ] = "utf-8",
+        str | None, typer.Option(help="Encoding of a text, CSV, TSV or JSON file")
+    ] = None,
     delimiter: Annotated[
         str | None, typer.Option(help="Column separator of a CSV or TSV file")
     ] = None,
@@ -53,8 +54,11 @@ def predict(
         int, typer.Option(min=1, max=1000, help="Maximum length of a line, in megabytes")
     ] = 64,
     unescape: Annotated[
-        bool, typer.Option("--unescape", help="Undo Yelp's escapes; same as download.unescape")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--unescape/--no-unescape", help="Undo Yelp's escapes; same as download.unescape"
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(min=1, help="Texts per batch; default: 8 per core, 64 on a GPU")
     ] = None,
@@ -63,10 +67,11 @@ def predict(
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; default: all")] = None,
 ) -> None:
-    """Predict the stars of texts, or of a file of any size.
+    """Predict the labels of texts, or of a file of any size.
 
-    Files: .txt, .csv, .tsv, .jsonl, .parquet, also with .gz. With -o, an interrupted command
-    resumes where it stopped when you run it again.
+    Files: .txt, .csv, .tsv, .jsonl, .parquet, also with .gz. A file is read as the training file
+    was, unless options say otherwise. With -o, an interrupted command resumes where it stopped when
+    you run it again.
 
     \b
     Examples:
@@ -77,28 +82,26 @@ def predict(
     """  # noqa: D301
     from yelp_stars.commands.predict import job
     from yelp_stars.commands.predict.request import Request
-    from yelp_stars.reading.layout import Layout
     from yelp_stars.reading.lines import known_encoding
 
     if model is not None and rev is not None:
         raise typer.BadParameter("and --model exclude each other", param_hint="--rev")
     try:
-        encoding = known_encoding(encoding)
+        encoding = encoding and known_encoding(encoding)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--encoding") from None
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
         raise typer.BadParameter("should be one character", param_hint="--delimiter")
-    text = _column(text_column)
-    value = None if label_column is None else _column(label_column)
-    if value is not None and type(value) is not type(text):
-        raise typer.BadParameter("two names, or two indices", param_hint="--label-column")
-    max_line = longest_line_mb * 1_000_000
-    layout = Layout(text, value, encoding, delimiter, quoted, max_line, all_columns=True)
     job.run(
         Request(
             inputs or [],
             output,
-            layout,
+            text_column=_column(text_column),
+            label_column=_column(label_column),
+            encoding=encoding,
+            delimiter=delimiter,
+            quoted=quoted,
+            max_line=longest_line_mb * 1_000_000,
             labels=tuple(label or ()),
             unescape=unescape,
             below=fail_below,
@@ -114,6 +117,8 @@ def predict(
     )
 
 
-def _column(argument: str) -> str | int:
+def _column(argument: str | None) -> str | int | None:
     """Read a column's name, or its index."""
+    if argument is None:
+        return None
     return int(argument) if argument.isascii() and argument.isdecimal() else argument

@@ -43,8 +43,8 @@ class Input(NamedTuple):
     texts: list[str]
     """Empty for a file."""
     path: Path | None
-    layout: Layout
-    unescape: bool
+    layout: Layout = Layout("text", None, all_columns=True)
+    unescape: bool = False
 
     def rows(self, skip: Skip | None) -> Iterator[Row]:
         """Yield each row that has a text; call `skip` with the errors of others, or raise them."""
@@ -88,7 +88,7 @@ def option(setting: str) -> str:
 
 
 @contextlib.contextmanager
-def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator[Input]:
+def open_input(arguments: list[str]) -> Iterator[Input]:
     """Open what the arguments are: texts, one file, or nothing, which is standard input."""
     if arguments in ([], [STDIN]):
         if not arguments and sys.stdin.isatty():
@@ -101,17 +101,17 @@ def open_input(arguments: list[str], layout: Layout, unescape: bool) -> Iterator
             path = Path(folder, f"stdin{readers.TEXT}")
             with path.open("wb") as file:
                 shutil.copyfileobj(sys.stdin.buffer, file)
-            yield Input(STDIN, [], path, layout, unescape)
+            yield Input(STDIN, [], path)
         return
     files = [argument for argument in arguments if is_file(argument)]
     if not files:
         if len(arguments) == 1 and os.path.isdir(arguments[0]):  # noqa: PTH112
             raise UserError(f"{quoted(arguments[0])} is a folder; name a file in it")
-        yield Input("texts", arguments, None, layout, unescape)
+        yield Input("texts", arguments, None)
     elif len(arguments) > 1:
         raise UserError(f"{quoted(files[0])} is a file; give one file, or only texts")
     else:
-        yield Input(files[0], [], Path(files[0]), layout, unescape)
+        yield Input(files[0], [], Path(files[0]))
 
 
 def is_file(argument: str) -> bool:
@@ -163,8 +163,13 @@ def column_type(kinds: set[type]) -> pa.DataType:
     return pa.float64() if kinds and kinds <= {int, float} else pa.string()
 
 
-def label_numbers(names: list[str], given: Sequence[str]) -> dict[str, int]:
-    """Map the values of a label column to labels: by name, by the number in it, or as `given`."""
+def label_numbers(
+    names: list[str], given: Sequence[str], trained: Mapping[str, str]
+) -> dict[str, int]:
+    """Map the values of a label column to labels, or as `given`.
+
+    By name, by the number in it, and as in the training file, whose values are those of `trained`.
+    """
     numbers = {str(canonical_label(name)): number for number, name in enumerate(names)}
     if given:
         for pair in given:
@@ -181,6 +186,7 @@ def label_numbers(names: list[str], given: Sequence[str]) -> dict[str, int]:
     values = [str(canonical_label(number[0])) for number in digits if len(number) == 1]
     if len(set(values)) == len(names):
         numbers.update(zip(values, range(len(names))))
+    numbers.update({value: names.index(name) for value, name in trained.items() if name in names})
     return numbers
 
 

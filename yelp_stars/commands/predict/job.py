@@ -1,8 +1,10 @@
 """`stars predict`: check what needs no model, then load the model and predict."""
 
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from yelp_stars.classifier.origin import read_origin
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.request import Request
 from yelp_stars.pipeline.errors import BadRow, UserError
@@ -12,20 +14,25 @@ from yelp_stars.pipeline.text import quoted
 def run(request: Request) -> None:
     """Predict what the request names."""
     try:
-        with inputs.open_input(request.inputs, request.layout, request.unescape) as source:
+        with inputs.open_input(request.inputs) as source:
             request.check_paths(source)
-            # What the first row shows, such as a missing column, is reported at once.
-            if next(source.rows(inputs.ignore if request.skip_bad else None), None) is None:
-                raise UserError(f"{quoted(source.name)} has no row that can be predicted")
-            from yelp_stars.commands.predict import results  # torch takes seconds
-
             model: AbstractContextManager[Path] = nullcontext(request.model)
             if request.rev is not None:
                 from yelp_stars.commands.runs import revisions  # DVC takes a second
 
                 model = revisions.open_model(request.rev)  # a temporary folder
             with model as folder:
-                results.produce(request, source, folder)
+                origin = read_origin(folder)
+                source = request.read_as(source, origin)
+                options = request.remembered(source)
+                if options and source.path is not None:
+                    print("read like the training file:", *options, file=sys.stderr)
+                # What the first row shows, such as a missing column, is reported at once.
+                if next(source.rows(inputs.ignore if request.skip_bad else None), None) is None:
+                    raise UserError(f"{quoted(source.name)} has no row that can be predicted")
+                from yelp_stars.commands.predict import results  # torch takes seconds
+
+                results.produce(request, source, folder, origin)
     except UserError as error:
         error.setting = inputs.option(error.setting)
         if isinstance(error, BadRow):  # with --skip-bad, none gets here

@@ -27,24 +27,28 @@ from yelp_stars.commands.predict.parts import Parts, open_parts
 from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
 from yelp_stars.evaluation.intervals import proportion, written
+from yelp_stars.evaluation.titles import score_titles
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import remove_unfinished, replacing
 from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading.layout import Row
+from yelp_stars.reading.origin import Origin
 from yelp_stars.scoring.metrics import score_counts
 
 JOINED = "joined"  # in the folder of the parts
 MAX_ROWS, MAX_TEXT = 20, 200  # rows that are printed, and characters of a text
 
 
-def produce(request: Request, source: Input, folder: Path) -> None:
+def produce(request: Request, source: Input, folder: Path, origin: Origin) -> None:
     """Load the model, check all rows, predict them, print or write them."""
     classify = Classifier(folder, request.precision, request.batch_size, request.threads)
     fitted, names = classify.fitted, classify.label_names
     model_name = request.rev or str(request.model)
     say(f"{model_name}: {len(names)} labels, {classify.resolved.precision}, {classify.reads}")
-    has_labels = request.layout.label_column is not None
-    numbers = inputs.label_numbers(names, request.labels) if has_labels else None
+    has_labels = request.label_column is not None
+    numbers = (
+        inputs.label_numbers(names, request.labels, origin.labels or {}) if has_labels else None
+    )
     columns = predicted_columns(names, fitted is not None, request.below, request.prefix)
     predictor = Predictor(classify, columns, request.below, numbers)
     rows = source.rows(inputs.ignore if request.skip_bad else None)
@@ -65,7 +69,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         schema = pa.schema([*own, *columns])
         key = {
             "input": [*source.identity()],
-            "way of reading it": [str(request.layout), request.unescape],
+            "way of reading it": [str(source.layout), source.unescape],
             "model": fingerprint(folder),
             "columns": [str(schema), request.below],
             "labels": numbers,
@@ -75,7 +79,7 @@ def produce(request: Request, source: Input, folder: Path) -> None:
         with open_parts(request.output, key) as parts, stoppable(parts):
             tally = to_file(predictor, rows, total, parts, schema, request.output)
     ordered = fitted is not None and fitted.ordered
-    for line in summary(tally, ordered, request.below, classify.cut.max_length):
+    for line in summary(tally, names, ordered, request.below, classify.cut.max_length):
         say(line)
 
 
@@ -114,7 +118,7 @@ def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, pr
             tallies.append(counted)
             texts += [row.text for row in window[: MAX_ROWS - len(first)]]
             first += predicted[: MAX_ROWS - len(first)]
-    print_rows(texts, first, prefix)
+    print_rows(texts, first, predictor.columns.names[0].removeprefix(prefix), prefix)
     if more:
         say(f"first {len(first)} rows; add -o FILE for all")
     return Tally.total(tallies)
@@ -184,11 +188,11 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
+def print_rows(texts: list[str], rows: Rows, answer: str, prefix: str) -> None:
     """Print predictions with the beginnings of their texts, which are untrusted."""
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=None, pad_edge=False, expand=True)
-    table.add_column("stars", no_wrap=True)
+    table.add_column(answer, no_wrap=True)
     table.add_column("probability", justify="right", no_wrap=True)
     table.add_column("range", no_wrap=True)
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
@@ -196,12 +200,14 @@ def print_rows(texts: list[str], rows: Rows, prefix: str) -> None:
         names = row.get(f"{prefix}range") or []
         ends = names if len(names) < 2 else [names[0], names[-1]]
         probability = f"{row[f'{prefix}probability']:.3f}"
-        cells = [row[f"{prefix}stars"], probability, " to ".join(ends), text]
+        cells = [row[f"{prefix}{answer}"], probability, " to ".join(ends), text]
         table.add_row(*(Text(printable(cell, MAX_TEXT)) for cell in cells))
     console.print(table)
 
 
-def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -> list[str]:
+def summary(
+    tally: Tally, names: list[str], ordered: bool, below: float | None, max_length: int
+) -> list[str]:
     """Write lines about all rows: texts that were cut, rows for a person, scores by the labels."""
     lines = []
     if tally.truncated:
@@ -215,7 +221,8 @@ def summary(tally: Tally, ordered: bool, below: float | None, max_length: int) -
     if n := int(confusion.sum()):
         scores = [f"accuracy {written(proportion(int(confusion.trace()), n))}"]
         if ordered:
-            scores.append(f"mean error {score_counts(confusion, ordered)['mae']:.3f} stars")
+            title = score_titles(dict.fromkeys(names, 1))["mae"]
+            scores.append(f"{title} {score_counts(confusion, ordered)['mae']:.3f}")
         scores.append(f"log loss {tally.loss / n:.3f}")
         lines.append(f"{', '.join(scores)} on {n:,} rows with a label")
     return lines

@@ -42,7 +42,8 @@ def predicted_columns(
     label_names: list[str], ranges: bool, below: float | None, prefix: str
 ) -> pa.Schema:
     """Name and type the columns, in order: with ranges, and a mark of rows `below`, if wanted."""
-    fields = [("stars", pa.string()), ("probability", pa.float64())]
+    stars = all("star" in name.lower() for name in label_names)
+    fields = [("stars" if stars else "predicted", pa.string()), ("probability", pa.float64())]
     fields += [(f"p_{valid(name)}", pa.float64()) for name in label_names]
     fields += [("range", pa.list_(pa.string()))] if ranges else []
     fields += [("truncated", pa.bool_())]

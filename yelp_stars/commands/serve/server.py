@@ -61,7 +61,7 @@ def make_app(
         redoc_url=None,
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
-        description="Stars of a review.",
+        description=f"The label of a {classify.noun}.",
         max_body_size=max_body,
     )
     page, policy = read_page()
@@ -101,7 +101,7 @@ def make_app(
         ]
         return [[LabelScore(label=label, score=score) for label, score in row] for row in ranked]
 
-    @app.post("/classify", summary="Stars, probabilities, range, and whether a text was truncated")
+    @app.post("/classify", summary="Label, probabilities, range, and whether a text was truncated")
     async def classified(request: Texts) -> list[Prediction]:
         return await answers(request)
 
@@ -141,6 +141,7 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
     return {
         "model_id": folder.name,
         "model_sha256": fingerprint(folder),
+        "noun": classify.noun,
         "labels": classify.label_names,
         "max_input_length": classify.cut.max_length,
         "truncation": classify.cut.truncation,
