@@ -57,7 +57,7 @@ class Pigeons(StageParams):
     pigeons: PositiveInt
     """Pigeons, each with one review."""
 
-    def open(self, sentences: Path, files: Path) -> ReviewSource:
+    def open(self, sentences: Path, files: Path, keep: Keep) -> ReviewSource:
         """Read what each pigeon has brought."""
         rows = [(pigeon % 2, f"{pigeon} coos") for pigeon in range(self.pigeons)]
         return ReviewSource(["bad", "good"], False, iter(rows), iter(rows), no_counts(), {})
@@ -134,6 +134,9 @@ def test_each_recipe_is_complete(tmp_path):
         cwd=project,
     )  # fmt: skip
     run("stars", "use", "pigeons", cwd=project, PYTHONPATH=str(project))
-    command = ("data/synthetic/sentences.tsv", "data/external", "data/raw", "metrics/data.json")
+    command = (
+        "data/synthetic/sentences.tsv", "data/external", "data/raw", "data/unlabelled.parquet",
+        "metrics/data.json",
+    )  # fmt: skip
     output = run(sys.executable, "-m", "stages.download", *command, cwd=project)
     assert "train: 9 reviews" in output
