@@ -139,9 +139,9 @@ class Classifier:
         return Scores(probabilities, ranges, tokens.truncated)
 
     def look(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Return how sure the model is of valid texts, and what the last layer of its head reads.
+        """Return the margin of each valid text and its features, which the head's last layer reads.
 
-        The differences of the two largest probabilities, (texts,), and features, (texts, size).
+        A margin is the difference of the two largest probabilities; (texts,), (texts, size).
         """
         with inference.without_head(self._model) as linear:
             features = inference.predict_logits(

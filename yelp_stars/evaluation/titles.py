@@ -1,6 +1,6 @@
 """Titles of the scores and of the baselines, wherever they are printed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 UNEQUAL = 2  # times the rows of the rarest class
 SCORES = {
@@ -14,6 +14,11 @@ SCORES = {
 }
 
 
+def are_stars(label_names: Iterable[str]) -> bool:
+    """Say whether all classes are numbers of stars."""
+    return all("star" in name.lower() for name in label_names)
+
+
 def score_titles(rows: Mapping[str, int]) -> dict[str, str]:
     """Title the scores, in the order to show them, for classes with so many rows each.
 
@@ -21,7 +26,7 @@ def score_titles(rows: Mapping[str, int]) -> dict[str, str]:
     the classes are unequal: there, a high accuracy can mean the largest class.
     """
     titles = dict(SCORES)
-    if not all("star" in name.lower() for name in rows):
+    if not are_stars(rows):
         titles |= {"mae": "mean error in classes", "within_one": "within one class"}
     if rows and max(rows.values()) > UNEQUAL * min(rows.values()):
         return {"macro_f1": titles.pop("macro_f1"), **titles}

@@ -18,7 +18,7 @@ from yelp_stars.classifier.origin import read_origin
 from yelp_stars.data import arrow
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import reading
-from yelp_stars.pipeline.text import counted
+from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout
@@ -46,7 +46,8 @@ def run(rows: int, output: Path | None, seed: int) -> None:
     origin = read_origin(MODEL)
     text = written([texts[row] for row in chosen], origin)
     if output is None:
-        print(text, end="")
+        # A text is anybody's: a terminal must not obey it.
+        print(visible(text, len(text)) if sys.stdout.isatty() else text, end="")
     else:
         output.write_text(text, encoding=origin.encoding, newline="")
     print(f"{len(chosen)} of {counted(len(texts), *kind)}", file=sys.stderr)
@@ -78,6 +79,7 @@ def pool(seed: int) -> tuple[list[str], tuple[str, str]]:
             texts = texts.filter(pa.compute.invert(pa.compute.is_in(texts, value_set=labelled)))
     else:
         kind = ("row outside of the sample", "rows outside of the sample")
+        # Validation rows drawn from the test split leave out a few training rows more than needed.
         sampled = [
             arrow.read(Path(f"data/sample/{name}.arrow"))["row"].to_numpy()
             for name in ("train", "validation")

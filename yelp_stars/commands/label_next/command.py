@@ -18,12 +18,12 @@ def label_next(
 ) -> None:
     """Print the N unlabelled rows that are most worth labelling.
 
-    Of up to 2,000 rows, drawn at random, those of which the model is least sure, spread over what
-    the texts are about (Zhdanov 2019, Diverse mini-batch Active Learning). They have the columns of
-    your file, and an empty label: fill it in, append them, run `make repro` again.
+    Draw up to 2,000 rows at random, take those the model is least sure of, and spread the choice
+    over topics (Zhdanov 2019, Diverse mini-batch Active Learning). The rows have the columns of
+    your file and an empty label: fill it in, append them, and run `make repro` again.
 
-    The rows are those without a label (download.unlabelled: keep); without any, the rest of the
-    training split, which is not in the sample.
+    Rows come from those without a label (download.unlabelled: keep) or, if there are none, from
+    the part of the training split that is not in the sample.
 
     \b
     Examples:

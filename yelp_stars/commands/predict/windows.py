@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.commands.predict.formats import Rows, valid
+from yelp_stars.evaluation.titles import are_stars
 from yelp_stars.reading.labels import label_number
 from yelp_stars.reading.layout import Row
 
@@ -42,8 +43,8 @@ def predicted_columns(
     label_names: list[str], ranges: bool, below: float | None, prefix: str
 ) -> pa.Schema:
     """Name and type the columns, in order: with ranges, and a mark of rows `below`, if wanted."""
-    stars = all("star" in name.lower() for name in label_names)
-    fields = [("stars" if stars else "predicted", pa.string()), ("probability", pa.float64())]
+    answer = "stars" if are_stars(label_names) else "predicted"
+    fields = [(answer, pa.string()), ("probability", pa.float64())]
     fields += [(f"p_{valid(name)}", pa.float64()) for name in label_names]
     fields += [("range", pa.list_(pa.string()))] if ranges else []
     fields += [("truncated", pa.bool_())]
