@@ -1,11 +1,12 @@
 """`stars`: help without waiting, one line for a user's mistake."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
 import typer.main
-from helpers import fails, stars
+from helpers import fails, run, stars
 
 from yelp_stars import cli
 
@@ -75,13 +76,54 @@ def test_no_file_beside_the_texts_runs_as_a_library(tmp_path, command):
     assert "has no 'tokenizer.json'" in fails("stars", *command, cwd=tmp_path)
 
 
+def edit_text(file, old, new):
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+# Libraries, what libraries import if it is there, and the standard library.
+SHADOWS = ["evaluate", "datasets", "numpy", "wandb", "mlflow", "tensorflow", "yaml", "signal"]
+SHADOWS += sorted(sys.stdlib_module_names - {*sys.builtin_module_names})
+
+
+def write_shadows(folder):
+    for name in SHADOWS:
+        (folder / f"{name}.py").write_text("raise SystemExit('ran')")
+    (folder / "torch").mkdir()
+    (folder / "torch" / "__init__.py").write_text("raise SystemExit('ran')")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["evaluate.py", "random.py", "datasets/__init__.py"])
-def test_a_stage_names_a_file_that_would_take_the_place_of_a_library(data_project, name):
-    (data_project / name).parent.mkdir(exist_ok=True)
-    (data_project / name).write_text("raise SystemExit('ran')")
+@pytest.mark.parametrize(
+    ("stage", "options", "variables"),
+    [("train", [], {}), ("sample", ["-P"], {}), ("sample", [], {"PYTHONSAFEPATH": "1"})],
+)
+def test_a_stage_starts_with_any_path_and_no_file_of_its_folder_runs(
+    data_project, stage, options, variables
+):
+    write_shadows(data_project)
+    paths = ["a", "b", "c", "d", "e", "f", "g"][: 7 if stage == "train" else 3]
+    command = ("python", *options, "-m", f"stages.{stage}", *paths)
+    assert fails(*command, cwd=data_project, **variables).startswith("no file ")
+
+
+@pytest.mark.parametrize("command", [["params", "sample"], ["use"]])
+def test_no_file_beside_dvc_yaml_runs_as_a_library(data_project, command):
+    write_shadows(data_project)
+    printed = run("stars", *command, cwd=data_project)
+    assert "ran" not in printed.split()
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONSAFEPATH": "1"}])
+def test_a_stage_runs_the_code_of_its_folder_not_that_of_the_installed_clone(
+    data_project, variables
+):
+    edit_text(
+        data_project / "yelp_stars" / "pipeline" / "params.py",
+        "import re\n",
+        "import re\nprint('own')\n",
+    )
+    edit_text(data_project / "stages" / "sample.py", "load_params(Params", "print('code') or (0")
     command = ("python", "-m", "stages.sample", "a", "b", "c")
-    message = fails(*command, cwd=data_project)
-    assert f"{name}' has the name of a library that a stage imports; move it" in message
-    (data_project / name).rename(data_project / "mine.py")
-    assert "has the name of a library" not in fails(*command, cwd=data_project)
+    assert "own\ncode\n" in run(*command, cwd=data_project, ok=False, **variables)

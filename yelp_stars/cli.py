@@ -1,5 +1,6 @@
 """Define the command `stars`. Each command imports its module when called: help must be fast."""
 
+import importlib
 import sys
 from pathlib import Path
 
@@ -54,8 +55,10 @@ def in_project(context: typer.Context) -> None:
             f"run `stars` where dvc.yaml is"
         )
     if not anywhere:
-        # The wheel holds no stages. Last: no file of the folder takes the place of a library.
-        sys.path.append(str(Path.cwd()))
+        # For this import alone: no other file of the folder is imported.
+        sys.path.insert(0, str(Path.cwd()))
+        importlib.import_module("stages")
+        sys.path.pop(0)
 
 
 ALL = [

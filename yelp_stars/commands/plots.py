@@ -66,7 +66,7 @@ def plots(
     """  # noqa: D301
     revisions = revisions or []
     # Not `dvc`: the environment need not be active.
-    command = [sys.executable, "-m", "dvc", "plots", "diff" if revisions else "show"]
+    command = [sys.executable, "-P", "-m", "dvc", "plots", "diff" if revisions else "show"]
     offline = importlib.util.find_spec("vl_convert") is not None
     with tempfile.TemporaryDirectory() as folder:
         if offline:

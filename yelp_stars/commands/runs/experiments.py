@@ -145,7 +145,7 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
     CLONE.parent.mkdir(parents=True, exist_ok=True)
     # The process of DVC inherits the lock, and may survive this one.
     with locked(CLONE.with_suffix(".lock"), problem) as lock, _cloned(snapshot) as clone:
-        command = [sys.executable, "-m", "dvc", "exp", "run", "--name", name, *options]
+        command = [sys.executable, "-P", "-m", "dvc", "exp", "run", "--name", name, *options]
         print(f"\n{name}, in a copy of the project", flush=True)
         done = subprocess.run(command, cwd=clone, env=os.environ | {"PATH": path}, pass_fds=[lock])
         reference = find(name, clone)

@@ -23,7 +23,7 @@ def check_answers(repo: Repo, name: str) -> None:
     settings: Any = repo.config["remote"][name]
     if "://" not in settings["url"]:
         return
-    command = [sys.executable, "-m", "dvc", "status", "--cloud", "--remote", name]
+    command = [sys.executable, "-P", "-m", "dvc", "status", "--cloud", "--remote", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     # Another process of DVC says nothing about the remote.
     if done.returncode > 1 and "Unable to acquire lock" not in done.stderr:
