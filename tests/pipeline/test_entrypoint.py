@@ -114,6 +114,44 @@ def test_threads_sleep_soon_unless_the_user_decides_otherwise(monkeypatch):
     assert seen == ["10", "10000"]
 
 
+# What a notebook, an image, a cluster or another launcher leaves in the environment.
+FOREIGN = [
+    *(f"ACCELERATE_{name}" for name in ("MIXED_PRECISION", "USE_CPU", "USE_FSDP", "USE_DEEPSPEED")),
+    *(f"ACCELERATE_{name}" for name in ("GRADIENT_ACCUMULATION_STEPS", "DYNAMO_BACKEND")),
+    *("FSDP_CPU_RAM_EFFICIENT_LOADING", "MEGATRON_LM_TP_DEGREE", "PARALLELISM_CONFIG_TP_SIZE"),
+    *("NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
+    *("ONEDNN_DEFAULT_FPMATH_MODE", "DNNL_DEFAULT_FPMATH_MODE", "PYTORCH_TUNABLEOP_ENABLED"),
+    *("TORCH_BLAS_PREFER_CUBLASLT", "TORCH_LINALG_PREFER_CUSOLVER", "TORCH_COMPILE_DISABLE"),
+    *("TORCHDYNAMO_DISABLE", "TORCHINDUCTOR_USE_FAST_MATH", "XLA_USE_BF16", "DVCLIVE_RESUME"),
+    *("MPLBACKEND", "RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE"),
+    *("PMI_SIZE", "OMPI_COMM_WORLD_RANK"),
+]
+OWN = [
+    *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TORCHINDUCTOR_CACHE_DIR", "TORCH_HOME"),
+    *("HF_HUB_OFFLINE", "HF_TOKEN", "STARS_LAUNCHER", "TORCH_NCCL_BLOCKING_WAIT"),
+    *("DASK_SCHEDULER_ADDRESS", "PYTORCH_CUDA_ALLOC_CONF", "MASTER_ADDR"),
+]
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_a_stage_does_not_see_variables_that_would_change_its_result(monkeypatch, name):
+    main = stage_that_notes(seen := [], lambda: name in os.environ)
+    monkeypatch.setattr(sys, "argv", ["stages/x.py"])
+    monkeypatch.setenv(name, "1")
+    run(main)
+    assert seen == [False]
+
+
+def test_a_stage_sees_what_is_the_users_own_and_what_torchrun_sets(monkeypatch):
+    ranks = ["RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "TORCHELASTIC_RUN_ID"]
+    main = stage_that_notes(seen := [], lambda: {*OWN, *ranks} - {*os.environ})
+    monkeypatch.setattr(sys, "argv", ["stages/x.py"])
+    for name in [*OWN, *ranks]:
+        monkeypatch.setenv(name, "1")
+    run(main)
+    assert seen == [set()]
+
+
 @pytest.mark.parametrize("paths", [(), ("data/tokenized",), ("a", "b", "c", "d")])
 def test_a_wrong_number_of_paths_is_reported_with_the_usage_before_params_are_read(paths):
     assert fails_here(sample.main, *paths).startswith(

@@ -88,6 +88,37 @@ def test_two_runs_give_the_same_weights_to_the_byte(train_project, precision):
     assert max_difference(first, again) == 0 < max_difference(first, train(train_project, seed=7))
 
 
+# Of notebooks, of `accelerate launch`, of an image; of another style for pictures.
+ENVIRONMENT = {
+    "ACCELERATE_MIXED_PRECISION": "bf16",
+    "ACCELERATE_GRADIENT_ACCUMULATION_STEPS": "4",
+    "ACCELERATE_USE_DEEPSPEED": "true",
+    "RANK": "1",
+    "WORLD_SIZE": "2",
+    "MPLBACKEND": "none",
+    "MATPLOTLIBRC": "style",
+    "HF_HUB_OFFLINE": "0",  # 1 in the other tests
+}
+
+
+@pytest.mark.slow
+def test_the_environment_changes_no_byte_of_a_training(train_project):
+    edit(train_project, "train", precision="fp32")
+    Path("style").write_text("lines.linewidth: 20\nfont.size: 4\n")
+    outs = ("ft", "plots/training", "validation.json")
+
+    def content() -> dict[str, bytes]:
+        files = [file for out in outs for file in [Path(out), *Path(out).rglob("*")]]
+        return {str(file): file.read_bytes() for file in files if file.is_file()}
+
+    train(train_project)
+    expected = content()
+    assert len(expected) > 10
+    run(*TRAIN, *TRAIN_OUTS, cwd=train_project, **ENVIRONMENT)
+    found = content()
+    assert {name for name in expected | found if expected.get(name) != found.get(name)} == set()
+
+
 @pytest.mark.slow
 def test_accumulated_parts_give_the_loss_and_weights_of_one_batch(train_project):
     # transformers#47688: without the fix, 4 steps make the loss four times too large.

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -43,6 +44,17 @@ ADVICE = {
 # runs), 25 to 43 % faster beside a busy process. 1,000 costs 3 to 5 % idle, 100,000 gains nothing.
 SPIN_COUNT = 10_000
 
+# Variables that change what a library computes or writes. A notebook, an image or
+# `accelerate launch` may have left them: params.yaml decides.
+FOREIGN = re.compile(
+    "ACCELERATE_|CUBLAS_|DVCLIVE_|FSDP_|MEGATRON_LM_|MPLBACKEND|NVIDIA_TF32|PARALLELISM_CONFIG_|"
+    "XLA_|(DNNL|ONEDNN)_DEFAULT_FPMATH|PYTORCH_TUNABLEOP|TORCH(DYNAMO|INDUCTOR)_(?!CACHE_DIR)|"
+    "TORCH_(ALLOW_TF32|BLAS|COMPILE|CUDNN|DYNAMO|LINALG|MKLDNN)"
+)
+# Those that say which of several processes this one is, and one that only their launcher sets.
+RANKS = re.compile("(LOCAL_)?(RANK|WORLD_SIZE)$|(PMI|OMPI_COMM_WORLD|MV2_COMM_WORLD)_")
+LAUNCHED = "TORCHELASTIC_RUN_ID"  # by torchrun, also below accelerate
+
 # How long each stage took when it last ran in this folder, for the report. Git ignores it.
 SECONDS = Path("reports", "seconds.json")
 
@@ -57,6 +69,9 @@ def run(main: Callable[..., None]) -> None:
     if len(sys.argv) - 1 != len(names):
         module = Path(sys.argv[0]).stem
         fail(f"usage: python -m stages.{module} {' '.join(names)} (`dvc repro` runs it)")
+    for name in [*os.environ]:
+        if FOREIGN.match(name) or (RANKS.match(name) and LAUNCHED not in os.environ):
+            del os.environ[name]
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # read when torch is imported
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -11,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
+matplotlib.rcdefaults()  # no matplotlibrc of the user's changes a byte
+
 MAX_LABELLED = 30  # classes
 Curve = list[tuple[float, float]]  # (step, value)
 

@@ -72,7 +72,9 @@ def save(result: Result, pretrained: Path, target: Path) -> None:
     """
     max_length = result.train.max_length
     result.model.save_pretrained(target)
-    load_auto_tokenizer(pretrained, model_max_length=max_length).save_pretrained(target)
+    tokenizer = load_auto_tokenizer(pretrained, model_max_length=max_length)
+    tokenizer.init_kwargs["local_files_only"] = False  # else that of HF_HUB_OFFLINE
+    tokenizer.save_pretrained(target)
     cut = {"max_length": max_length, "truncation": result.train.truncation}
     write_json(target / TRUNCATION, cut)
     write_json(target / ORIGIN, result.train.origin)
