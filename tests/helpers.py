@@ -298,6 +298,37 @@ def max_difference(first: dict[str, Any], second: dict[str, Any]) -> float:
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
+# What GitHub links in the text of a page that is already rendered.
+LINKED = re.compile(
+    r"@|#\d|www\.|://|:\w+:|\bGH-\d|\b[A-Z]+-\d|\b[0-9a-f]{7,40}\b|GHSA-|\$", re.IGNORECASE
+)
+
+
+def markdown_tokens(text: str) -> Iterator[Any]:
+    """All tokens of a Markdown text; the parser is the one of rich."""
+    from markdown_it import MarkdownIt
+
+    for token in MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text):
+        yield token
+        yield from token.children or []
+
+
+def own_markdown(text: str, *others: str) -> list[str]:
+    """The HTML of a Markdown text that has tables, words, code, and the `others`, and no more.
+
+    No word of it is one that GitHub links.
+    """
+    kinds = {"table", "thead", "tbody", "tr", "th", "td", "inline", "text", "code_inline", *others}
+    html = []
+    for token in markdown_tokens(text):
+        assert token.type.removesuffix("_open").removesuffix("_close") in {*kinds, "html_block"}
+        if token.type == "text":
+            assert not LINKED.search(token.content)
+        if token.type == "html_block":
+            html.append(token.content.strip())
+    return html
+
+
 def review_dataset(
     names: Sequence[str], source: str = "synthetic", ordered: bool = True, truncation: str = "head"
 ) -> Any:

@@ -1,6 +1,7 @@
 """Print the parameters of params.yaml: value, meaning and allowed values."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from rich.text import Text
 from yelp_stars.commands.runs.lock import flat
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 
@@ -24,7 +25,8 @@ def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> No
     if section is not None and section not in models:
         raise UserError(f"no section {quoted(section)}; the sections are {', '.join(tree)}")
     preset, theirs = closest_preset(tree, presets)
-    console = Console()
+    # Not rich's own: it takes COLUMNS=0, which some images set, for a width.
+    console = Console(width=max(40, shutil.get_terminal_size().columns))
     for name in [section] if section else tree:
         table = Table("", name, "value", "meaning", box=None, pad_edge=False)
         table.columns[1].no_wrap = True
@@ -35,7 +37,8 @@ def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> No
             table.add_row(*map(Text, row))
         console.print(table)
         console.print()
-    console.print(f"* differs from {preset}, the closest preset", markup=False)
+    shown = printable(preset, 200)
+    console.print(f"* differs from {shown}, the closest preset", markup=False)
 
 
 def closest_preset(tree: dict[str, Any], presets: Iterable[Path]) -> tuple[Path, dict[str, Any]]:
@@ -84,4 +87,4 @@ def _allowed(schema: dict[str, Any]) -> str:
 def _plain(value: Any) -> str:
     """Write a value as params.yaml has it, cut at 80 characters."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return printable(text, 80)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import printable, quoted
 
 PARAMS = Path("params.yaml")
 
@@ -30,7 +30,7 @@ def use(
     if preset is None:
         for name, path in presets.items():
             first = path.read_text(encoding="utf-8").partition("\n")[0]
-            print(f"{name:<12}{first.lstrip('# ')}")
+            print(f"{printable(name):<12}{printable(first.lstrip('# '), 200)}")
         print("\nRun `stars use NAME` to copy one over params.yaml.")
         return
     # Late: help must be fast.
@@ -54,7 +54,7 @@ def use(
             f"`stars use {preset} --force` to discard them"
         )
     PARAMS.write_text(presets[preset].read_text(encoding="utf-8"), encoding="utf-8")
-    print(f"params.yaml is now {presets[preset]}")
+    print(f"params.yaml is now {printable(presets[preset], 200)}")
     try:
         stages = affected({*Repo().status()})
     except DvcException as error:

@@ -13,6 +13,7 @@ from yelp_stars.pipeline.text import quoted
 
 # For one pattern: a thousand times of what most take for 50,000 reviews. Some backtrack for years.
 SECONDS = 60.0
+MOST = 20  # patterns of a run
 
 
 def check_name(name: str) -> str:
@@ -33,7 +34,7 @@ def check_pattern(pattern: str) -> str:
 
 Name = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(check_name)]
 Pattern = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(check_pattern)]
-Patterns = Annotated[dict[Name, Pattern], Field(max_length=20)]
+Patterns = Annotated[dict[Name, Pattern], Field(max_length=MOST)]
 
 
 def matches(

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import io
 import json
 import math
 import os
@@ -65,6 +66,7 @@ def run(main: Callable[..., None]) -> None:
     `main(given: Inputs, made: Outputs)` takes two tuples of paths: the data dependencies of
     dvc.yaml and its outs, in their order there.
     """
+    replace_what_cannot_be_printed()
     names = [name for paths in declared_paths(main) for name in paths._fields]
     if len(sys.argv) - 1 != len(names):
         module = Path(sys.argv[0]).stem
@@ -131,6 +133,12 @@ def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
     """Return the two tuples of paths that `main` takes: its `Inputs` and its `Outputs`."""
     given, made = list(get_type_hints(main).values())[:2]
     return given, made
+
+
+def replace_what_cannot_be_printed() -> None:
+    """Print a character that the terminal's encoding lacks, such as ≥ in ASCII, as its code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def explain(error: OSError) -> str:

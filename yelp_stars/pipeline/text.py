@@ -19,6 +19,14 @@ HIDDEN = re.compile(
     r"\U000e0000-\U000e007f]"
 )
 
+# Words that mean nothing else: no mark, item of a list, address, :emoji:, name, GH-1 or hash.
+PLAIN = re.compile(
+    r"[&%]|->|(?<= )=|(?!^\d+[.)]$|.*(www\.|ghsa-|(?<![a-z0-9])[a-z]+-\d))"
+    r"""(?!.*(?<![a-z0-9])[0-9a-f]{7,}(?![a-z0-9]))(?=.*[^\W_])"""
+    r"""([a-z0-9.,;%+()/'"?!=-]|[^\x00-\x7f])+:?""",
+    re.I,
+)
+
 
 def one_line(text: str) -> str:
     """Print `text` on one line of at most `MAX_LINE` characters, cut in its middle."""
@@ -41,10 +49,16 @@ def visible(text: str, longest: int) -> str:
 
 
 def markdown_cell(value: Any, longest: int = 60) -> str:
-    """Write a value without meaning for Markdown, HTML or GitHub: no link, no user's name."""
-    text = printable(value, longest)
-    text = re.sub(r"[&<>@]|(?<=www)\.|:(?=//)", lambda match: f"&#{ord(match[0])};", text)
-    return re.sub(r"([\\`*_{}\[\]|~$]|(?<!&)#)", r"\\\1", text)
+    """Write a value without meaning for Markdown, HTML or GitHub: other words become code.
+
+    GitHub looks for names, issues, commits and addresses in the finished page, where an escaped
+    character is itself again; it leaves code alone.
+    """
+    return re.sub(
+        r"\S+",
+        lambda word: word[0] if PLAIN.fullmatch(word.string, *word.span()) else _code(word[0]),
+        printable(value, longest),
+    )
 
 
 def cut(text: str, longest: int) -> str:
@@ -68,6 +82,16 @@ def listed(names: Sequence[Any], longest: int = 5) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun: "0 rows", "1 row", "2,000 rows"."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def _code(word: str) -> str:
+    # A | or a ` would end the cell or the code; beside it, its number is only text.
+    parts = re.split("([|`]+)", word)
+    return "".join(
+        re.sub(".", lambda mark: f"&#{ord(mark[0])};", part) if number % 2 else f"`{part}`"
+        for number, part in enumerate(parts)
+        if part
+    )
 
 
 def _printable(text: str) -> str:

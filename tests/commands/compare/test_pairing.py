@@ -1,6 +1,7 @@
 """Two runs, row by row: pairs of the same rows only, and what differs between them."""
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import runs
 from yelp_stars.commands.compare import pairing
 from yelp_stars.commands.runs.revisions import Lock, Revision, read_revision
 from yelp_stars.evaluation import slices
+from yelp_stars.evaluation.predictions import text_hash
 from yelp_stars.pipeline.errors import UserError
 
 PARAMS = {"train.learning_rate": 1e-4, "train.seed": 1, "sample.test_seed": 42}
@@ -104,6 +106,21 @@ def test_a_pair_is_described_by_slice_with_its_baseline(here):
     assert found["baselines"] == {"base": pytest.approx(runs.predicted(0.1).right.mean())}
     assert found["params"]["train.learning_rate"] == [1e-4, 5e-5]
     json.dumps(found)  # numbers of Python
+
+
+@pytest.mark.parametrize("count", [2, 300])
+def test_patterns_of_a_foreign_run_end_soon_however_many(made, monkeypatch, count):
+    monkeypatch.chdir(made)
+    monkeypatch.setattr(pairing, "SECONDS", 0.05)
+    texts = ["a" * 60 + f"! {runs.text(row)}" for row in range(400)]
+    found = runs.predicted(1.0)._replace(texts=[*map(text_hash, texts)])
+    evaluate = {"slices": {f"s{number}": "(a|aa)+$" for number in range(count)}}
+    runs.add_run(made, f"slow{count}", found, texts=texts, evaluate=evaluate)
+    slow = read_revision(f"slow{count}")
+    started = time.monotonic()
+    described = pairing.describe(slow, slow, margin=0.01, texts=0)
+    assert time.monotonic() - started < 10
+    assert "pattern" not in {row["kind"] for row in described["slices"]}
 
 
 def test_the_flipped_texts_are_the_surest_first(here):

@@ -3,13 +3,20 @@
 import re
 
 import pytest
+from helpers import markdown_tokens, own_markdown
+from hypothesis import given
+from hypothesis import strategies as st
 
 from yelp_stars.commands.compare.tables import Table, pair, ranking, render
+from yelp_stars.pipeline.text import markdown_cell, printable
 
 HOSTILE = [
     "\x1b[31mred\x1b[0m", "\u202egnp.exe", "a|b", "<script>alert(1)</script>", "![i](http://x)",
     "@somebody", "#12", "`code`", "&lt;b&gt;", "~~a~~", "x" * 50_000, "a\nb\r\nc\x00\x85\u2028",
-    "\\|", "www.example.org", "*_[", "\ud800",
+    "\\|", "www.example.org", "*_[", "\ud800", "@octocat GH-1 octo/repo#1", "a32b112 a32b1120",
+    "mail user@evil.example", "&#64;octocat &commat;octocat", ":tada: $x$ $`y`$", "1. a", "- a",
+    "+ a", "===", "---", "# a", "> a", "`` a ` b", "\\|@octocat", "GHSA-jfh8-c2jp-5v3q",
+    "<!-- a", "user&#64;evil.example", "JIRA-12: CVE-2024-1", "https://evil.example/?a=1",
 ]  # fmt: skip
 
 
@@ -73,22 +80,18 @@ def test_a_pair_in_the_terminal():
 
 def test_a_ranking_in_markdown():
     assert render(ranking(a_ranking("a|b")), markdown=True) == (
-        "a\\|b is the best of 2\n\n"
-        "|      | runs | accuracy |    sd | to the best |    95 % interval |    p |\n"
-        "|:-----|-----:|---------:|------:|------------:|-----------------:|-----:|\n"
-        "| a\\|b |    2 |    0.600 | 0.010 |             |                  |      |\n"
-        "| b    |    1 |    0.500 |       |      -0.100 | -0.200 to -0.050 | 0.01 |\n\n"
+        "`a`&#124;`b` is the best of 2\n\n"
+        "|              | runs | accuracy |    sd | to the best |    95 % interval |    p |\n"
+        "|:-------------|-----:|---------:|------:|------------:|-----------------:|-----:|\n"
+        "| `a`&#124;`b` |    2 |    0.600 | 0.010 |             |                  |      |\n"
+        "| b            |    1 |    0.500 |       |      -0.100 | -0.200 to -0.050 | 0.01 |\n\n"
         "p: of the difference to the best, adjusted for the number of all pairs\n\n"
-        "| parameter  |   a\\|b |             b |\n"
-        "|:-----------|-------:|--------------:|\n"
-        "| train.seed | 'a\\|b' | \\[1, 'a\\|b'\\] |\n"
-        "| a\\|b       |      1 |          none |\n\n"
-        "Changed code: a\\|b"
-    )
-
-
-def cells(line: str) -> list[str]:
-    return re.split(r"(?<!\\)(?:\\\\)*\|", line.strip()[1:-1])
+        "| parameter    |   `a`&#124;`b` |                     b |\n"
+        "|:-------------|---------------:|----------------------:|\n"
+        "| train.seed   | `'a`&#124;`b'` | `[1,` `'a`&#124;`b']` |\n"
+        "| `a`&#124;`b` |              1 |                  none |\n\n"
+        "Changed code: `a`&#124;`b`"
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize(("lay_out", "described"), [(pair, a_pair), (ranking, a_ranking)])
@@ -101,13 +104,20 @@ def test_a_text_means_nothing_to_a_terminal_or_to_markdown(lay_out, described, t
     assert len(lines) < 80
     found = render(blocks, markdown=True)
     assert all(line.isprintable() for line in found.splitlines())
-    folded = "<details><summary>Slices</summary>"
-    assert "<" not in found.replace(folded, "").replace("</details>", "")
-    for mark in ("@", "://", "www."):
-        assert mark not in found
-    assert not re.search(r"(?<!\\)[`*_\[\]~]", found)
+    html = ["<details><summary>Slices</summary>", "</details>"] if lay_out is pair else []
+    assert own_markdown(found, "paragraph", "bullet_list", "list_item", "softbreak") == html
     for table in re.findall(r"(?m)(?:^\|.*\n?)+", found):
-        assert len({len(cells(line)) for line in table.splitlines()}) == 1
+        assert len({line.count("|") for line in table.splitlines()}) == 1
+
+
+@given(st.text())
+def test_any_text_is_one_cell_of_words_and_code(text):
+    table = f"| a | b |\n|---|---|\n| {markdown_cell(text)} | x |\n"
+    assert own_markdown(table) == []
+    *_, cell, last = (token for token in markdown_tokens(table) if token.type == "inline")
+    assert last.content == "x"
+    shown = "".join(token.content for token in cell.children)
+    assert shown == printable(text).strip()
 
 
 def test_a_baseline_of_both_is_shown_once_and_that_no_parameter_differs():

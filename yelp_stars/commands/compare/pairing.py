@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from yelp_stars.commands.runs import revisions
 from yelp_stars.commands.runs.revisions import Revision
@@ -14,7 +15,7 @@ from yelp_stars.evaluation.slices import Slice
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
 
-SECONDS = 10.0  # for one pattern of evaluate.slices
+SECONDS = 1.0  # for one pattern of evaluate.slices
 
 
 def match(first: Revision, second: Revision) -> np.ndarray:
@@ -116,15 +117,14 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
 
 
 def _by_pattern(run: Revision, texts: list[str]) -> list[Slice]:
-    """Slice by the patterns that a run's evaluate.slices declares."""
-    parts = []
-    for key, pattern in run.lock.params.items():
-        name = key.removeprefix("evaluate.slices.")
-        if name != key:
-            with contextlib.suppress(ValueError, TypeError, UserError):  # anybody's, and unchecked
-                patterns.check_pattern(pattern)
-                matched = patterns.matches(texts, {name: pattern}, SECONDS)
-                parts += slices.by_pattern({name: pattern}, matched)
+    """Slice by the patterns of a run's evaluate.slices that params.yaml may have."""
+    prefix, parts = "evaluate.slices.", []
+    valid = TypeAdapter(patterns.Patterns)
+    for key in [key for key in run.lock.params if key.startswith(prefix)][: patterns.MOST]:
+        one = {key.removeprefix(prefix): run.lock.params[key]}
+        with contextlib.suppress(ValueError, UserError):  # anybody's, and unchecked
+            matched = patterns.matches(texts, valid.validate_python(one), SECONDS)
+            parts += slices.by_pattern(one, matched)
     return parts
 
 
