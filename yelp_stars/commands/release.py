@@ -10,7 +10,7 @@ import typer
 from yelp_stars.commands.runs.git import check_repository, git
 from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import one_line, quoted
+from yelp_stars.pipeline.text import one_line, quoted, shell_word
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
 VERSION = re.compile(r"v(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
@@ -52,7 +52,7 @@ def release(
     except (GTOException, SCMError) as error:  # also: git has no name of the user
         raise UserError(f"{version} cannot be registered: {one_line(str(error))[:300]}") from None
     print(f"{tag}\n\n{message}\n\nPublish it:")
-    print(f"  dvc push\n  git push origin {tag}")
+    print(f"  dvc push\n  git push origin {shell_word(tag)}")
 
 
 def describe(model: str, scores: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from yelp_stars.data.arrow import RECORD_BATCH_ROWS
 from yelp_stars.pipeline.files import damaged_as
+from yelp_stars.pipeline.text import shell_word
 
 LABEL_NAMES = ["1 star", "2 stars", "3 stars", "4 stars", "5 stars"]
 
@@ -45,7 +46,7 @@ Bank = dict[tuple[str, int], list[str]]
 def read_bank(path: Path, split: str) -> Bank:
     """Read the sentences of one split; train and test share none."""
     bank: Bank = defaultdict(list)
-    with damaged_as(path, csv.Error, advice=f"run `git checkout {path}`"):
+    with damaged_as(path, csv.Error, advice=f"run `git checkout {shell_word(path)}`"):
         with path.open(encoding="utf-8", newline="") as file:
             lines = csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
             for of_split, business, grade, sentence in lines:

@@ -5,14 +5,13 @@ import fcntl
 import hashlib
 import json
 import os
-import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
-from yelp_stars.pipeline.text import one_line, quoted
+from yelp_stars.pipeline.text import one_line, quoted, shell_word
 
 # What Python raises on the content of a damaged file.
 DAMAGE = (OSError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
@@ -135,7 +134,7 @@ def reading(path: Path, *errors: type[BaseException]) -> Iterator[None]:
     """
     # An out is a hard link into DVC's cache, so both are damaged. DVC trusts a cached file that is
     # read-only; one that is writable it hashes again, and replaces.
-    advice = f"run `chmod u+w {shlex.quote(str(path))}`, then `dvc repro`"
+    advice = f"run `chmod u+w {shell_word(path)}`, then `dvc repro`"
     try:
         with damaged_as(path, *errors, advice=advice):
             yield

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import quoted, shell_word
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 # Types that several sections share.
@@ -152,7 +152,7 @@ def _problems(
         else:
             problem = f"is {_written(given)}"
         if kind == "string_pattern_mismatch":
-            message += f"; run `stars params {section}` for its meaning"
+            message += f"; run `stars params {shell_word(section)}` for its meaning"
         key = ".".join([section, *_keys(values, location, kind, discriminator)])
         messages = problems.setdefault(f"{key} {problem}", [])
         message = message.removeprefix("should be ") if messages else message

@@ -2,6 +2,7 @@
 
 import re
 import reprlib
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -70,6 +71,13 @@ def quoted(value: Any, longest: int = 80) -> str:
     """Write a value as Python does, cut at `longest` characters."""
     text = _SHORT.repr(value)
     return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def shell_word(value: Any) -> str:
+    """Quote a value as one word of a command in a message: not an option, and not half of it."""
+    text = re.sub("^-", "./-", str(value))
+    word = shlex.quote(text)
+    return word if len(word) <= 150 else shlex.quote(cut(text, 30))
 
 
 def listed(names: Sequence[Any], longest: int = 5) -> str:

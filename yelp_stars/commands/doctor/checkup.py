@@ -12,7 +12,7 @@ from yelp_stars.commands.doctor import imports, leftovers, lock_file, objects, t
 from yelp_stars.commands.runs import remotes
 from yelp_stars.commands.runs.lock import Stages, read_lock
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import one_line, quoted
+from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 
@@ -25,7 +25,7 @@ def run(remote: str | None) -> bool:
     try:
         for line in _problems(Repo(), remote):
             # A long line is not cut: its command would become another.
-            print(line if line.isprintable() else one_line(line), flush=True)
+            print(printable(line, len(line)), flush=True)
             healthy = False
     except (DvcException, OSError) as error:
         raise UserError(f"DVC cannot check this project: {error}") from None

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted, shell_word
 
 
 def doctor(
@@ -27,6 +28,7 @@ def doctor(
     from yelp_stars.commands.doctor import checkup
 
     if name is not None and not remote:
-        raise UserError(f"{name!r} needs --remote; run `stars doctor --remote {name}`")
+        advice = f"run `stars doctor --remote {shell_word(name)}`"
+        raise UserError(f"{quoted(name)} needs --remote", advice=advice)
     if checkup.run((name or "") if remote else None):
         raise typer.Exit(1)

@@ -1,13 +1,12 @@
 """Compare the modules that a stage's script imports with those that the stage declares."""
 
 import ast
-import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import listed, quoted
+from yelp_stars.pipeline.text import listed, quoted, shell_word
 
 
 def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
@@ -21,8 +20,9 @@ def undeclared(root: Path, stages: Mapping[str, Any]) -> Iterator[str]:
             if missing:
                 paths = [path.relative_to(root).as_posix() for path in missing]
                 yield (
-                    f"stage {name!r} imports {listed(paths)}, which its deps in dvc.yaml lack, "
-                    f"so an edit reruns nothing; add it, then run `dvc repro {name}`"
+                    f"stage {quoted(name)} imports {listed(paths)}, which its deps in dvc.yaml "
+                    f"lack, so an edit reruns nothing; add it, then run `dvc repro "
+                    f"{shell_word(name)}`"
                 )
 
 
@@ -50,10 +50,9 @@ def imported(path: Path, package: tuple[str, ...] = ()) -> list[str]:
     try:
         tree = ast.parse(path.read_bytes(), path.name)
     except (SyntaxError, ValueError) as error:
-        file = shlex.quote(path.as_posix())
         raise UserError(
             f"{quoted(str(path))} is not valid Python: {error}; correct it, or run `git checkout "
-            f"HEAD -- {file}`"
+            f"HEAD -- {shell_word(path.as_posix())}`"
         ) from None
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -3,12 +3,13 @@
 import contextlib
 import json
 import os
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from yelp_stars.pipeline.text import shell_word
 
 # Where stages write; `replacing` and DVC name what is being written.
 FOLDERS = ("data", "models", "metrics", "plots", "reports")
@@ -24,7 +25,7 @@ def check_leftovers(tmp: Path, cache: Path) -> Iterator[str]:
     held = _read(rwlock)
     if held is None or any(held.values()):
         what = "is damaged" if held is None else "holds locks of processes that have ended"
-        yield f"{_shown(rwlock)} {what}; {_remove([rwlock])}"
+        yield f"{os.path.relpath(rwlock)} {what}; {_remove([rwlock])}"
     files = [path for name in FOLDERS for path in Path(name).rglob(PARTIAL)]
     files += Path().glob(PARTIAL)
     if cache.resolve().is_relative_to(Path.cwd()):  # else another project may be writing there
@@ -71,9 +72,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 
 
 def _remove(paths: list[Path]) -> str:
+    paths = [Path(os.path.relpath(path)) for path in paths]
     more = ", and run `stars doctor` again" if len(paths) > SHOWN else ""
-    return f"run `rm -rf {' '.join(map(_shown, paths[:SHOWN]))}`{more}"
-
-
-def _shown(path: Path) -> str:
-    return shlex.quote(os.path.relpath(path))
+    return f"run `rm -rf {' '.join(map(shell_word, paths[:SHOWN]))}`{more}"

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shlex
 from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,15 +12,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash import file_md5
 
 from yelp_stars.commands.runs.lock import Entry, Stages
-from yelp_stars.pipeline.text import listed, quoted
-
-# Of what the cache lacks, by where it still is. None touches the workspace.
-FIXES = {
-    "workspace": "run `dvc commit {out}`",
-    "remote": "run `dvc fetch {out}`",
-    "stage": "run `dvc repro`",
-    "nowhere": "restore it, then run `dvc add {out}`",
-}
+from yelp_stars.pipeline.text import listed, quoted, shell_word
 
 
 def entries(cache: HashFileDB, md5: str) -> dict[str, str]:
@@ -41,13 +32,19 @@ def check_cache(
     uncommitted = status["uncommitted"]
     changed = _by_out(repo, [*uncommitted.get("modified", ()), *uncommitted.get("deleted", ())])
     if lacking and len(lacking) == sum(out.use_cache for out in repo.index.outs):
-        fix = "dvc pull" if remote else "dvc repro"
-        print(f"note: DVC's cache has no outs of the last run, as in a new clone; run `{fix}`")
+        fix = "`dvc pull`" if remote else "`dvc repro`"
+        print(f"note: DVC's cache has no outs of the last run, as in a new clone; run {fix}")
         return
     for out, paths in lacking.items():
-        lost = "remote" if remote else "stage" if out.stage.cmd else "nowhere"
-        fix = FIXES[lost if out in changed else "workspace"]
-        yield f"DVC's cache lacks {listed(paths)}; {fix.format(out=shlex.quote(str(out)))}"
+        # By where it still is; nothing touches the workspace.
+        if out not in changed:
+            fix = f"run `dvc commit {shell_word(out)}`"
+        elif remote:
+            fix = f"run `dvc fetch {shell_word(out)}`"
+        else:
+            fix = f"restore it, then run `dvc add {shell_word(out)}`"
+            fix = "run `dvc repro`" if out.stage.cmd else fix
+        yield f"DVC's cache lacks {listed(paths)}; {fix}"
     for run in lock.values():
         for out in run.outs:
             yield from _check_hashes(repo.cache.local, out, remote)
@@ -60,9 +57,11 @@ def _check_hashes(cache: HashFileDB, out: Entry, remote: str | None) -> Iterator
         stored = cache.oid_to_path(md5)
         if Path(stored).is_file() and file_md5(stored) != md5.removesuffix(".dir"):
             # The out may be a link to the same bytes.
-            both = shlex.join([os.path.relpath(stored), out.path])
-            again = f"dvc pull {shlex.quote(out.path)}" if remote else "dvc repro"
-            yield f"{path!r} is damaged in DVC's cache; run `rm -rf {both}`, then `{again}`"
+            again = f"`dvc pull {shell_word(out.path)}`" if remote else "`dvc repro`"
+            yield (
+                f"{quoted(path)} is damaged in DVC's cache; run `rm -rf "
+                f"{shell_word(os.path.relpath(stored))} {shell_word(out.path)}`, then {again}"
+            )
 
 
 def check_remote(repo: Repo, status: Mapping[str, Any], name: str) -> Iterator[str]:
@@ -76,12 +75,12 @@ def check_remote(repo: Repo, status: Mapping[str, Any], name: str) -> Iterator[s
         return
     odb = repo.cloud.get_remote_odb(name)
     for out, paths in lacking.items():
-        fix = f"run `dvc push {shlex.quote(str(out))}`"
+        fix = f"run `dvc push {shell_word(out)}`"
         if f"{out}/" not in paths and out.hash_info.isdir:
             # DVC takes a folder for complete if the remote has the list of its files.
             there = odb.oid_to_path(out.hash_info.value)
             url = there if odb.fs.protocol == "local" else odb.fs.unstrip_protocol(there)
-            fix = f"delete {url}, then {fix}"
+            fix = f"delete {quoted(url, 150)}, then {fix}"
         yield f"the remote {quoted(name)} lacks {listed(paths)}; {fix}"
 
 

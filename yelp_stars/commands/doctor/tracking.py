@@ -1,6 +1,5 @@
 """Files that nothing versions, and settings of DVC that lose data."""
 
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from dvc.config_schema import RelPath
 
 from yelp_stars.commands.runs.git import ask_git, check_repository
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import quoted, shell_word
 
 YOURS = (Path("data/external"), Path("models/external"))
 
@@ -32,7 +31,7 @@ def check_your_files(outs: Iterable[str]) -> Iterator[str]:
         for path in sorted(folder.glob("[!.]*")):
             yield from (
                 f"neither git nor DVC tracks {quoted(str(lost))}: another clone, and `dvc exp run "
-                f"--queue`, lack it; run `dvc add {shlex.quote(str(lost))}`"
+                f"--queue`, lack it; run `dvc add {shell_word(lost)}`"
                 for lost in _untracked(path, tracked)
             )
 
@@ -64,11 +63,10 @@ def check_remotes(remotes: Mapping[str, Any]) -> Iterator[str]:
             )
         url = settings.get("url")
         if isinstance(url, RelPath):
-            path = shlex.quote(str(Path(url).resolve()))
             yield (
                 f"the remote {quoted(name)} is a relative path, which `dvc exp push` and `dvc push "
-                f"--all-commits` resolve from the disk's root; run `dvc remote modify {name} url "
-                f"{path}`, and commit"
+                f"--all-commits` resolve from the disk's root; run `dvc remote modify "
+                f"{shell_word(name)} url {shell_word(Path(url).resolve())}`, and commit"
             )
 
 

@@ -27,7 +27,7 @@ from yelp_stars.commands.runs.pipeline_file import inputs
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as, locked
 from yelp_stars.pipeline.params import check, stage_models
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import quoted, shell_word
 from yelp_stars.pipeline.yaml_file import parse_yaml, read_yaml
 
 CLONE = Path(".dvc", "tmp", "yelp-stars")
@@ -160,7 +160,7 @@ def read_score(name: str) -> tuple[float, int]:
     """Return the validation accuracy of an experiment, and its number of rows."""
     file = "metrics/validation.json"
     content = git("show", f"{find(name)}:./{file}")
-    advice = f"run `dvc exp remove {name}`, and the same command again"
+    advice = f"run `dvc exp remove {shell_word(name)}`, and the same command again"
     with damaged_as(Path(f"{name}:{file}"), advice=advice):
         scores = json.loads(content)
         return float(scores["accuracy"]), int(scores["n"])

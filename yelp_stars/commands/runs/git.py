@@ -1,11 +1,10 @@
 """Run git: all commands ask it here."""
 
-import shlex
 import subprocess
 from pathlib import Path
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import one_line
+from yelp_stars.pipeline.text import one_line, shell_word
 
 
 def git(*arguments: str, folder: Path = Path()) -> str:
@@ -30,11 +29,12 @@ def check_repository() -> None:
     try:
         Git(search_parent_directories=True).pygit2  # noqa: B018
     except pygit2.GitError as error:
-        folder = shlex.quote(git("rev-parse", "--show-toplevel"))
+        folder = git("rev-parse", "--show-toplevel")
         raise UserError(
             f"DVC cannot read this repository: {one_line(str(error))}",
             # It reads no file that GIT_CONFIG_GLOBAL names.
-            advice=f"run `git config --file ~/.gitconfig --add safe.directory {folder}`",
+            advice=f"run `git config --file ~/.gitconfig --add safe.directory "
+            f"{shell_word(folder)}`",
         ) from None
 
 

@@ -8,7 +8,7 @@ import aiohttp
 from dvc.repo import Repo
 
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.text import one_line, quoted
+from yelp_stars.pipeline.text import one_line, quoted, shell_word
 
 # Of a server that answers and then fails: the clients of HTTP and S3 use aiohttp.
 READ_ERRORS = (OSError, aiohttp.ClientError)
@@ -35,5 +35,5 @@ def check_answers(repo: Repo, name: str) -> None:
 def no_answer(name: str, reason: str) -> UserError:
     return UserError(
         f"the remote {quoted(name)} does not answer: {one_line(reason)}; run `dvc status --cloud "
-        f"--remote {name}`"
+        f"--remote {shell_word(name)}`"
     )

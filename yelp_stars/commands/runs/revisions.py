@@ -7,7 +7,6 @@ or from its remote.
 import contextlib
 import functools
 import os
-import shlex
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -28,7 +27,7 @@ from yelp_stars.commands.runs.lock import Stages, flat, read_lock, read_lock_at
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import quoted, shell_word
 
 WORKSPACE = "workspace"
 MODEL = "models/finetuned"
@@ -167,7 +166,7 @@ def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
                 cached = Repo().cache.local.oid_to_path(info["md5"])
                 raise Damaged(
                     f"the {PurePosixPath(file).name} of {quoted(name)} is damaged in DVC's cache",
-                    advice=f"run `rm -f {shlex.quote(os.path.relpath(cached))}`, and try again",
+                    advice=f"run `rm -f {shell_word(os.path.relpath(cached))}`, and try again",
                 )
     except (DvcException, DataIndexDirError, *remotes.READ_ERRORS):
         return False
