@@ -41,6 +41,27 @@ def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, c
     assert f"git push origin {TAG}" in capsys.readouterr().out
 
 
+# What git reads of gpg: a signature, and that there is one.
+SIGNER = """#!/bin/sh
+cat > /dev/null
+printf -- '-----BEGIN PGP SIGNATURE-----\\nx\\n-----END PGP SIGNATURE-----\\n'
+printf '\\n[GNUPG:] SIG_CREATED \\n' >&2
+"""
+
+
+@pytest.mark.parametrize("setting", ["tag.gpgSign", "tag.forceSignAnnotated"])
+def test_a_tag_is_signed_where_git_signs_tags_or_there_is_none(here, tmp_path, setting):
+    run("git", "config", setting, "true", cwd=here)
+    run("git", "config", "gpg.program", "false", cwd=here)
+    assert "failed to sign" in stars("release", "v1.0.0")
+    assert run("git", "tag", cwd=here) == ""
+    (tmp_path / "signer").write_text(SIGNER)
+    (tmp_path / "signer").chmod(0o755)
+    run("git", "config", "gpg.program", str(tmp_path / "signer"), cwd=here)
+    assert stars("release", "v1.0.0") == 0
+    assert "BEGIN PGP SIGNATURE" in run("git", "cat-file", "-p", TAG, cwd=here)
+
+
 @pytest.mark.thorough
 def test_a_consumer_gets_a_version_or_a_stage_and_predicts_with_it(here, tmp_path):
     dvc_in(here, "remote", "add", "-d", "store", str(tmp_path / "store"))

@@ -51,6 +51,11 @@ def release(
         tag = gto.api.register(".", name, "HEAD", version=version, message=message).tag
     except (GTOException, SCMError) as error:  # also: git has no name of the user
         raise UserError(f"{version} cannot be registered: {one_line(str(error))[:300]}") from None
+    try:  # by git once more: its settings may ask for a signature
+        git("tag", "--annotate", "--force", f"--message={message}", tag, f"{tag}^{{commit}}")
+    except UserError:
+        git("tag", "--delete", tag)
+        raise
     print(f"{tag}\n\n{message}\n\nPublish it:")
     print(f"  dvc push\n  git push origin {shell_word(tag)}")
 

@@ -91,7 +91,9 @@ def parse_yaml(content: bytes, name: str) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(f"{name} is not UTF-8 text: line {line}: {error.reason}") from None
+        raise UserError(
+            f"{name} is not UTF-8 text: line {line}: {error.reason}; save it as UTF-8"
+        ) from None
     try:
         loader = _Loader(text)
         return loader.get_single_data()

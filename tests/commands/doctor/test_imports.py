@@ -42,6 +42,13 @@ def test_imports_are_followed_relative_ones_and_those_inside_functions_too(tmp_p
     assert own_imports(tmp_path, script) == found
 
 
+def test_a_file_beside_dvc_yaml_is_no_code_of_a_stage(tmp_path):
+    script = write(tmp_path / "stages" / "fit.py", "import evaluate\nimport numpy as np\n")
+    write(tmp_path / "evaluate.py")
+    write(tmp_path / "numpy.py")
+    assert own_imports(tmp_path, script) == set()
+
+
 def test_a_stage_that_stands_for_several_and_a_dep_on_the_project_are_read(tmp_path):
     write(tmp_path / "stages" / "fit.py")
     assert list(undeclared(tmp_path, {"fit@a": {"deps": ["stages/fit.py"]}})) == []

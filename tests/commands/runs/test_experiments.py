@@ -38,6 +38,19 @@ def listed(folder: Path) -> list[str]:
     return [name.rpartition("/")[2] for name in names.splitlines()]
 
 
+@pytest.fixture
+def failing_hooks(tmp_path, monkeypatch):
+    """Hooks of the user's, for all repositories, which fail in any of them."""
+    hooks = tmp_path / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "post-checkout", "post-commit", "commit-msg"):
+        (hooks / name).write_text("#!/bin/sh\nexit 1\n")
+        (hooks / name).chmod(0o755)
+    (tmp_path / "gitconfig").write_text(f"[core]\nhooksPath = {hooks}\n")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "gitconfig"))
+
+
+@pytest.mark.usefixtures("failing_hooks")
 def test_an_experiment_runs_once_and_leaves_the_workspace_alone(toy_project, capfd):
     edit(toy_project, "train", weight_decay=0.02)  # not committed
     before = (toy_project / "params.yaml").read_text()

@@ -35,7 +35,7 @@ def own_imports(root: Path, script: Path) -> set[Path]:
         folder = importing.parent.relative_to(root)
         for module in imported(importing, folder.parts):
             path = root / Path(*module.split(".")).with_suffix(".py")
-            if path.is_file() and path not in found:
+            if is_code(module.replace(".", "/")) and path.is_file() and path not in found:
                 found.add(path)
                 todo.append(path)
     return found

@@ -172,6 +172,7 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
     shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
     try:
         git("init", "--quiet", str(CLONE))
+        git("config", "core.hooksPath", os.devnull, folder=CLONE)  # they are for people's commits
         hidden = CLONE / ".git"
         objects = Path(git("rev-parse", "--git-path", "objects")).resolve()
         (hidden / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
