@@ -153,3 +153,23 @@ def test_advice_with_any_name_in_it_is_the_command_that_it_looks_like(
 def test_a_section_that_is_unknown_is_named_without_advice_that_runs(data_project, name):
     tree = read_yaml(Path("params.yaml")) | {name: {}}
     assert "`" not in raised(lambda: check(tree, stage_models(), "params.yaml"))
+
+
+# --- The comment under a pull request -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "end", ["\n", "\r", "\r\n", "\v", "\f", "\x1c", "\x85", "\u2028", "\u2029"]
+)
+def test_no_line_of_a_parameter_leaves_the_indented_block_of_the_comment(end):
+    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert {*re.findall(r"dvc \w+ diff .*", workflow)} == {
+        f'dvc {kind} diff "$BASE" HEAD | indent' for kind in ("metrics", "params")
+    }
+    (indent,) = re.findall(r"indent\(\) \{.*\}", workflow)
+    evil = f"train.x  a好{end}### injected{end}{end}@octocat\x1b[31m\n"
+    command = ("bash", "-c", f'{indent}; printf %s "$EVIL" | indent')
+    shown = run(*command, cwd=ROOT, EVIL=evil)
+    assert all(line.startswith("    ") for line in shown.splitlines())
+    assert "a好" in shown
+    assert "\x1b" not in shown

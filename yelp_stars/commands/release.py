@@ -52,7 +52,7 @@ def release(
     except (GTOException, SCMError) as error:  # also: git has no name of the user
         raise UserError(f"{version} cannot be registered: {one_line(str(error))[:300]}") from None
     try:  # by git once more: its settings may ask for a signature
-        git("tag", "--annotate", "--force", f"--message={message}", tag, f"{tag}^{{commit}}")
+        git("tag", "--force", f"--message={message}", tag, f"{tag}^{{commit}}")
     except UserError:
         git("tag", "--delete", tag)
         raise

@@ -39,7 +39,7 @@ def listed(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def failing_hooks(tmp_path, monkeypatch):
+def failing_hooks(toy_project, tmp_path, monkeypatch):
     """Hooks of the user's, for all repositories, which fail in any of them."""
     hooks = tmp_path / "hooks"
     hooks.mkdir()
