@@ -111,8 +111,18 @@ def test_a_stage_starts_with_any_path_and_no_file_of_its_folder_runs(
 @pytest.mark.parametrize("command", [["params", "sample"], ["use"]])
 def test_no_file_beside_dvc_yaml_runs_as_a_library(data_project, command):
     write_shadows(data_project)
-    printed = run("stars", *command, cwd=data_project)
-    assert "ran" not in printed.split()
+    assert "ran" not in run("stars", *command, cwd=data_project).split()
+
+
+@pytest.mark.parametrize(
+    ("start", "variables"),
+    [(["stars"], {"PYTHONPATH": "."}), (["python", "-m", "yelp_stars.cli"], {})],
+)
+def test_nor_does_one_that_python_itself_looks_for_first(data_project, start, variables):
+    for name in ("typer", "rich", "yaml", "pydantic", "numpy", "datasets", "tokenizers"):
+        (data_project / f"{name}.py").write_text("raise SystemExit('ran')")
+    printed = run(*start, "params", "sample", cwd=data_project, **variables)
+    assert "train_size" in printed
 
 
 @pytest.mark.parametrize("variables", [{}, {"PYTHONSAFEPATH": "1"}])

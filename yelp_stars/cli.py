@@ -1,7 +1,12 @@
 """Define the command `stars`. Each command imports its module when called: help must be fast."""
 
-import importlib
+import os
 import sys
+
+# With PYTHONPATH or `python -m`, the current folder comes first: a file in it would be a library.
+sys.path.sort(key=lambda entry: os.path.realpath(entry) == os.path.realpath("."))
+
+import importlib
 from pathlib import Path
 
 import typer
