@@ -72,7 +72,7 @@ def test_no_file_beside_the_texts_runs_as_a_library(tmp_path, command):
     for name in ("numpy", "tokenizers", "datasets", "random", "stages"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('ran')")
     (tmp_path / "a.csv").write_text("text\ngood\n")
-    assert "has no 'tokenizer.json'" in fails("stars", *command, cwd=tmp_path)
+    assert "no folder 'models/finetuned'" in fails("stars", *command, cwd=tmp_path)
 
 
 @pytest.mark.slow

@@ -235,7 +235,7 @@ def test_a_folder_without_a_model_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert stars("serve", "--host", "") == 2
     message = stars("serve")
-    assert message.startswith("error: 'models/finetuned' has no 'tokenizer.json'; run `dvc repro`")
+    assert message.startswith("error: no folder 'models/finetuned'; run `dvc repro`")
 
 
 TYPED = """
