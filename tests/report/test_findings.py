@@ -79,6 +79,14 @@ def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():
     assert texts[1] == "None of 1,000 test reviews is, word for word, a training review."
 
 
+@pytest.mark.parametrize(("repeats", "verb"), [(1, "repeats"), (36, "repeat")])
+def test_validation_rows_that_repeat_training_rows_are_a_finding(repeats, verb):
+    (found,) = findings.repeated(repeats, 500, "ticket")
+    assert found.text.startswith(f"{repeats} of 500 validation tickets {verb} a training ticket")
+    assert found.advice == "Add duplicates to sample.exclude to have none."
+    assert findings.repeated(0, 500) == []
+
+
 def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
     lowest, worse = scored("few", 0, 3), scored("long", 40, 100, worse=True)
     found = findings.worst_slice([scored("all right", 95, 100), lowest, worse])

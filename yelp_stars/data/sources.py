@@ -25,6 +25,7 @@ from pydantic import (
 from tqdm import tqdm
 
 from yelp_stars.data import arrow, synthetic
+from yelp_stars.data.permutation import permutation
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
@@ -268,13 +269,14 @@ class Files(Cleaned):
     def _draw(self, path: Path, labels: Mapping[str, str]) -> np.ndarray:
         """Draw which rows of the only file are the test split: bool, (rows,).
 
-        This pass checks and counts the rows, later ones yield them: a file larger than memory
-        needs no more than a few bytes per row.
+        It has the label proportions of the file, so that no class is missing by chance. This pass
+        checks and counts the rows, later ones yield them: a file larger than memory needs no more
+        than a few bytes per row.
         """
         assert self.test_size is not None  # the stage requires one of the two
-        reviews = self._read(path, labels, Counter())
-        total = sum(1 for _ in tqdm(reviews, "count", unit=" rows", delay=1))
-        size = self.test_size
+        reviews = tqdm(self._read(path, labels, Counter()), "count", unit=" rows", delay=1)
+        of_rows = np.fromiter((label for label, _ in reviews), np.uint16)
+        size, total = self.test_size, len(of_rows)
         if isinstance(size, float):
             size = max(1, round(size * total))
         if size >= total:
@@ -285,9 +287,7 @@ class Files(Cleaned):
                 advice="leave some for training",
             )
         is_test = np.zeros(total, bool)
-        order = np.arange(total, dtype=np.uint32)
-        np.random.default_rng(self.seed).shuffle(order)
-        is_test[order[:size]] = True
+        is_test[permutation(of_rows, self.seed, stratify=True)[:size]] = True
         return is_test
 
 
