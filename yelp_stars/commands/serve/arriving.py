@@ -11,18 +11,16 @@ LOOK_SECONDS = 15.0  # a request may take this long, and at most twice as long
 
 
 class Connection(H11Protocol):
-    """A connection that is closed when a request takes too long to arrive.
-
-    By itself uvicorn waits forever for a first request, and for the rest of any.
-    """
+    """A connection that is closed when a request is late; uvicorn itself waits forever."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self._look(None)
 
     def _look(self, before: Any) -> None:
-        # The cycle is another object for each request.
-        now = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and (self.cycle,)
+        now = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and (
+            self.cycle,
+        )  # of the last one
         if now and now == before:
             self.transport.abort()
         elif not self.transport.is_closing():

@@ -63,8 +63,7 @@ class Parameters(BaseModel, extra="forbid"):
 class RankedTexts(Texts):
     """A request as text-embeddings-inference or `InferenceClient` sends it."""
 
-    raw_scores: bool | None = None
-    """Return logits instead of probabilities."""
+    raw_scores: bool | None = None  # logits instead of probabilities
     parameters: Parameters = Parameters()
 
 
@@ -106,8 +105,8 @@ def make_app(
 
     @app.exception_handler(UserError)
     async def refused(request: Request, error: UserError) -> JSONResponse:
-        # That of no row says that the memory is too small.
-        return JSONResponse({"detail": str(error)}, 422 if isinstance(error, BadRow) else 503)
+        code = 422 if isinstance(error, BadRow) else 503  # too little memory
+        return JSONResponse({"detail": str(error)}, code)
 
     async def answers(request: Texts, function: str = "softmax") -> Scores:
         inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
