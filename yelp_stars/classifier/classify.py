@@ -68,6 +68,8 @@ class Scores(NamedTuple):
     """(texts, labels), bool; None if the model is not calibrated."""
     truncated: np.ndarray
     """(texts,), bool."""
+    logits: np.ndarray
+    """(texts, labels), float64, of the model."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +136,11 @@ class Classifier:
         logits = logits.astype(np.float64)
         plain = softmax(logits, axis=1)
         if self.fitted is None:
-            return Scores(plain, None, tokens.truncated)
+            return Scores(plain, None, tokens.truncated, logits)
         # The threshold holds for the plain probabilities.
         ranges = conformal.sets(plain, self.fitted.ordered, self.fitted.conformal_threshold)
         probabilities = softmax(logits / self.fitted.temperature, axis=1)
-        return Scores(probabilities, ranges, tokens.truncated)
+        return Scores(probabilities, ranges, tokens.truncated, logits)
 
     def look(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the margin of each valid text and its features, which the head's last layer reads.

@@ -47,6 +47,7 @@ def load_finetuned(
             output_loading_info=True,
             trust_remote_code=False,
             use_safetensors=True,
+            disable_mmap=True,  # a file that is overwritten later would end the process (SIGBUS)
             **architecture.OUTPUTS,
         )
     for name, shape, expected in sorted(info["mismatched_keys"]):
