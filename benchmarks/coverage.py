@@ -1,14 +1,14 @@
 """How often do the intervals hold the truth? Simulated models whose true scores are known.
 
-python -m benchmarks.coverage            # the tables of docs/evaluation.md and docs/compare.md
+python -m benchmarks.coverage     # the tables of docs/evaluation.md and docs/compare.md
 
 A model is a table of the chance of each class to be predicted as each other. Its scores on endless
 rows are the truth; each experiment draws some rows, and computes the intervals as `evaluate` and
 `stars compare` do.
 """
 
-import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,7 +20,7 @@ from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import losses, score_counts
 
-EXPERIMENTS = 1000
+EXPERIMENTS, RESAMPLES = 1000, 400
 SCORES = {"macro_f1": "macro-F1", "mae": "MAE", "quadratic_kappa": "kappa", "loss": "log loss"}
 FITTED = Calibration(1.0, 0.9, 0.9, 500, 1.0, 1.0, 0.1, 0.1, True)
 TRUTH = 400_000  # rows of the true loss
@@ -160,11 +160,12 @@ def paired_coverage(pair: Pair, n: int, experiments: int, resamples: int) -> dic
 def table(settings: list[Any], measure: Callable[..., dict[str, float]]) -> list[str]:
     """Return lines of Markdown: a row for each setting and number of rows."""
     lines = ["| rows | setting | " + " | ".join(SCORES.values()) + " |", "|---|---|" + "---|" * 4]
-    tasks = [(setting, n) for setting in settings for n in setting.rows]
-    for setting, n in tqdm(tasks, "coverage", unit="setting", disable=not sys.stderr.isatty()):
-        found = measure(setting, n, EXPERIMENTS, 1000)
-        cells = " | ".join(f"{found[name]:.3f}" for name in SCORES)
-        lines.append(f"| {n:,} | {setting.name} | {cells} |")
+    tasks = [(setting, n, EXPERIMENTS, RESAMPLES) for setting in settings for n in setting.rows]
+    with ProcessPoolExecutor() as pool:
+        measured = pool.map(measure, *zip(*tasks, strict=True))
+        for (setting, n, *_), found in zip(tasks, tqdm(measured, total=len(tasks)), strict=True):
+            cells = " | ".join(f"{found[name]:.3f}" for name in SCORES)
+            lines.append(f"| {n:,} | {setting.name} | {cells} |")
     return lines
 
 
