@@ -20,10 +20,10 @@ from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import losses, score_counts
 
-EXPERIMENTS, RESAMPLES = 1000, 400
+EXPERIMENTS, RESAMPLES = 1000, 200
 SCORES = {"macro_f1": "macro-F1", "mae": "MAE", "quadratic_kappa": "kappa", "loss": "log loss"}
 FITTED = Calibration(1.0, 0.9, 0.9, 500, 1.0, 1.0, 0.1, 0.1, True)
-TRUTH = 400_000  # rows of the true loss
+TRUTH = 200_000  # rows of the true loss
 MIXED = 0.5  # of a row's evidence: it differs from that of its class
 
 Drawn = tuple[np.ndarray, np.ndarray]

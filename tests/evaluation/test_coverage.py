@@ -9,6 +9,7 @@ from benchmarks import coverage
 from yelp_stars.comparing.paired import compare
 from yelp_stars.evaluation import estimates, intervals
 from yelp_stars.evaluation.predictions import Predictions
+from yelp_stars.evaluation.titles import score_titles
 from yelp_stars.scoring import metrics
 
 FEW_MISTAKES, RARE, MANY = coverage.SETTINGS[2:]
@@ -88,4 +89,6 @@ def test_macro_f1_is_the_same_everywhere_where_a_class_has_no_rows():
     compared = compare(labels, model.logits, model.logits, ordered=True, resamples=50).scores
     assert of_test == compared["macro_f1"].first == pytest.approx(expected[:5].mean())
     assert found["scores"]["macro_f1"]["value"] == round(of_test, 3)
+    rows = {row["label"]: row["recall"]["n"] for row in found["per_class"]}
+    assert score_titles(rows)["macro_f1"] == "macro-F1 of 5 of 6 classes"
     assert found["per_class"][5]["f1"] == {"value": None, "low": None, "high": None, "n": 300}

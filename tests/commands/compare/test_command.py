@@ -102,7 +102,8 @@ def test_a_condition_on_the_difference_decides_the_exit_code(
     "condition",
     [
         "accuracy", "__import__('os') < 1", "accuracy < 1; x", "f1 < 1", "", "loss <= 1",
-        "accuracy < 1e5", "accuracy.mid < 0", "accuracy < \u0661", "accuracy < 1" * 999, "accuracy\n< 1\n\n; x",
+        "accuracy.mid < 0",
+        "accuracy < 1e5", "accuracy < \u0661", "accuracy < 1" * 999, "accuracy\n< 1\n\n; x",
     ],
 )  # fmt: skip
 def test_anything_but_a_condition_is_refused_with_an_example(condition):

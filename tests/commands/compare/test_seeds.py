@@ -42,7 +42,7 @@ def test_the_interval_covers_the_gain_and_equal_groups_are_rarely_called_differe
     assert significant > 0.1
 
 
-@pytest.mark.parametrize(("others", "most"), [(2, 0.03), (3, 0.055), (4, 0.055)])
+@pytest.mark.parametrize(("others", "most"), [(2, 0.03), (3, 0.055)])
 def test_a_single_run_is_not_too_sure_of_being_different(others, most):
     _, significant = simulate(0.0, (1, others), 0.02, times=2000)
     assert significant <= most
