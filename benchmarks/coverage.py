@@ -1,6 +1,6 @@
 """How often do the intervals hold the truth? Simulated models whose true scores are known.
 
-python -m benchmarks.coverage     # the tables of docs/evaluation.md and docs/compare.md
+python -m benchmarks.coverage     # the tables of docs/evaluation.md and docs/compare.md, in minutes
 
 A model is a table of the chance of each class to be predicted as each other. Its scores on endless
 rows are the truth; each experiment draws some rows, and computes the intervals as `evaluate` and

@@ -13,7 +13,7 @@ from yelp_stars.evaluation.titles import score_titles
 from yelp_stars.scoring import metrics
 
 FEW_MISTAKES, RARE, MANY = coverage.SETTINGS[2:]
-LEAST = 0.9  # of the experiments; 93 % are promised, and of few mistakes a plain bootstrap held 42 %
+LEAST = 0.9  # 93 % are promised; of few mistakes, a plain bootstrap held 42 %
 
 
 @pytest.mark.parametrize(
