@@ -51,7 +51,7 @@ class Layout(NamedTuple):
         self, names: list[str], location: str, error: type[UserError] = UserError
     ) -> None:
         """Check that every column that is read is there once; all are, if all are kept."""
-        missing = [setting for setting, column in self.wanted.items() if column not in names]
+        missing = [setting for setting, column in self.wanted.items() if str(column) not in names]
         if missing:
             columns = " and no column ".join(quoted(self.wanted[setting]) for setting in missing)
             raise error(

@@ -87,7 +87,7 @@ def json_line(value) -> str:
 
 
 def test_escapes_are_undone_on_request():
-    assert read("a\\nb", unescape=True)[0][0].text == "a\nb"
+    assert read("a \\nb", unescape=True)[0][0].text == "a \nb"
 
 
 def test_a_file_is_known_by_its_ending_or_because_it_is_there(tmp_path, monkeypatch):
