@@ -7,6 +7,11 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 
+def separator(delimiter: Any) -> Any:
+    r"""Read \t, two characters to a shell and to most of YAML, as errors write it."""
+    return "\t" if delimiter == "\\t" else delimiter
+
+
 class Row(NamedTuple):
     """One row of a file, not validated yet."""
 

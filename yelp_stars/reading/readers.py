@@ -234,7 +234,8 @@ def _parquet(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
         first, size = 1, 0
         for batch in file.iter_batches(at_once, columns=columns):
             unpacked = [
-                getattr(each, "dictionary_decode", lambda: each)() for each in batch.columns
+                each.dictionary_decode() if isinstance(each, pa.DictionaryArray) else each
+                for each in batch.columns
             ]
             size += sum(column.nbytes for column in unpacked)
             check_size(size, packed, name)

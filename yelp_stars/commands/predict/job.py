@@ -32,7 +32,7 @@ def run(request: Request) -> None:
                 first = next(source.rows(inputs.ignore if request.skip_bad else None), None)
                 if first is None:
                     raise UserError(f"{quoted(source.name)} has no row that can be predicted")
-                request.check_header(origin, first)
+                request.check_header(source, origin, first)
                 from yelp_stars.commands.predict import results  # torch takes seconds
 
                 results.produce(request, source, folder, origin)

@@ -79,10 +79,11 @@ class Request(NamedTuple):
     def remembered(self, source: Input) -> list[str]:
         """Write the options that `read_as` took from the training file."""
         plain, layout = Layout("text", None), source.layout
+        delimiter = layout.delimiter and layout.delimiter.replace("\t", "\\t")
         chosen = {
             "--text-column": (self.text_column, layout.text_column, plain.text_column),
             "--encoding": (self.encoding, layout.encoding, plain.encoding),
-            "--delimiter": (self.delimiter, layout.delimiter, plain.delimiter),
+            "--delimiter": (self.delimiter, delimiter, plain.delimiter),
             "--quoted": (self.quoted, layout.quoted, plain.quoted),
             "--unescape": (self.unescape, source.unescape, False),
         }
@@ -107,10 +108,11 @@ class Request(NamedTuple):
         if self.labels and self.label_column is None:
             raise UserError("--label needs --label-column; add it")
 
-    def check_header(self, origin: Origin, first: Row) -> None:
+    def check_header(self, source: Input, origin: Origin, first: Row) -> None:
         """Check that an index has not made the first row of a header."""
         is_given = isinstance(self.text_column, int) and not isinstance(origin.text_column, int)
-        if is_given and first.location.endswith(" line 1"):
+        is_table = readers.suffix(source.path or Path()) in (".csv", ".tsv")
+        if is_given and is_table and first.location.endswith(" line 1"):
             what = f"{first.location} is a row, because an index is for a file without a header"
             if all(NAME.fullmatch(str(cell)) for cell in (first.fields or {}).values()):
                 advice = f"set --text-column to {quoted(first.text)}, or put a line of names above"

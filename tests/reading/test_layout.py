@@ -155,11 +155,10 @@ def test_the_indices_that_pandas_writes_as_names_are_a_header(tmp_path):
 
 @pytest.mark.parametrize("place", ["name", "value"])
 def test_half_a_surrogate_in_json(tmp_path, place):
-    line = {"name": b'{"text": "x", "\\ud83d": 1}', "value": b'{"text": "x", "a": "\\ud83d"}'}[
-        place
-    ]
+    name = place == "name"
+    line = b'{"text": "x", "\\ud83d": 1}' if name else b'{"text": "x", "a": "\\ud83d"}'
     found = rows(tmp_path / "a.jsonl", line)
-    if place == "name":
+    if name:
         assert found.endswith("line 1 has an unpaired surrogate in the name of a column; fix it")
     else:
         assert found[0].fields["a"] == "\ud83d"
@@ -178,21 +177,15 @@ LONG = "x" * 1_000_000
 BOMBS = {
     "one text": {"text": repeated(LONG, 3000)},
     "another column": {"text": repeated("fine", 3000), "id": repeated(LONG, 3000)},
-    "nested": {
-        "text": repeated("fine", 300),
-        "id": pa.ListArray.from_arrays(range(0, 3001, 10), repeated(LONG, 3000)),
-    },
-    "rows": {"text": repeated("x", 5_000_000)},
+    "rows": {"text": repeated("good food " * 20, 200_000)},
 }
 
 
 @pytest.mark.parametrize("stored", [True, False])
 @pytest.mark.parametrize("kind", BOMBS)
 def test_a_small_parquet_file_that_unpacks_to_much_is_refused(tmp_path, kind, stored):
-    if kind == "nested" and stored:
-        pytest.skip("its lists are read as they are stored, with each text once")
     content = parquet(stored, **BOMBS[kind])
-    assert len(content) < 5_000
+    assert len(content) < 20_000
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     found = rows(tmp_path / "a.parquet", content)
     assert "unpacks to more than 16 MB, 100 times its size; if that is right, unpack it" in found
