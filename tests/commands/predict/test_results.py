@@ -191,9 +191,11 @@ def test_an_output_that_appears_meanwhile_is_not_replaced(here, model, monkeypat
 def test_a_kill_before_the_clean_up_leaves_a_finished_output(here, model, monkeypatch):
     write_csv(["good", "bad"])
     arguments = ("predict", "in.csv", "-o", "out.csv", "--model", model)
-    with monkeypatch.context() as patch, pytest.raises(InterruptedError):
-        patch.setattr(results.shutil, "rmtree", killed)
+    monkeypatch.setattr(results.shutil, "rmtree", killed)
+    with pytest.raises(InterruptedError):
         command(*arguments)
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
     written = Path("out.csv").read_bytes()
     assert Path("out.csv.part").is_dir()
     assert stars(*arguments) == 0
