@@ -26,8 +26,7 @@ from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.lines import check_bytes, read_lines
 from yelp_stars.reading.unpacking import ARCHIVES, BINARY, BUFFER, check_size, open_bytes
 
-# A reader raises what is wrong with a file, and yields what is wrong with a row; None is a blank
-# line.
+# A reader raises what is wrong with a file, yields what is wrong with a row, None for a blank line.
 Rows = Iterator[Row | BadRow | None]
 Skip = Callable[[BadRow], None]
 Blank = Callable[[], Any]

@@ -271,7 +271,9 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(tmp_path, monkeypatch,
         with path.open("r+") as file:  # in place, as many bytes
             file.write(line)
         os.utime(path, ns=(0, time.time_ns()))
-        assert error(lambda: next(rows)) == f"'{name}' has changed meanwhile; run again"
+        assert error(lambda: next(rows)) == f"'{name}' has changed meanwhile; " + (
+            "delete the .part folder, if there is one, and run again"
+        )
         assert "has changed meanwhile" in error(lambda: next(source.rows(None)))
 
 

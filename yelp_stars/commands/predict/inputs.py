@@ -71,7 +71,8 @@ class Input(NamedTuple):
             for row in readers.rows(self.path, self.layout, name, skip, blank):
                 now = disk.stat()
                 if self.opened not in (None, (now.st_size, now.st_mtime_ns)):
-                    raise UserError(f"{quoted(self.name)} has changed meanwhile; run again")
+                    advice = "delete the .part folder, if there is one, and run again"
+                    raise UserError(f"{quoted(self.name)} has changed meanwhile", advice=advice)
                 yield row
         for number, text in enumerate(self.texts, 1):
             yield Row(f"text {number}", None, text, {"text": text})

@@ -111,7 +111,7 @@ class Request(NamedTuple):
     def check_header(self, source: Input, origin: Origin, first: Row) -> None:
         """Check that an index has not made the first row of a header."""
         is_given = isinstance(self.text_column, int) and not isinstance(origin.text_column, int)
-        is_table = readers.suffix(source.path or Path()) in (".csv", ".tsv")
+        is_table = readers.suffix(source.path or Path()) not in UNUSED
         if is_given and is_table and first.location.endswith(" line 1"):
             what = f"{first.location} is a row, because an index is for a file without a header"
             if all(NAME.fullmatch(str(cell)) for cell in (first.fields or {}).values()):
