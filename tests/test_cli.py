@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer.main
-from helpers import fails, stars
+from helpers import fails, run, stars
 
 from yelp_stars import cli
 
@@ -64,6 +64,27 @@ def test_a_wrong_command_or_option_is_a_usage_error(data_project, capsys, argume
     assert stars(*arguments) == 2
     assert "Usage: " in (error := capsys.readouterr().err)
     assert "Traceback" not in error
+
+
+WIDTHS = ["0", "1", "20", "x", "", "-1", "120"]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_table_is_printed_whatever_the_environment_says_of_its_width(
+    data_project, capsys, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert stars("params", "sample") == 0
+    shown = capsys.readouterr().out
+    assert "train_size" in shown
+    assert "Rows to train on" in " ".join(shown.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp932"])
+def test_a_terminal_without_unicode_gets_escapes(data_project, encoding):
+    shown = run("stars", "params", "sample", cwd=data_project, PYTHONIOENCODING=encoding)
+    assert "\\u2265" in shown or encoding == "cp932"
 
 
 @pytest.mark.slow

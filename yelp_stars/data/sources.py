@@ -42,7 +42,7 @@ from yelp_stars.reading.labels import (
     unlabelled,
     valid_text,
 )
-from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.layout import Layout, separator
 from yelp_stars.reading.lines import known_encoding
 from yelp_stars.reading.origin import NO_FILE, Origin
 from yelp_stars.reading.problems import Problems
@@ -174,7 +174,9 @@ class Files(Cleaned):
     Or auto: the values in the file, sorted, are the names."""
     encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     """Encoding of the file, such as cp1252; UTF-16 with a byte order mark is detected."""
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
+    delimiter: (
+        Annotated[str, BeforeValidator(separator), Field(pattern=r'^[^"\r\n\x00]$')] | None
+    ) = None
     """Column separator of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
     quoted: bool | None = None
     """Let double quotes enclose fields; null is true for a CSV and false for a TSV."""

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import errno
+import io
 import json
 import math
 import os
@@ -58,6 +59,7 @@ def run(main: Callable[..., None]) -> None:
         module = Path(sys.argv[0]).stem
         fail(f"usage: python -m stages.{module} {' '.join(names)} (`dvc repro` runs it)")
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # read when torch is imported
+    print_anywhere()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
@@ -116,6 +118,14 @@ def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
     """Return the two tuples of paths that `main` takes: its `Inputs` and its `Outputs`."""
     given, made = list(get_type_hints(main).values())[:2]
     return given, made
+
+
+def print_anywhere() -> None:
+    """Escape what the terminal's encoding lacks; ignore a width in which no table fits."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < 40:
+        del os.environ["COLUMNS"]
 
 
 def explain(error: OSError) -> str:
