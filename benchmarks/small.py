@@ -8,10 +8,10 @@ transformers. Runs that have a line are skipped.
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
-import time
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -125,10 +125,11 @@ def run_setfit(
         for name, rows in (("train", train), ("test", test)):
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (folder / f"{name}.jsonl").write_text(text)
-        started = time.monotonic()
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         command = [python, "-c", SETFIT, str(checkpoint), "train.jsonl", "test.jsonl", str(seed)]
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
-        seconds = time.monotonic() - started
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds = used.ru_utime - before.ru_utime + used.ru_stime - before.ru_stime
         predicted = json.loads((folder / "predicted.json").read_text("utf-8"))
     labels = np.array([names.index(row["label"]) for row in test])
     guesses = np.array([names.index(name) for name in predicted])

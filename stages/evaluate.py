@@ -59,7 +59,7 @@ def main(given: Inputs, made: Outputs) -> None:
     texts = predictions.read_texts(given.raw / "test.arrow", rows)
     flags = mistakes.read_flags(given.audit, "test", rows)
     parts = [
-        *slices.by_length(reviews.lengths, "tokens"),
+        *slices.by_length(texts),
         slices.truncated(reviews.lengths, reviews.max_length),
         *slices.by_flag(flags),
         *slices.by_pattern(params.slices, matches(texts, params.slices)),

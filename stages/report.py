@@ -52,6 +52,11 @@ def main(given: Inputs, made: Outputs) -> None:
     drawn = pictures.draw(
         metrics["audit"], metrics["evaluation"], given.training_plots, given.dvclive
     )
+    rows = {
+        name: arrow.read(given.sampled / f"{name}.arrow")["row"].to_numpy()
+        for name in ("train", "validation", "test")
+    }
+    split = parameters["sample"]["validation_from"]
     content = {
         "parameters": parameters,
         **metrics,
@@ -59,10 +64,8 @@ def main(given: Inputs, made: Outputs) -> None:
         "strongest": predictions.read(given.baseline),
         "diagnosis": diagnosis.diagnose(parameters["train"], given.training_plots, metrics),
         "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
-        "rows": {
-            name: len(arrow.read(given.sampled / f"{name}.arrow"))
-            for name in ("train", "validation", "test")
-        },
+        "rows": {name: len(numbers) for name, numbers in rows.items()},
+        "repeats": mistakes.count_repeats(given.audit, rows["train"], rows["validation"], split),
         "runtime": read_json(given.dvclive / "runtime.json"),
         "seconds": stage_seconds(),
         "examples": texts.examples(given.sampled, given.raw),

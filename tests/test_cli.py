@@ -67,13 +67,34 @@ def test_a_wrong_command_or_option_is_a_usage_error(data_project, capsys, argume
     assert "Traceback" not in error
 
 
+WIDTHS = ["0", "1", "20", "x", "", "-1", "120"]
+
+
+@pytest.mark.parametrize("columns", WIDTHS)
+def test_a_table_is_printed_whatever_the_environment_says_of_its_width(
+    data_project, capsys, monkeypatch, columns
+):
+    monkeypatch.setenv("COLUMNS", columns)
+    assert stars("params", "sample") == 0
+    shown = capsys.readouterr().out
+    assert "train_size" in shown
+    assert "Rows to train on" in " ".join(shown.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp932"])
+def test_a_terminal_without_unicode_gets_escapes(data_project, encoding):
+    shown = run("stars", "params", "sample", cwd=data_project, PYTHONIOENCODING=encoding)
+    assert "\\u2265" in shown or encoding == "cp932"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [("predict", "a.csv"), ("serve",)])
 def test_no_file_beside_the_texts_runs_as_a_library(tmp_path, command):
     for name in ("numpy", "tokenizers", "datasets", "random", "stages"):
         (tmp_path / f"{name}.py").write_text("raise SystemExit('ran')")
     (tmp_path / "a.csv").write_text("text\ngood\n")
-    assert "has no 'tokenizer.json'" in fails("stars", *command, cwd=tmp_path)
+    assert "no folder 'models/finetuned'" in fails("stars", *command, cwd=tmp_path)
 
 
 def edit_text(file, old, new):

@@ -21,7 +21,7 @@ from yelp_stars.commands.release import release
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.serve.command import serve
 from yelp_stars.commands.show import show
-from yelp_stars.pipeline.entrypoint import explain, replace_what_cannot_be_printed
+from yelp_stars.pipeline.entrypoint import explain, print_anywhere
 from yelp_stars.pipeline.errors import UserError
 
 app = typer.Typer(
@@ -76,7 +76,7 @@ for command in ALL:
 
 def main() -> None:
     """Run the command line; a user error is one line and exit code 1."""
-    replace_what_cannot_be_printed()
+    print_anywhere()
     try:
         app()
     except UserError as error:

@@ -37,6 +37,12 @@ def flags(folder: Path, train, test, **rules) -> dict[str, dict[str, list[bool]]
     }
 
 
+def first_rows(train, test) -> list[int]:
+    """The first row of both splits with the text, or nearly, of each row."""
+    keys = ["".join(split_words(text)).removesuffix("again") for _, text in [*train, *test]]
+    return [keys.index(key) for key in keys]
+
+
 def compared(train, test) -> dict[str, dict[str, list[bool]]]:
     """The same by comparing all rows with each other; a text is near itself with " again"."""
     same = {text: "".join(split_words(text)) for text in TEXTS}
@@ -63,7 +69,9 @@ def compared(train, test) -> dict[str, dict[str, list[bool]]]:
 )
 @given(train=REVIEWS, test=REVIEWS)
 def test_the_flags_are_those_of_comparing_all_rows(tmp_path, train, test):
+    found = audited(tmp_path, train, test)
     assert flags(tmp_path, train, test) == compared(train, test)
+    assert [*found["train"].first, *found["test"].first] == first_rows(train, test)
 
 
 def test_the_summary_has_counts_examples_labels_and_lengths(tmp_path):

@@ -46,10 +46,11 @@ def test_the_config_is_of_a_classifier_whatever_it_was(checkpoint, values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"model_type": "nope"}, "the model_type 'nope', which transformers"),
+        ({"model_type": "nope"}, "the model_type 'nope', which is not supported"),
         ({"model_type": ["bert"]}, "the model_type ['bert'], which"),
-        ({"model_type": "vit"}, "transformers has no classifier of texts for a vit"),
-        ({"model_type": "gpt2", "pad_token_id": None}, "this checkpoint has no padding token"),
+        ({"model_type": "vit"}, "the model_type 'vit', which is not supported"),
+        ({"pad_token_id": None}, "this checkpoint has no padding token"),
+        ({"model_type": "gpt2"}, "the model_type 'gpt2', which is not supported"),
         ({"is_decoder": True}, "this checkpoint is a decoder"),
         ({"hidden_size": "x"}, "is not valid (StrictDataclassFieldValidationError: Validation"),
         ({"pad_token_id": [1]}, "is not valid ("),

@@ -1,11 +1,14 @@
 """Paired statistics: intervals that cover, tests with few false alarms, one plain sentence."""
 
+import re
+
 import numpy as np
 import pytest
 from helpers import soak
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax
+from scipy.stats import binom
 from sklearn import metrics
 
 from yelp_stars.comparing.paired import (
@@ -15,6 +18,7 @@ from yelp_stars.comparing.paired import (
     compare_accuracy,
     outcome,
     rows_needed,
+    tango,
     verdict,
 )
 from yelp_stars.evaluation.slices import Slice, by_class
@@ -86,7 +90,9 @@ def test_mcnemars_test_is_exact_and_the_interval_of_accuracies_tangos():
     assert of_counts(1, 0, 0, 1).p == 1.0
     found = of_counts(1, 7, 1, 12).scores["accuracy"]
     assert found.difference == pytest.approx(-0.286, abs=5e-4)
-    assert (found.low, found.high) == pytest.approx((-0.517, -0.026), abs=5e-4)
+    assert tango(7, 1, 21) == pytest.approx((-0.517, -0.026), abs=5e-4)
+    # The exact test says that this may be chance: so does the interval.
+    assert (found.low, found.high) == (tango(7, 1, 21)[0], 0.0)
 
 
 def test_flips_are_the_rows_that_changed():
@@ -135,6 +141,48 @@ def test_the_outcome_and_the_interval_turn_with_their_sides(counts, margin):
     assert -1 <= low <= delta + 1e-9
     assert delta - 1e-9 <= high <= 1
     assert (low, high) == pytest.approx((-other.high, -other.low))
+
+
+@given(counts=COUNTS | st.tuples(st.integers(0, 5000), *[st.integers(0, 12)] * 2, st.just(9)))
+@settings(max_examples=200)
+def test_better_and_worse_are_said_if_and_only_if_the_interval_excludes_zero(counts):
+    found = of_counts(*counts)
+    low, high = found.scores["accuracy"][3:]
+    decided = outcome(found, 0.01)
+    assert (decided == "better", decided == "worse") == (low > 0, high < 0)
+    assert (found.p < 0.05) == (decided in ("better", "worse"))
+    written = re.search(r"interval (\S+) to ([^,)]+)", verdict(found, "A", "B", 0.01))
+    if written:
+        assert (float(written[1]) > 0) == (decided in ("better", "worse"))
+
+
+@pytest.mark.parametrize(
+    "counts", [(900, 0, 5, 95), (900, 5, 0, 95), (10, 1, 7, 12), (50, 3, 11, 9)]
+)
+def test_where_the_exact_test_decides_nothing_the_interval_reaches_zero(counts):
+    low, high = of_counts(*counts).scores["accuracy"][3:]
+    assert 0 in (low, high)
+    assert 0 not in tango(counts[1], counts[2], sum(counts))
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        (0.02, 0.01), (0.05, 0.01), (0.05, 0.02), (0.05, 0.04), (0.1, 0.02), (0.1, 0.04),
+        (0.2, 0.04), (0.2, 0.08), (0.3, 0.08),
+    ],
+)  # fmt: skip
+def test_with_the_rows_that_it_takes_the_exact_test_has_a_power_of_80_percent(changed, difference):
+    n, power = rows_needed(changed, difference), 0.0
+    for flips in range(1, n + 1):
+        chance = binom.pmf(flips, n, changed)
+        if chance > 1e-9:
+            most = binom.isf(0.025, flips, 0.5) + 1  # fewer say nothing
+            better = (1 + difference / changed) / 2
+            power += chance * (
+                binom.sf(most - 1, flips, better) + binom.cdf(flips - most, flips, better)
+            )
+    assert 0.8 <= power <= 0.9
 
 
 def test_the_rows_that_it_takes_show_the_difference_four_times_out_of_five():
@@ -207,5 +255,5 @@ def test_kappa_may_be_undefined_and_unordered_classes_have_no_distance():
     same = log_softmax(np.full((20, 2), [0.7, 0.3]), axis=1)
     found = compare(labels, same, same, ordered=True).scores
     assert np.isnan(found["quadratic_kappa"]).all()
-    assert found["loss"][2:] == (0.0, 0.0, 0.0)
+    assert found["loss"].low < found["loss"].difference == 0 < found["loss"].high
     assert not ORDERED & {*compare(labels, same, same, ordered=False).scores}

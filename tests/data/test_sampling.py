@@ -6,11 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.data import arrow
+from yelp_stars.data.permutation import permutation
 from yelp_stars.data.sampling import (
     Params,
     describe_labels,
     draw_subsets,
-    permutation,
     read_labels,
     take,
 )

@@ -60,6 +60,14 @@ def test_one_file_is_split_by_a_seed(tmp_path):
     assert splits(open_external(tmp_path, test_size=10, seed=1))[1] != test
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_the_test_rows_have_the_label_proportions_of_the_file(tmp_path, seed):
+    labels = "0" * 90 + "1" * 5 + "0" * 5
+    put(tmp_path, "a.csv", as_csv((label, f"review {n}") for n, label in enumerate(labels)))
+    _, test = splits(open_external(tmp_path, test_size=0.2, seed=seed))
+    assert sorted(label for label, _ in test) == [0] * 19 + [1]
+
+
 @pytest.mark.parametrize("packed", [True, False])
 def test_yelps_archive_and_its_folder_are_read(tmp_path, packed):
     # No header, class 1 to 5 first, quotes doubled, newlines escaped as two characters.

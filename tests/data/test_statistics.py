@@ -56,5 +56,6 @@ def test_what_inflates_or_harms_a_score_is_described():
         "train: 3 reviews, 2 labels, 2 empty dropped, 1,234 unlabelled dropped",
         "test: 3 reviews, 2 labels",
         "no training review has the label 'fair': it cannot be learned",
+        "no test review has the label 'good': no score tells how well it is predicted",
         "2 texts are in both splits: they inflate the test scores",
     ]

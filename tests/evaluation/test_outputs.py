@@ -25,7 +25,7 @@ def described(tested: Predictions, *parts: Slice) -> dict[str, Any]:
     labels = tested.labels
     fitted = calibration.fit(tested.logits, labels, True)
     found = estimates.details(tested, fitted, resamples=50, seed=0)
-    lengths = slices.by_length(np.arange(len(labels)), "tokens")
+    lengths = slices.by_length(["x" * row for row in range(len(labels))])
     nothing = slices.truncated(np.arange(len(labels)), len(labels) + 1)
     parts = (*lengths, nothing, *parts)
     return {**found, "slices": slices.score(tested.right, [*parts])}

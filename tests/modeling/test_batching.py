@@ -39,6 +39,14 @@ def test_grouped_batches_pad_under_5_percent_at_yelps_lengths():
     assert padding_share(lengths, random, 16) > 0.4
 
 
+@pytest.mark.parametrize("rest", [1, 5, 15])
+def test_the_rows_of_a_short_last_step_are_drawn_whatever_their_length(rest):
+    lengths = np.arange(1600 + rest)
+    last = [length_grouped(lengths, 16, seed, 0)[1600:] for seed in range(200)]
+    share = np.concatenate(last).mean() / len(lengths)
+    assert 0.4 < share < 0.6  # of all rows, how many are shorter; 0.9 if they were the longest
+
+
 def test_epochs_differ_and_do_not_run_from_short_to_long():
     lengths = yelps_lengths(1600)
     sampler = LengthGroupedSampler(lengths, 16, seed=0)

@@ -127,3 +127,20 @@ def test_a_valid_text_is_unchanged_and_a_missing_one_is_empty(text):
 def test_yelps_escapes_are_undone():
     assert unescape(r"a\nb \"c\" " "d" "") == 'a\nb "c" d'
     assert unescape('say ""hi""') == 'say "hi"'
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"  # as macOS writes the names of files
+
+
+@pytest.mark.parametrize("in_params", [COMPOSED, DECOMPOSED])
+@pytest.mark.parametrize("in_file", [COMPOSED, DECOMPOSED, f" {DECOMPOSED}", DECOMPOSED.encode()])
+def test_a_label_is_the_same_in_every_unicode_form(in_params, in_file):
+    labels = canonical_labels({in_params: "a place", "other": in_params})
+    assert labels == {COMPOSED: "a place", "other": COMPOSED}
+    assert mapped(in_file, "other", labels=labels) == [0, 1]
+
+
+def test_two_unicode_forms_of_a_value_are_one_value():
+    with pytest.raises(ValueError, match="is given twice"):
+        canonical_labels({COMPOSED: "a", DECOMPOSED: "b"})
+    assert class_names(canonical_labels({"1": COMPOSED, "2": DECOMPOSED})) == [COMPOSED]

@@ -76,7 +76,8 @@ def test_a_byte_order_mark_counts_more_than_the_encoding_and_is_no_text(written,
 )
 def test_a_byte_that_does_not_fit_the_encoding_is_reported_with_its_line(encoding, content, line):
     problem = error(content, encoding)
-    assert isinstance(problem, BadRow)
+    # What follows half a character of UTF-16 cannot be read: no row can be skipped.
+    assert isinstance(problem, BadRow) == (encoding != "utf-16")
     assert problem.location == f"a.csv line {line}"
     assert problem.setting == "download.encoding"
     assert problem.problem.startswith(f"is not {encoding.upper()} (byte 0x")

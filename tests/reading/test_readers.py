@@ -121,7 +121,7 @@ BAD = {
         "a.csv", b'label,text\n0,x\n0,"x\n" y\n', "line 3 is not valid CSV: ',' expected",
     ),
     "carriage returns": (
-        "a.csv", b"label,text\r0,x\r", "line 1 is not valid CSV: new-line character seen in",
+        "a.csv", b"label,text\n0,x\ry\n", "line 2 is not valid CSV: new-line character seen in",
     ),
     "not JSON": ("a.jsonl", b"{\n", "line 1 is not JSON: column 2: "),
     "a JSON array": ("a.json", b'[{"text": "x"},\n', "line 1 is not JSON: column 16: "),

@@ -61,7 +61,7 @@ def test_leaks_are_counted_and_scored_apart(leaked, status):
     if leaked:
         verb = "is" if leaked == 1 else "are"
         assert f"{leaked:,} of 1,000 test reviews ({leaked / 10:.1f} %) {verb} in" in found.text
-        assert "0.8 [0.4, 1.0]; on the rest: 0.90 [0.83, 0.94]" in found.text
+        assert "0.8 [0.3, 1.0]; on the rest: 0.90 [0.82, 0.95]" in found.text
         assert found.advice == "Add leaks to sample.exclude to train without them."
 
 
@@ -77,6 +77,14 @@ def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():
     texts = [findings.leaks(audit, [], near=near, excluded=False).text for near in (True, False)]
     assert texts[0] == "None of 1,000 test reviews is, or nearly is, a training review."
     assert texts[1] == "None of 1,000 test reviews is, word for word, a training review."
+
+
+@pytest.mark.parametrize(("repeats", "verb"), [(1, "repeats"), (36, "repeat")])
+def test_validation_rows_that_repeat_training_rows_are_a_finding(repeats, verb):
+    (found,) = findings.repeated(repeats, 500, "ticket")
+    assert found.text.startswith(f"{repeats} of 500 validation tickets {verb} a training ticket")
+    assert found.advice == "Add duplicates to sample.exclude to have none."
+    assert findings.repeated(0, 500) == []
 
 
 def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
@@ -131,6 +139,6 @@ def test_the_most_frequent_mistakes_come_first():
 
 
 def test_a_score_is_written_with_its_interval():
-    assert written(proportion(626, 1000)) == "0.626 [0.596, 0.655]"
-    assert written(proportion(842, 1000), 100) == "84.2 % [81.8, 86.3]"
+    assert written(proportion(626, 1000)) == "0.626 [0.595, 0.656]"
+    assert written(proportion(842, 1000), 100) == "84.2 % [81.8, 86.4]"
     assert written(proportion(0, 0)) == "undefined"

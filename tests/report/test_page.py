@@ -55,7 +55,7 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> dict[str, Any]:
     parts = [slices.Slice("pattern", visible(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
     evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
     flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(KINDS)}
-    audited = audit.Audit(labels, np.full(rows, 9), flags)
+    audited = audit.Audit(labels, np.full(rows, 9), flags, np.arange(rows))
     scored = rounded(scores(logits, labels, ordered))
     listed = [
         {
@@ -83,6 +83,7 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> dict[str, Any]:
         "diagnosis": [],
         "pictures": dict.fromkeys(PLOTS + DRAWN, SVG),
         "rows": {"train": 100, "validation": 50, "test": rows},
+        "repeats": 3,
         "runtime": {"seconds": 1.5, "steps_per_second": 2.0, "tokens_per_second": 3000.0},
         "seconds": {"train": 1.5, "report": 2.0},
         "examples": {name: [{"row": 1, "text": HOSTILE[2]}] for name in names[:20]},

@@ -9,7 +9,7 @@ from helpers import EVALUATE, edit, fails_here, read_reviews, train
 
 from stages import evaluate
 from yelp_stars.data import arrow
-from yelp_stars.evaluation import predictions
+from yelp_stars.evaluation import predictions, slices
 from yelp_stars.evaluation.titles import ORDERED
 from yelp_stars.pipeline.entrypoint import call
 from yelp_stars.scoring import calibration
@@ -51,6 +51,11 @@ def test_predictions_lead_back_to_their_rows_and_are_the_same_bytes_again(train_
     assert details["calibration"]["temperature"] == fitted.temperature
     expected = ["leak", "near_duplicate", "negation", "price"]
     assert [part["name"] for part in details["slices"][5:]] == expected
+    # Quarters as `stars compare` has them, which knows no tokens.
+    quarters = slices.by_length([texts[row][1] for row in predicted.rows])
+    assert [part["meaning"] for part in details["slices"][:4]] == [
+        part.meaning for part in quarters
+    ]
     mistakes = pq.read_table("e.parquet")["row"].to_pylist()
     assert set(mistakes) == set(predicted.rows[~correct])
 

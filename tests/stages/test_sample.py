@@ -8,7 +8,7 @@ from helpers import edit, fails_here
 
 from stages.sample import main
 from yelp_stars.data import arrow
-from yelp_stars.data.sampling import permutation
+from yelp_stars.data.permutation import permutation
 from yelp_stars.pipeline.entrypoint import call
 
 PATHS = ("data/tokenized", "data/audit.parquet", "data/sample")

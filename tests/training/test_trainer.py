@@ -91,9 +91,26 @@ def test_balanced_classes_weigh_the_same_in_training_and_not_at_all_in_validatio
     )
     for module in trainer.model.modules():
         module.training = module is trainer.model  # without dropout
-    assert trainer.compute_loss(trainer.model, batch).item() == pytest.approx(
-        (losses * weights[batch["labels"]]).mean().item()
-    )
+    assert trainer.compute_loss(
+        trainer.model, batch, num_items_in_batch=32
+    ).item() == pytest.approx((losses * weights[batch["labels"]]).sum().item() / 32)
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced"])
+def test_a_row_weighs_the_same_however_its_step_is_divided(train_project, weights):
+    trained = []
+    for parts in (1, 2, 4):  # the last of 4 steps has 12 rows: 12, 8 + 4, 4 + 4 + 4
+        trainer = build(
+            train_project, batch_size=16, gradient_accumulation_steps=parts, num_train_epochs=1,
+            class_weights=weights, precision="fp32",
+        )  # fmt: skip
+        for module in trainer.model.modules():
+            if isinstance(module, torch.nn.Dropout):
+                module.p = 0.0
+        trainer.train()
+        trained.append(torch.cat([each.ravel() for each in trainer.model.state_dict().values()]))
+    assert (trained[0] - trained[1]).abs().max() < 1e-5
+    assert (trained[0] - trained[2]).abs().max() < 1e-5
 
 
 def test_the_scores_are_those_of_the_validation_rows(train_project):

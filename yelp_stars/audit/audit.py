@@ -43,6 +43,8 @@ class Audit(NamedTuple):
     """Words per row, (rows,)."""
     flags: dict[str, np.ndarray]
     """Rows with each flag, bool."""
+    first: np.ndarray
+    """First row with the same or nearly the same text, in either split: test follows train."""
 
 
 def audit(
@@ -73,10 +75,13 @@ def audit(
     if near_duplicates:
         near = find_near(first, sketches, chosen, _reader([*mapped.values()]), similarity)
     labels = np.concatenate([file.table["label"].to_numpy() for file in mapped.values()])
+    same = np.minimum(first, near).min(axis=0)[text]
     flags = {**_flags(text, labels, in_test, first, near), "short": lengths < min_words}
     parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))
     return {
-        split: Audit(labels[part], lengths[part], {name: flags[name][part] for name in KINDS})
+        split: Audit(
+            labels[part], lengths[part], {name: flags[name][part] for name in KINDS}, same[part]
+        )
         for split, part in parts.items()
     }
 
@@ -118,13 +123,14 @@ def _flags(
 
 
 def write(audits: dict[str, Audit], path: Path) -> None:
-    """Write split, row and flags of all rows as Parquet."""
+    """Write split, row, flags and first row of all rows as Parquet."""
     parts = [
         pa.table(
             {
                 "split": pa.array([split] * len(audited.labels), pa.string()),
                 "row": pa.array(np.arange(len(audited.labels)), pa.int64()),
                 **{name: pa.array(audited.flags[name], pa.bool_()) for name in KINDS},
+                "first": pa.array(audited.first, pa.int64()),
             }
         )
         for split, audited in audits.items()

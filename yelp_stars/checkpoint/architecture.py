@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import transformers
 from transformers import (
-    CONFIG_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoConfig,
     AutoTokenizer,
@@ -25,6 +23,16 @@ ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
 # Of every model, whatever its config.json says: logits under their name, and nothing else.
 OUTPUTS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 ENCODER = "choose an encoder, such as BERT"
+# Those whose probabilities are the same alone, in a padded batch and in transformers' pipeline: its
+# test compares each. Left out: decoders, which read the last token; ConvBERT, FNet and YOSO, which
+# read the padding; BigBird, which draws what a long text attends to.
+ENCODERS = {
+    "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert",
+    "electra", "ernie", "esm", "eurobert", "flaubert", "gte", "ibert", "jina_embeddings_v3",
+    "longformer", "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert",
+    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "squeezebert", "xlm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
+}  # fmt: skip
 CORRECT = "correct it, or choose another checkpoint"
 
 
@@ -36,39 +44,43 @@ def be_quiet() -> None:
 
 def load_config(checkpoint: Path, label_names: Sequence[str]) -> PreTrainedConfig:
     """Load the config as a classifier's of one label per text, whatever the checkpoint is for."""
+    config = read_config(
+        checkpoint,
+        num_labels=len(label_names),
+        id2label=dict(enumerate(label_names)),
+        label2id={name: label for label, name in enumerate(label_names)},
+        problem_type="single_label_classification",
+    )
+    if not any(hasattr(config, name) for name in ATTENTION_DROPOUTS):
+        names = ", ".join(ATTENTION_DROPOUTS)
+        raise UserError(
+            f"the config of this {config.model_type} has none of {names}", advice=ENCODER
+        )
+    return config
+
+
+def read_config(checkpoint: Path, **values: Any) -> PreTrainedConfig:
+    """Load the config of an encoder that is in `ENCODERS`, with `values` instead of its own."""
     be_quiet()
     with refusing("the checkpoint's 'config.json' is not valid", CORRECT):
         # Without a model_type, transformers would take it from the name of the folder.
-        values, _ = PreTrainedConfig.get_config_dict(checkpoint)
-        model_type = values.get("model_type")
-        if not isinstance(model_type, str) or model_type not in CONFIG_MAPPING:
+        own, _ = PreTrainedConfig.get_config_dict(checkpoint)
+        model_type = own.get("model_type")
+        if not isinstance(model_type, str) or model_type not in ENCODERS:
             raise UserError(
-                f"the checkpoint's 'config.json' has the model_type {quoted(model_type)}, which "
-                f"transformers {transformers.__version__} does not know",
-                advice=CORRECT,
+                f"the checkpoint's 'config.json' has the model_type {quoted(model_type)}, which is "
+                "not supported",
+                advice=f"{ENCODER}: docs/own-data.md lists them",
             )
         config = AutoConfig.from_pretrained(
-            checkpoint,
-            trust_remote_code=False,
-            num_labels=len(label_names),
-            id2label=dict(enumerate(label_names)),
-            label2id={name: label for label, name in enumerate(label_names)},
-            problem_type="single_label_classification",
-            **OUTPUTS,
+            checkpoint, trust_remote_code=False, **OUTPUTS, **values
         )
         config._attn_implementation = None  # config.json may name one to download
-        supported = type(config) in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING
-    if not supported:
-        problem = f"transformers has no classifier of texts for a {model_type}"
-    elif config.pad_token_id is None:
-        problem = "this checkpoint has no padding token"
-    elif getattr(config, "is_decoder", False):
-        problem = "this checkpoint is a decoder"
-    elif not any(hasattr(config, name) for name in ATTENTION_DROPOUTS):
-        problem = f"the config of this {model_type} has none of {', '.join(ATTENTION_DROPOUTS)}"
-    else:
-        return config
-    raise UserError(problem, advice=ENCODER)
+    if config.pad_token_id is None:
+        raise UserError("this checkpoint has no padding token", advice=ENCODER)
+    if getattr(config, "is_decoder", False):
+        raise UserError("this checkpoint is a decoder", advice=ENCODER)
+    return config
 
 
 def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:

@@ -36,19 +36,24 @@ def copy_text_files(source: Path, target: Path) -> None:
     for name in TEXT_FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, target / name)
-    missing = [name for name in TOKENIZER_FILES if not (target / name).is_file()]
+    check_text_files(source)
+
+
+def check_text_files(folder: Path, advice: str = CONVERT) -> None:
+    """Refuse a checkpoint that needs code, or lacks a file that is not weights."""
+    missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
     if missing:
-        raise Missing(f"{str(source)!r} has no {', no '.join(missing)}", advice=CONVERT)
-    for file in target.glob("*.json"):
-        content = read_json(file)
+        raise Missing(f"{str(folder)!r} has no {', no '.join(missing)}", advice=advice)
+    for name in TEXT_FILES:
+        if not name.endswith(".json") or not (folder / name).is_file():
+            continue
+        content = read_json(folder / name)
         for key, problem in REFUSED.items():
             if content.get(key) is not None:
-                raise UserError(
-                    f"{str(source / file.name)!r} has {key!r}: {problem}", advice=ANOTHER
-                )
+                raise UserError(f"{str(folder / name)!r} has {key!r}: {problem}", advice=ANOTHER)
 
 
-def weight_files(checkpoint: Path) -> list[Path]:
+def weight_files(checkpoint: Path, advice: str = CONVERT) -> list[Path]:
     """Return the files that hold the weights: one, or its shards.
 
     Others, such as model.fp16.safetensors, hold the same weights once more.
@@ -56,5 +61,5 @@ def weight_files(checkpoint: Path) -> list[Path]:
     single, shards = WEIGHTS
     files = sorted(checkpoint.glob(single)) or sorted(checkpoint.glob(shards))
     if not files:
-        raise Missing(f"{str(checkpoint)!r} has no {single}", advice=CONVERT)
+        raise Missing(f"{str(checkpoint)!r} has no {single}", advice=advice)
     return files

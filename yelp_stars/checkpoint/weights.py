@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from transformers import AutoModel, PreTrainedConfig, PreTrainedModel, set_seed
 
 from yelp_stars.checkpoint import architecture
-from yelp_stars.checkpoint.architecture import CORRECT, ENCODER
+from yelp_stars.checkpoint.architecture import CORRECT
+from yelp_stars.checkpoint.copying import CONVERT
 from yelp_stars.checkpoint.tokenizer import ANOTHER, load_tokenizer
 from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.files import refusing
@@ -17,6 +19,8 @@ from yelp_stars.pipeline.text import listed, quoted
 
 # No trained weight is near it: a flipped bit in an exponent makes such numbers, and they overflow.
 LARGEST = 1e10
+# Capitals, accents, letters without spaces, white space: what tokenizers treat differently.
+PROBE = " The Soup was COLD,\tcafé Ünïcode naïve 餐厅 it's #1!"
 NO_MODEL = "no model can be made from the checkpoint's 'config.json'"
 
 
@@ -127,9 +131,18 @@ def foreign_prefix(expected: str, weights: Mapping[str, torch.Tensor]) -> str:
 def check_tokenizer(checkpoint: Path, model: PreTrainedModel) -> None:
     """Load the tokenizer as `tokenize` does and as `train` does; each id needs an embedding."""
     tokenizer, _ = load_tokenizer(checkpoint)
-    architecture.load_auto_tokenizer(checkpoint)
-    with refusing("the model has no word embeddings", ENCODER):
-        embeddings = model.get_input_embeddings().weight.shape[0]
+    transformers_own = architecture.load_auto_tokenizer(checkpoint)
+    if transformers_own(PROBE)["input_ids"] != tokenizer.encode(PROBE).ids:
+        raise UserError(
+            "the checkpoint's 'tokenizer.json' gives other tokens than its 'tokenizer_config.json'",
+            advice=CONVERT,
+        )
+    check_ids(tokenizer, model)
+
+
+def check_ids(tokenizer: Tokenizer, model: PreTrainedModel) -> None:
+    """Refuse a tokenizer with an id for which the model has no embedding."""
+    embeddings = model.get_input_embeddings().weight.shape[0]
     last_id, token = max((index, token) for token, index in tokenizer.get_vocab().items())
     if last_id >= embeddings:
         raise UserError(

@@ -17,25 +17,28 @@ from pydantic import PositiveInt, TypeAdapter
 from scipy.special import softmax
 from tqdm import tqdm
 
+from yelp_stars.checkpoint.architecture import load_auto_tokenizer
 from yelp_stars.checkpoint.tokenizer import (
     TOKENIZER_FILES,
     TRUNCATION,
     Truncation,
-    load_tokenizer,
+    length_limit,
+    read_json,
     special_tokens,
     truncate,
 )
+from yelp_stars.checkpoint.weights import check_ids
+from yelp_stars.classifier.foreign import ADVICE, check_classifier
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as, sha256_of
 from yelp_stars.pipeline.params import Precision
-from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import valid_text
 from yelp_stars.scoring import calibration, conformal
 
 FILES = (*TOKENIZER_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
-SHARDS = (".safetensors", ".index.json", ".bin")  # of a large model
+SHARDS = (".safetensors", ".index.json")  # of a large model
 CPU_ROWS, ACCELERATOR_ROWS = 8, 64  # in a batch
 ENCODE_ROWS = 1000  # texts tokenized at a time
 
@@ -65,6 +68,8 @@ class Scores(NamedTuple):
     """(texts, labels), bool; None if the model is not calibrated."""
     truncated: np.ndarray
     """(texts,), bool."""
+    logits: np.ndarray
+    """(texts, labels), float64, of the model."""
 
 
 @dataclass(frozen=True)
@@ -96,21 +101,20 @@ class Classifier:
     def __init__(
         self, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
     ) -> None:
-        advice = "run `dvc repro` or `dvc pull`, or choose another folder"
-        missing = [name for name in TOKENIZER_FILES if not (folder / name).is_file()]
-        if missing:
-            raise UserError(f"{quoted(str(folder))} has no {missing[0]!r}; {advice}")
+        check_classifier(folder)
         if threads is not None:
             torch.set_num_threads(threads)
         self.resolved = compute.resolve(precision, "precision")
-        self._tokenizer, max_length = load_tokenizer(folder)
+        # Not tokenizer.json alone: tokenizer_config.json may say otherwise, and transformers obeys.
+        self._tokenizer = load_auto_tokenizer(folder).backend_tokenizer
         self._specials = special_tokens(self._tokenizer)
-        self._model = inference.load_finetuned(folder, self.resolved, advice)
+        self._model = inference.load_finetuned(folder, self.resolved, ADVICE)
+        check_ids(self._tokenizer, self._model)
         names = self._model.config.id2label
         self.label_names = [str(names[number]) for number in range(len(names))]
         rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
         self.batch_size = rows if batch_size is None else batch_size
-        self.cut = read_cut(folder, max_length)
+        self.cut = read_cut(folder)
         self.noun = read_origin(folder).noun
         is_calibrated = (folder / calibration.FILE).is_file()
         self.fitted = calibration.read(folder) if is_calibrated else None
@@ -132,11 +136,11 @@ class Classifier:
         logits = logits.astype(np.float64)
         plain = softmax(logits, axis=1)
         if self.fitted is None:
-            return Scores(plain, None, tokens.truncated)
+            return Scores(plain, None, tokens.truncated, logits)
         # The threshold holds for the plain probabilities.
         ranges = conformal.sets(plain, self.fitted.ordered, self.fitted.conformal_threshold)
         probabilities = softmax(logits / self.fitted.temperature, axis=1)
-        return Scores(probabilities, ranges, tokens.truncated)
+        return Scores(probabilities, ranges, tokens.truncated, logits)
 
     def look(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the margin of each valid text and its features, which the head's last layer reads.
@@ -215,11 +219,12 @@ def validated(texts: Sequence[str]) -> list[str]:
     return [valid_text(text, f"text {number}") for number, text in enumerate(texts)]
 
 
-def read_cut(folder: Path, max_length: int) -> Cut:
-    """Read how the texts of a model were cut; the first tokens where the folder does not say."""
-    path = folder / TRUNCATION
+def read_cut(folder: Path) -> Cut:
+    """Read how the texts of a model were cut; without truncation.json as transformers does."""
+    path, max_length = folder / TRUNCATION, length_limit(folder).tokens
     if not path.is_file():
-        return Cut(max_length, "head")
+        side = read_json(folder / "tokenizer_config.json").get("truncation_side")
+        return Cut(max_length, "tail" if side == "left" else "head")
     with damaged_as(path, advice="copy it again"):
         cut = TypeAdapter(Cut).validate_json(path.read_bytes(), strict=True)
     if cut.max_length > max_length:

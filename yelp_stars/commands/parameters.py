@@ -1,7 +1,6 @@
 """Print the parameters of params.yaml: value, meaning and allowed values."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,7 @@ def print_params(section: str | None, path: Path, presets: Iterable[Path]) -> No
     if section is not None and section not in models:
         raise UserError(f"no section {quoted(section)}; the sections are {', '.join(tree)}")
     preset, theirs = closest_preset(tree, presets)
-    # Not rich's own: it takes COLUMNS=0, which some images set, for a width.
-    console = Console(width=max(40, shutil.get_terminal_size().columns))
+    console = Console()
     for name in [section] if section else tree:
         table = Table("", name, "value", "meaning", box=None, pad_edge=False)
         table.columns[1].no_wrap = True

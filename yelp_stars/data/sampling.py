@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS, Kind
+from yelp_stars.data.permutation import permutation
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import reading
 from yelp_stars.pipeline.params import Share, StageParams
@@ -55,27 +56,6 @@ class Subset(NamedTuple):
 
     split: Split
     rows: np.ndarray
-
-
-def permutation(labels: np.ndarray, seed: int, stratify: bool) -> np.ndarray:
-    """Draw the row numbers in seeded random order, of shape (rows,): a sample is a prefix of it.
-
-    The order is that of `datasets.Dataset.shuffle(seed)`. With `stratify`, every prefix has the
-    label proportions of all rows, to within a row or two for each label.
-    """
-    rng = np.random.default_rng(seed)
-    if not stratify:
-        order = np.arange(len(labels), dtype=np.uint32)
-        rng.shuffle(order)
-        return order
-    of_label = [
-        np.flatnonzero(labels == label).astype(np.uint32) for label in range(labels.max() + 1)
-    ]
-    for rows in of_label:
-        rng.shuffle(rows)
-    # The k-th of n rows of a label has the rank (k + 1/2) / n; equal ranks are ordered by label.
-    ranks = np.concatenate([(np.arange(len(rows)) + 0.5) / len(rows) for rows in of_label])
-    return np.concatenate(of_label)[ranks.argsort(kind="stable")]
 
 
 def take(order: np.ndarray, size: Size, without: np.ndarray | None = None) -> np.ndarray:

@@ -25,6 +25,7 @@ from pydantic import (
 from tqdm import tqdm
 
 from yelp_stars.data import arrow, synthetic
+from yelp_stars.data.permutation import permutation
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
@@ -41,7 +42,7 @@ from yelp_stars.reading.labels import (
     unlabelled,
     valid_text,
 )
-from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.layout import Layout, separator
 from yelp_stars.reading.lines import known_encoding
 from yelp_stars.reading.origin import NO_FILE, Origin
 from yelp_stars.reading.problems import Problems
@@ -173,7 +174,9 @@ class Files(Cleaned):
     Or auto: the values in the file, sorted, are the names."""
     encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     """Encoding of the file, such as cp1252; UTF-16 with a byte order mark is detected."""
-    delimiter: Annotated[str, Field(pattern=r'^[^"\r\n\x00]$')] | None = None
+    delimiter: (
+        Annotated[str, BeforeValidator(separator), Field(pattern=r'^[^"\r\n\x00]$')] | None
+    ) = None
     """Column separator of a CSV or TSV; null is a comma in a CSV and a tab in a TSV."""
     quoted: bool | None = None
     """Let double quotes enclose fields; null is true for a CSV and false for a TSV."""
@@ -268,13 +271,14 @@ class Files(Cleaned):
     def _draw(self, path: Path, labels: Mapping[str, str]) -> np.ndarray:
         """Draw which rows of the only file are the test split: bool, (rows,).
 
-        This pass checks and counts the rows, later ones yield them: a file larger than memory
-        needs no more than a few bytes per row.
+        It has the label proportions of the file, so that no class is missing by chance. This pass
+        checks and counts the rows, later ones yield them: a file larger than memory needs no more
+        than a few bytes per row.
         """
         assert self.test_size is not None  # the stage requires one of the two
-        reviews = self._read(path, labels, Counter())
-        total = sum(1 for _ in tqdm(reviews, "count", unit=" rows", delay=1))
-        size = self.test_size
+        reviews = tqdm(self._read(path, labels, Counter()), "count", unit=" rows", delay=1)
+        of_rows = np.fromiter((label for label, _ in reviews), np.uint16)
+        size, total = self.test_size, len(of_rows)
         if isinstance(size, float):
             size = max(1, round(size * total))
         if size >= total:
@@ -285,9 +289,7 @@ class Files(Cleaned):
                 advice="leave some for training",
             )
         is_test = np.zeros(total, bool)
-        order = np.arange(total, dtype=np.uint32)
-        np.random.default_rng(self.seed).shuffle(order)
-        is_test[order[:size]] = True
+        is_test[permutation(of_rows, self.seed, stratify=True)[:size]] = True
         return is_test
 
 

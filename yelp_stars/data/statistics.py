@@ -71,9 +71,13 @@ def describe(
             for why, n in sorted(dropped[split].items())
         )
         yield f"{split}: {counted(counts.rows, noun)}, {len(counts.labels)} labels{left_out}"
-    train = statistics["train"].labels
-    missing = [name for label, name in enumerate(label_names) if not train[label]]
-    if missing:
-        yield f"no training {noun} has the label {listed(missing)}: it cannot be learned"
+    for split, name, so in (
+        ("train", "training", "it cannot be learned"),
+        ("test", "test", "no score tells how well it is predicted"),
+    ):
+        of_split = statistics[split].labels
+        missing = [each for label, each in enumerate(label_names) if not of_split[label]]
+        if missing:
+            yield f"no {name} {noun} has the label {listed(missing)}: {so}"
     if shared_texts:
         yield f"{shared_texts:,} texts are in both splits: they inflate the test scores"

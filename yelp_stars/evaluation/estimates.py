@@ -31,32 +31,37 @@ def details(
     chances = {when: softmax(values.astype(np.float64), 1) for when, values in scaled.items()}
     surest = {when: values.max(axis=1) for when, values in chances.items()}
     bins = {when: metrics.calibration_bins(values) for when, values in surest.items()}
-    surplus = {when: correct - values for when, values in surest.items()}
+    unlikely = {when: metrics.second_losses(values) for when, values in scaled.items()}
     sets = conformal.sets(chances["before"], ordered, fitted.conformal_threshold)
     width = sets.sum(axis=1)
     # As people meet them: `stars predict --fail-below` compares calibrated probabilities.
     order = np.argsort(-surest["after"], kind="stable")
-    rank, wrong = np.argsort(order), ~correct[order]
+    rank = np.argsort(order)
 
-    def statistics(rows: np.ndarray) -> Statistics:
-        counts = metrics.confusion_matrix(labels[rows], predicted[rows], classes)
-        return {
+    def statistics(rows: np.ndarray, odd: np.ndarray) -> Statistics:
+        """Score drawn rows; an odd one has a random label, a random width, the second's loss."""
+        actual, guesses = np.where(odd < 0, labels[rows], odd), predicted[rows]
+        right = actual == guesses
+        counts = metrics.confusion_matrix(actual, guesses, classes)
+        drawn = {
             **metrics.score_counts(counts, ordered),
             "f1": metrics.f1(counts),
-            "mean_width": width[rows].mean(axis=1),
-            "area": mean_error(wrong[np.sort(rank[rows], axis=1)]),
-            **{f"loss {when}": losses[when][rows].mean(axis=1) for when in scaled},
-            **{
-                f"gaps {when}": metrics.bincounts(bins[when][rows], BINS, surplus[when][rows]) / n
-                for when in scaled
-            },
+            "mean_width": np.where(odd < 0, width[rows], odd + 1).mean(axis=1),
+            "area": mean_error(np.sort(2 * rank[rows] + ~right, axis=1) % 2),
         }
+        for when in scaled:
+            loss = np.where(odd < 0, losses[when][rows], unlikely[when][rows])
+            surplus = right - surest[when][rows]
+            drawn[f"loss {when}"] = loss.mean(axis=1)
+            drawn[f"gaps {when}"] = metrics.bincounts(bins[when][rows], BINS, surplus) / n
+        return drawn
 
-    exact = {name: values[0] for name, values in statistics(np.arange(n)[None]).items()}
-    resampled = intervals.resample(statistics, n, resamples, seed, width=classes**2)
+    as_they_are = np.arange(n)[None], np.full((1, n), -1)
+    exact = {name: values[0] for name, values in statistics(*as_they_are).items()}
+    resampled = intervals.resample(statistics, n, resamples, seed, odd=classes, width=classes**2)
 
     def bootstrapped(name: str) -> Estimate:
-        low, high = intervals.percentiles(resampled[name])
+        low, high = intervals.interval(exact[name], resampled[name], n)
         return estimate(exact[name], low, high, n)
 
     counts = metrics.confusion_matrix(labels, predicted, classes)
@@ -66,7 +71,7 @@ def details(
     }
     loss = {when: bootstrapped(f"loss {when}") for when in scaled}
     error = {when: _of_gaps(exact[f"gaps {when}"], resampled[f"gaps {when}"], n) for when in scaled}
-    low_f1, high_f1 = intervals.percentiles(resampled["f1"])
+    low_f1, high_f1 = intervals.interval(exact["f1"], resampled["f1"], n)
     return {
         "scores": {**scores, "loss": loss["before"], "calibration_error": error["before"]},
         "per_class": [

@@ -35,15 +35,16 @@ def by_class(labels: np.ndarray, names: Sequence[str]) -> list[Slice]:
     return [Slice("class", name, "", labels == label) for label, name in enumerate(names)]
 
 
-def by_length(lengths: np.ndarray, unit: str) -> list[Slice]:
-    """Slice rows into quarters by length, (rows,), in some unit: tokens, characters."""
+def by_length(texts: Sequence[str]) -> list[Slice]:
+    """Slice rows into quarters by length in characters, which any two models count alike."""
+    lengths = np.array([len(text) for text in texts])
     edges = np.quantile(lengths, (0.25, 0.5, 0.75), method="higher")
     quarters = np.searchsorted(edges, lengths, side="left")
     slices = []
     for number, name in enumerate(QUARTERS):
         inside = quarters == number
         shown = lengths[inside]
-        meaning = f"{shown.min():,} to {shown.max():,} {unit}" if len(shown) else "no rows"
+        meaning = f"{shown.min():,} to {shown.max():,} characters" if len(shown) else "no rows"
         slices.append(Slice("length", name, meaning, inside))
     return slices
 

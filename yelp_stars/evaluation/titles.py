@@ -23,9 +23,12 @@ def score_titles(rows: Mapping[str, int]) -> dict[str, str]:
     """Title the scores, in the order to show them, for classes with so many rows each.
 
     An error counts stars where all classes are stars, and else classes. Macro-F1 comes first where
-    the classes are unequal: there, a high accuracy can mean the largest class.
+    the classes are unequal: there, a high accuracy can mean the largest class. It is the mean over
+    the classes that have rows, and its title says so where some have none.
     """
-    titles = dict(SCORES)
+    titles, present = dict(SCORES), sum(map(bool, rows.values()))
+    if present < len(rows):
+        titles["macro_f1"] += f" of {present} of {len(rows)} classes"
     if not are_stars(rows):
         titles |= {"mae": "mean error in classes", "within_one": "within one class"}
     if rows and max(rows.values()) > UNEQUAL * min(rows.values()):

@@ -78,17 +78,19 @@ def length_grouped(
 
     `rows_per_step` counts the rows of one optimizer step, over all processes and accumulated
     batches. A seeded permutation is sorted by length within windows of `window` steps, cut into
-    steps, and the steps are shuffled. Only the last step may be short.
+    steps, and the steps are shuffled. Only the last step may be short: its rows are drawn before
+    the others are sorted, or they would be the longest of all.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
+    full = len(order) // rows_per_step * rows_per_step
+    order, rest = order[:full], order[full:]
     rows = window * rows_per_step
-    for start in range(0, len(order), rows):
+    for start in range(0, full, rows):
         part = order[start : start + rows]
         order[start : start + rows] = part[np.argsort(lengths[part], kind="stable")]
-    full = len(order) // rows_per_step * rows_per_step
-    steps = order[:full].reshape(-1, rows_per_step)
-    return np.concatenate([rng.permutation(steps).ravel(), order[full:]])
+    steps = rng.permutation(order.reshape(-1, rows_per_step))
+    return np.concatenate([steps.ravel(), rest])
 
 
 class LengthGroupedSampler(Sampler[int]):

@@ -16,7 +16,7 @@ from yelp_stars.modeling import batching, compute
 from yelp_stars.modeling.cls_attention import use_cls_only_last_layer
 from yelp_stars.modeling.compute import Compute
 from yelp_stars.modeling.mpnet_attention import use_fast_mpnet
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Damaged, UserError
 from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import listed
 
@@ -41,15 +41,25 @@ def load_finetuned(
     with refusing(f"{str(finetuned)!r} cannot be loaded", advice):
         model, info = AutoModelForSequenceClassification.from_pretrained(
             finetuned,
+            dtype=torch.float32,  # however they are stored
             attn_implementation=resolved.attention,
             ignore_mismatched_sizes=True,
             output_loading_info=True,
             trust_remote_code=False,
+            use_safetensors=True,
+            disable_mmap=True,  # a file that is overwritten later would end the process (SIGBUS)
+            **architecture.OUTPUTS,
         )
-    lost = sorted({*info["missing_keys"], *(name for name, _, _ in info["mismatched_keys"])})
-    if lost:
+    for name, shape, expected in sorted(info["mismatched_keys"]):
         raise UserError(
-            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects; {advice}"
+            f"{str(finetuned)!r} has {name!r} of the shape {[*shape]}, but its config.json is for "
+            f"{[*expected]} ({model.config.num_labels} labels)",
+            advice=advice,
+        )
+    if lost := sorted(info["missing_keys"]):
+        raise UserError(
+            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects",
+            advice=advice,
         )
     use_cls_only_last_layer(model)
     use_fast_mpnet(model)
@@ -118,6 +128,11 @@ def predict_logits(
             torch.set_num_threads(1)  # for each thread of the pool
         try:
             for part in map(logits_of, batches) if alone else pool.map(logits_of, batches):
+                if not np.isfinite(part).all():
+                    raise Damaged(
+                        "the model's logits are not finite",
+                        advice="train it again, or choose another model",
+                    )
                 parts.append(part)
                 shown.update(len(part))
         finally:  # after Ctrl-C, start no batch that nobody waits for

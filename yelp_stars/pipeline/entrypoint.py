@@ -66,7 +66,6 @@ def run(main: Callable[..., None]) -> None:
     `main(given: Inputs, made: Outputs)` takes two tuples of paths: the data dependencies of
     dvc.yaml and its outs, in their order there.
     """
-    replace_what_cannot_be_printed()
     names = [name for paths in declared_paths(main) for name in paths._fields]
     if len(sys.argv) - 1 != len(names):
         module = Path(sys.argv[0]).stem
@@ -75,6 +74,7 @@ def run(main: Callable[..., None]) -> None:
         if FOREIGN.match(name) or (RANKS.match(name) and LAUNCHED not in os.environ):
             del os.environ[name]
     os.environ.setdefault("GOMP_SPINCOUNT", str(SPIN_COUNT))  # read when torch is imported
+    print_anywhere()
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, stop)
@@ -135,10 +135,12 @@ def declared_paths(main: Callable[..., None]) -> tuple[Any, Any]:
     return given, made
 
 
-def replace_what_cannot_be_printed() -> None:
-    """Print a character that the terminal's encoding lacks, such as ≥ in ASCII, as its code."""
-    if isinstance(sys.stdout, io.TextIOWrapper):  # not in a notebook
+def print_anywhere() -> None:
+    """Escape what the terminal's encoding lacks; ignore a width in which no table fits."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS", "").isdecimal() and int(os.environ["COLUMNS"]) < 40:
+        del os.environ["COLUMNS"]
 
 
 def explain(error: OSError) -> str:

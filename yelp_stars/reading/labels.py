@@ -3,6 +3,7 @@
 import datetime
 import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
@@ -22,8 +23,8 @@ NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1
 def canonical_label(value: Any) -> str | None:
     """Write a label value in its one text form, the same for every file format and params.yaml.
 
-    1, 1.0, "1.0" and " 1" are "1"; true, "True" and "TRUE" are "true". None, NaN and an empty
-    text mean that the row has no label: None.
+    1, 1.0, "1.0" and " 1" are "1"; true, "True" and "TRUE" are "true"; an accent is part of its
+    letter (NFC). None, NaN and an empty text mean that the row has no label: None.
 
     Raises:
         TypeError: for a value that cannot be a label, such as a list.
@@ -33,7 +34,7 @@ def canonical_label(value: Any) -> str | None:
     if isinstance(value, bytes):
         value = value.decode("utf-8", "backslashreplace")
     if value is None or isinstance(value, str):
-        text = (value or "").strip()
+        text = unicodedata.normalize("NFC", value or "").strip()
     elif isinstance(value, bool | int | float | Decimal | datetime.date | datetime.time):
         text = str(value)
     else:
@@ -69,7 +70,7 @@ def canonical_labels(labels: Any) -> Any:
             raise ValueError(f"the value {quoted(value)} is not a label; remove it")
         if key in canonical:
             raise ValueError(f"the value {quoted(key)} is given twice, also as {quoted(value)}")
-        canonical[key] = name
+        canonical[key] = unicodedata.normalize("NFC", name) if isinstance(name, str) else name
     return canonical
 
 

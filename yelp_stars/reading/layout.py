@@ -7,6 +7,11 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 
+def separator(delimiter: Any) -> Any:
+    r"""Read \t, two characters to a shell and to most of YAML, as errors write it."""
+    return "\t" if delimiter == "\\t" else delimiter
+
+
 class Row(NamedTuple):
     """One row of a file, not validated yet."""
 
@@ -51,7 +56,7 @@ class Layout(NamedTuple):
         self, names: list[str], location: str, error: type[UserError] = UserError
     ) -> None:
         """Check that every column that is read is there once; all are, if all are kept."""
-        missing = [setting for setting, column in self.wanted.items() if column not in names]
+        missing = [setting for setting, column in self.wanted.items() if str(column) not in names]
         if missing:
             columns = " and no column ".join(quoted(self.wanted[setting]) for setting in missing)
             raise error(

@@ -48,12 +48,22 @@ def known_encoding(name: str) -> str:
 
 
 def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator[str]:
-    """Yield each line with its line feed; a line ends at nothing else."""
-    start = stream.peek(4)[:4]
+    """Yield each line with its line feed, or carriage return where a file has no line feed."""
+    start = stream.peek(4)
     # Whatever the layout says: of two files, only one may be in its encoding.
     marks = [encoding for mark, encoding in BYTE_ORDER_MARKS if start.startswith(mark)]
     encoding = marks[0] if marks else layout.encoding
-    text = io.TextIOWrapper(stream, encoding, "surrogateescape", newline="\n")
+    # In UTF-16, every second byte of a Western text is NUL.
+    nuls = [2 * start[place::2].count(0) > len(start[place::2]) for place in range(2)]
+    if not marks and nuls[0] != nuls[1] and not encoding.endswith(("-le", "-be")):
+        raise UserError(
+            "looks like UTF-16 without a byte order mark",
+            location=name,
+            setting="download.encoding",
+            advice=f"set {{setting}} to 'utf-16-{'le' if nuls[1] else 'be'}'",
+        )
+    newline = None if b"\r" in start and b"\n" not in start else "\n"
+    text = io.TextIOWrapper(stream, encoding, "surrogateescape", newline=newline)
     number = 1
     try:
         for number in itertools.count(1):
@@ -69,41 +79,36 @@ def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator
                     setting="download.longest_line_mb",
                     advice="break it up, or raise {setting}",
                 )
-            if number == 1 and "\0" in line:
-                raise UserError(
-                    "has a NUL byte and looks like UTF-16 without a byte order mark",
-                    location=f"{name} line 1",
-                    setting="download.encoding",
-                    advice="set {setting} to 'utf-16-le', or to 'utf-16-be'",
-                )
             yield line
     except UnicodeDecodeError as error:  # of UTF-16 and UTF-32, beyond the line that is read
         before = error.object[: error.start].decode(error.encoding, "ignore")
         number += before.count("\n")
-        raise _undecoded(error.object[error.start], f"{name} line {number}", encoding) from None
+        byte, location = error.object[error.start], f"{name} line {number}"
+        raise _undecoded(byte, location, encoding, UserError) from None
     except UnicodeError:
         raise UserError(
             "has no byte order mark",
             location=name,
             setting="download.encoding",
-            advice=f"set {{setting}} to '{encoding}-le' or '{encoding}-be'",
+            advice=f"set {{setting}} to 'utf-8', or to '{encoding}-le' or '{encoding}-be'",
         ) from None
     finally:
         if not stream.closed:
             text.detach()  # or it closes the stream
 
 
-def check_bytes(text: str, location: str, layout: Layout) -> None:
+def check_bytes(text: str, location: str, layout: Layout, kind: type[UserError] = BadRow) -> None:
     """Check that no byte of a line or field was kept as a surrogate."""
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError as error:
-            raise _undecoded(ord(text[error.start]) & 0xFF, location, layout.encoding) from None
+            byte = ord(text[error.start]) & 0xFF
+            raise _undecoded(byte, location, layout.encoding, kind) from None
 
 
-def _undecoded(byte: int, location: str, encoding: str) -> BadRow:
-    return BadRow(
+def _undecoded(byte: int, location: str, encoding: str, kind: type[UserError]) -> UserError:
+    return kind(
         f"is not {encoding.upper()} (byte {byte:#04x})",
         location=location,
         setting="download.encoding",

@@ -7,7 +7,9 @@ import contextlib
 import csv
 import functools
 import io
+import itertools
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -22,33 +24,40 @@ from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.lines import check_bytes, read_lines
-from yelp_stars.reading.unpacking import ARCHIVES, BUFFER, open_bytes
+from yelp_stars.reading.unpacking import ARCHIVES, BINARY, BUFFER, check_size, open_bytes
 
-# A reader raises what is wrong with a file, and yields what is wrong with a row.
-Rows = Iterator[Row | BadRow]
+# A reader raises what is wrong with a file, yields what is wrong with a row, None for a blank line.
+Rows = Iterator[Row | BadRow | None]
+Skip = Callable[[BadRow], None]
+Blank = Callable[[], Any]
 
 
 def rows(
-    path: Path, layout: Layout, name: str = "", skip: Callable[[BadRow], None] | None = None
+    path: Path, layout: Layout, name: str = "", skip: Skip | None = None, blank: Blank = bool
 ) -> Iterator[Row]:
     """Yield the rows of one file; a file inside an archive is `reviews.tgz/train.csv`.
 
     `name` is that of the file in errors. `skip` is called with the error of each row that cannot
-    be read, and the row is left out; None raises the first.
+    be read, and the row is left out; None raises the first. `blank` is called for each blank line.
     """
     name = name or printable(path, 160)
     ending = suffix(path)
-    if ending not in READERS:
-        if path.name.lower().endswith(ARCHIVES):
-            raise UserError(f"{name} is an archive; name the file in it: {path.name}/reviews.csv")
-        endings = [known for known in READERS if known != TEXT or layout.label_column is None]
-        raise UserError(f"{name} must end in {', '.join(endings)}, or one of them and .gz")
+    if path.name.lower().endswith(ARCHIVES):
+        raise UserError(f"{name} is an archive; name the file in it: {path.name}/reviews.csv")
     empty = True
     with open_bytes(path) as stream:
+        found = [kind for start, kind in BINARY.items() if re.match(start, stream.peek(1))]
+        if found and ending != ".parquet":
+            raise UserError(f"{name} is {found[0]}")
+        if ending not in READERS:
+            endings = [known for known in READERS if known != TEXT or layout.label_column is None]
+            raise UserError(f"{name} must end in {', '.join(endings)}, or one of them and .gz")
         for row in READERS[ending](stream, name, layout):
-            empty = False
+            empty = empty and row is None
             if isinstance(row, Row):
                 yield row
+            elif row is None:
+                blank()
             elif skip is None:
                 raise row
             else:
@@ -73,6 +82,8 @@ def _text(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
                 yield Row(location, None, text, {"text": text})
             except BadRow as problem:
                 yield problem
+        else:
+            yield None
 
 
 def _delimited(
@@ -80,6 +91,10 @@ def _delimited(
 ) -> Rows:
     delimiter = layout.delimiter or delimiter
     lines = read_lines(stream, name, layout)
+    first = next(lines, "")
+    if stated := re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first):  # by Excel, for itself
+        delimiter, first = stated[1], "\n"
+    lines = itertools.chain([first], lines)
     if quotes if layout.quoted is None else layout.quoted:
         table = _quoted_fields(lines, name, delimiter, layout.max_line)
     else:
@@ -87,12 +102,19 @@ def _delimited(
     header: list[str] = []
     for line, fields in table:
         location = f"{name} line {line}"
+        if not fields:
+            yield from [None] if header else []
+            continue
         if not header:
+            check_bytes("".join(fields), location, layout, UserError)
+            if "\0" in "".join(fields):
+                raise UserError("has a NUL byte in a name", location=location, advice="remove it")
             _check_header(fields, name, layout, delimiter)
-            header = fields
-            if isinstance(layout.text_column, str):
-                continue
             header = [str(index) for index in range(len(fields))]
+            # Where columns have no names, pandas writes their indices.
+            if isinstance(layout.text_column, str) or fields == header:
+                header = fields
+                continue
         try:
             if len(fields) != len(header):
                 raise BadRow(f"has {len(fields)} columns, not {len(header)}", location=location)
@@ -104,11 +126,10 @@ def _delimited(
 
 
 def _plain_fields(lines: Iterator[str], delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number and the fields of every line that is not empty."""
+    """Yield the number and the fields of every line; a blank one has none."""
     for number, line in enumerate(lines, 1):
         content = line.removesuffix("\n").removesuffix("\r")
-        if content:
-            yield number, content.split(delimiter)
+        yield number, content.split(delimiter) if content else []
 
 
 def _quoted_fields(
@@ -121,8 +142,7 @@ def _quoted_fields(
     try:
         for fields in table:
             first = table.line_num + 1
-            if fields:
-                yield table.line_num, fields
+            yield table.line_num, fields
     except csv.Error as error:
         # A quoted field may begin lines before its error.
         raise UserError(
@@ -173,6 +193,8 @@ def _jsonl(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
                 yield _json_row(line, f"{name} line {number}", layout)
             except BadRow as problem:
                 yield problem
+        else:
+            yield None
 
 
 def _json_row(line: str, location: str, layout: Layout) -> Row:
@@ -193,35 +215,62 @@ def _json_row(line: str, location: str, layout: Layout) -> Row:
             advice='write one object per line, such as {"text": "Great!", "label": 5}',
         )
     layout.check_names(row.written, location, BadRow)
+    if layout.all_columns and any("\ud800" <= char <= "\udfff" for char in "".join(row.written)):
+        problem = "has an unpaired surrogate in the name of a column"
+        raise BadRow(problem, location=location, advice="fix it")
     return layout.row(row, location)
 
 
 def _parquet(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
-    with _parquet_file(stream, name) as file:
+    with _parquet_file(stream, name) as (file, packed):
         names = file.schema_arrow.names
         layout.check_names(names, name)
-        first = 1
-        columns = names if layout.all_columns else list(layout.wanted.values())
-        for batch in file.iter_batches(1000, columns=columns):
-            for number, fields in enumerate(batch.to_pylist(), first):
+        columns = names if layout.all_columns else [*map(str, layout.wanted.values())]
+        # A row may be as large as all that its row group packs, one text repeated.
+        groups = map(file.metadata.row_group, range(file.num_row_groups))
+        largest = max((group.total_byte_size for group in groups), default=0)
+        at_once = min(1000, 1 + 100 * (BUFFER + packed) // (1 + largest))
+        first, size = 1, 0
+        for batch in file.iter_batches(at_once, columns=columns):
+            unpacked = [
+                each.dictionary_decode() if isinstance(each, pa.DictionaryArray) else each
+                for each in batch.columns
+            ]
+            size += sum(column.nbytes for column in unpacked)
+            check_size(size, packed, name)
+            for number, values in enumerate(zip(*map(_values, unpacked)), first):
+                fields = dict(zip(batch.schema.names, values))
                 yield layout.row(fields, f"{name} row {number}")
             first += len(batch)
 
 
+def _values(column: pa.Array) -> list[Any]:
+    """Return what Python has; of a time with nanoseconds or after the year 9999, its number."""
+    values: list[Any] = []
+    for value in column if pa.types.is_temporal(column.type) else ():
+        values.append(value.value)
+        with contextlib.suppress(ValueError, OverflowError):
+            if value.type != pa.time64("ns") or not value.value or value.value % 1000 == 0:
+                values[-1] = value.as_py()
+    return values or column.to_pylist()
+
+
 @contextlib.contextmanager
-def _parquet_file(stream: io.BufferedReader, name: str) -> Iterator[pq.ParquetFile]:
+def _parquet_file(stream: io.BufferedReader, name: str) -> Iterator[tuple[pq.ParquetFile, int]]:
     # Parquet is read from its end: unpack a stream that cannot seek fast to disk first.
     with tempfile.TemporaryFile() as unpacked:
         is_file = isinstance(stream.raw, io.FileIO)
         if not is_file:
             shutil.copyfileobj(stream, unpacked, BUFFER)
         with refusing(f"{name} is not valid Parquet", "get it again"):
-            yield pq.ParquetFile(stream if is_file else unpacked)
+            source = stream if is_file else unpacked
+            packed = source.seek(0, io.SEEK_END)
+            yield pq.ParquetFile(source), packed
 
 
 def parquet_schema(path: Path) -> pa.Schema:
     """Read the columns of a Parquet file, without what other programs have noted."""
-    with open_bytes(path) as stream, _parquet_file(stream, quoted(str(path), 160)) as file:
+    with open_bytes(path) as stream, _parquet_file(stream, quoted(str(path), 160)) as (file, _):
         return file.schema_arrow.remove_metadata()
 
 

@@ -22,6 +22,18 @@ MAX_RATIO = 100
 ALWAYS_ALLOWED = 16_000_000  # bytes that any file may unpack to
 BUFFER = 2**20
 
+# How a file begins that is not text: what it is, and what to do.
+BINARY = {
+    rb"PK\x03\x04(?s:.*)xl/": "an Excel workbook; save it as CSV UTF-8",
+    rb"\xd0\xcf\x11\xe0\xa1\xb1": "an old Excel or Word file; save it as CSV UTF-8",
+    rb"PK\x03\x04": "a zip archive; unpack it and name the file in it",
+    rb"\x1f\x8b\x08": "packed with gzip; unpack it, or add .gz to its name",
+    rb"BZh[1-9]1AY&SY": "packed with bzip2; unpack it",
+    rb"\x28\xb5\x2f\xfd": "packed with Zstandard; unpack it",
+    rb"PAR1": "a Parquet file; let its name end in .parquet",
+    rb"(?i)\s*<(!doctype html|html)": "a web page; download the file itself",
+}
+
 DAMAGED = (EOFError, zlib.error, tarfile.TarError, IndexError, OverflowError, AttributeError)
 
 
@@ -32,6 +44,8 @@ def on_disk(path: Path) -> Path:
         return archives[0]
     if path.is_file():
         return path
+    if path.is_dir():
+        raise UserError(f"{quoted(str(path), 160)} is a folder; name a file in it")
     for parent in path.parents:
         if parent.suffix.lower() == ".zip" and parent.is_file():
             raise UserError(
@@ -40,6 +54,14 @@ def on_disk(path: Path) -> Path:
     names = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
     folder = quoted(str(path.parent), 160)
     raise Missing(f"no file {quoted(str(path), 160)}; {folder} holds {listed(names)}")
+
+
+def check_size(size: int, packed: int, name: str) -> None:
+    """Check that a file of `packed` bytes does not unpack to more than is credible."""
+    if size > (limit := max(ALWAYS_ALLOWED, MAX_RATIO * packed)):
+        limited = f"{limit // 1_000_000} MB, {MAX_RATIO} times its size"
+        advice = "if that is right, unpack it yourself, to JSON lines if it is Parquet"
+        raise UserError(f"{name} unpacks to more than {limited}", advice=advice)
 
 
 @contextlib.contextmanager
@@ -71,17 +93,11 @@ class _Gzip(gzip.GzipFile):
 
     def __init__(self, packed: IO[bytes], archive: Path) -> None:
         super().__init__(fileobj=packed)
-        self._archive = archive
-        self._limit = max(ALWAYS_ALLOWED, MAX_RATIO * archive.stat().st_size)
+        self._archive, self._packed = archive, archive.stat().st_size
 
     def read(self, size: int | None = -1) -> bytes:
         content = super().read(size)
-        if self.tell() > self._limit:
-            raise UserError(
-                f"{quoted(str(self._archive), 160)} unpacks to more than "
-                f"{self._limit // 1_000_000} MB, {MAX_RATIO} times its size",
-                advice="if that is right, unpack it yourself and name the file",
-            )
+        check_size(self.tell(), self._packed, quoted(str(self._archive), 160))
         return content
 
 

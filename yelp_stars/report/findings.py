@@ -75,6 +75,19 @@ def leaks(
     return Finding("poor" if share > 0.01 else "fair", title, text, advice)
 
 
+def repeated(repeats: int, rows: int, noun: str = "review") -> list[Finding]:
+    """Do any of the validation `rows` repeat training rows?"""
+    if not repeats:
+        return []
+    verb = "repeats" if repeats == 1 else "repeat"
+    text = (
+        f"{repeats:,} of {counted(rows, f'validation {noun}')} {verb} a training {noun}, word for "
+        f"word or nearly: that flatters the validation scores, the temperature and the ranges."
+    )
+    advice = "Add duplicates to sample.exclude to have none."
+    return [Finding("fair", "Repeated in validation", text, advice)]
+
+
 def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
     """Find the slice where the model fails most often."""
     title = "Worst slice"

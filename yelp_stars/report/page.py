@@ -69,6 +69,7 @@ def render(run: dict[str, Any]) -> str:
                 near=parameters["audit"]["near_duplicates"],
                 excluded="leaks" in parameters["sample"]["exclude"],
             ),
+            *findings.repeated(run["repeats"], run["rows"]["validation"], noun),
             findings.worst_slice(slices, noun),
             findings.calibration(evaluation["calibration"], evaluation["ranges"], noun),
             *run["diagnosis"],

@@ -9,8 +9,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.special import log_softmax, softmax
-from scipy.stats import binomtest
+from scipy.special import log_softmax, ndtri, softmax
 
 BINS = 15  # of equal width, for the calibration error
 
@@ -38,13 +37,15 @@ def scores(logits: np.ndarray, labels: np.ndarray, ordered: bool = True) -> dict
 def score_counts(counts: np.ndarray, ordered: bool) -> dict[str, np.ndarray]:
     """Score confusion counts (..., classes, classes), actual by predicted: arrays (...).
 
-    Classes that are `ordered` also have `mae` and `within_one`, which count the distance between
-    two adjacent classes as one star, and `quadratic_kappa` (Cohen 1968), NaN where it is undefined.
+    Macro-F1 is the mean over the classes that rows have, as no row shows how well a model finds
+    another: scikit-learn's, with `labels=np.unique(y_true)`. Classes that are `ordered` also have
+    `mae` and `within_one`, which count the distance between two adjacent classes as one star, and
+    `quadratic_kappa` (Cohen 1968), NaN where it is undefined.
     """
     n = counts.sum(axis=(-2, -1))
     scores = {
         "accuracy": np.trace(counts, axis1=-2, axis2=-1) / n,
-        "macro_f1": f1(counts).mean(axis=-1),
+        "macro_f1": np.nanmean(f1(counts), axis=-1),
     }
     if ordered:
         classes = np.arange(counts.shape[-1])
@@ -61,12 +62,10 @@ def score_counts(counts: np.ndarray, ordered: bool) -> dict[str, np.ndarray]:
 
 
 def f1(counts: np.ndarray) -> np.ndarray:
-    """Compute the F1 of each class, (..., classes), from confusion counts.
-
-    A class that no row has or is predicted as has an F1 of 0.
-    """
-    total = counts.sum(axis=-1) + counts.sum(axis=-2)
-    return 2 * counts.diagonal(axis1=-2, axis2=-1) / np.maximum(total, 1)
+    """Compute the F1 of each class, (..., classes), from confusion counts; NaN if no row has it."""
+    actual = counts.sum(axis=-1)
+    total = np.where(actual > 0, actual + counts.sum(axis=-2), np.nan)
+    return 2 * counts.diagonal(axis1=-2, axis2=-1) / total
 
 
 def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -75,10 +74,17 @@ def losses(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return -log_probabilities[np.arange(len(labels)), labels]
 
 
+def second_losses(logits: np.ndarray) -> np.ndarray:
+    """Return the loss of each row, (rows,), if its label were the second likeliest class."""
+    return losses(logits, logits.argsort(axis=1)[:, -min(2, logits.shape[1])])
+
+
 def wilson(successes: int, n: int) -> tuple[float, float]:
     """Return the 95 % interval of a proportion (Wilson 1927)."""
-    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
-    return float(interval.low), float(interval.high)
+    z = float(ndtri(0.975))
+    centre, weight = successes + z**2 / 2, n + z**2
+    reach = z * math.sqrt(successes * (n - successes) / n + z**2 / 4)
+    return max(0.0, (centre - reach) / weight), min(1.0, (centre + reach) / weight)
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -118,8 +124,18 @@ def decimals(n: int) -> int:
 
 def rounded(scores: dict[str, Any]) -> dict[str, Any]:
     """Round `scores` to the decimals that their "n" supports."""
-    digits = decimals(scores["n"])
+    digits = decimals(max(1, scores["n"]))
     return {
-        name: round(value, digits) if isinstance(value, float) else value
+        name: outwards(name, value, digits) if isinstance(value, float) else value
         for name, value in scores.items()
     }
+
+
+def outwards(name: str, value: float, digits: int) -> float:
+    """Round a number, or an end of an interval outwards: to the nearest, it would cover less."""
+    scale, slack = 10**digits, 1e-6  # 0.29 * 100 is 28.999999999999996
+    if name.endswith("low"):
+        return math.floor(value * scale + slack) / scale
+    if name.endswith("high"):
+        return math.ceil(value * scale - slack) / scale
+    return round(value, digits)

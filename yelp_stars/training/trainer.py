@@ -80,9 +80,9 @@ class ResumableTrainer(Trainer):
             optimizers=(optimizer, None),
             callbacks=callbacks,
         )
-        # transformers#47688: BERT's loss ignores num_items_in_batch, and would be multiplied by
-        # gradient_accumulation_steps and by the number of processes.
-        self.model_accepts_loss_kwargs = False
+        # compute_loss divides by the rows of the step, which Trainer counts only with this: the
+        # mean of the batches' means would weigh the rows of a short last batch more.
+        self.model_accepts_loss_kwargs = self.loss_is_scaled_for_ga = True
         self.remove_callback(ProgressCallback)
         self.remove_callback(PrinterCallback)
 
@@ -97,14 +97,25 @@ class ResumableTrainer(Trainer):
         return {key: value for key, value in scores.items() if key != "loss"}
 
     def compute_loss(
-        self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any
+        self,
+        model: Any,
+        inputs: Any,
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
     ) -> Any:
-        """Weight the training loss by class; that of the validation rows stays as it is."""
-        if self._class_weights is None or not model.training:
-            return super().compute_loss(model, inputs, return_outputs, **kwargs)
+        """Divide the loss of the rows by all rows of the step; weight it by class.
+
+        So a row weighs the same in any batch, as transformers#47688 asks for BERT. The loss of the
+        validation rows has no weights.
+        """
+        if not model.training:
+            return super().compute_loss(model, inputs, return_outputs)
         labels, outputs = inputs["labels"], model(**inputs)
         losses = torch.nn.functional.cross_entropy(outputs.logits, labels, reduction="none")
-        loss = (losses * self._class_weights.to(labels.device)[labels]).mean()
+        if self._class_weights is not None:
+            losses = losses * self._class_weights.to(labels.device)[labels]
+        # DistributedDataParallel takes the mean over the processes.
+        loss = losses.sum() * self.args.world_size / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:

@@ -102,6 +102,7 @@ def test_a_condition_on_the_difference_decides_the_exit_code(
     "condition",
     [
         "accuracy", "__import__('os') < 1", "accuracy < 1; x", "f1 < 1", "", "loss <= 1",
+        "accuracy.mid < 0",
         "accuracy < 1e5", "accuracy < \u0661", "accuracy < 1" * 999, "accuracy\n< 1\n\n; x",
     ],
 )  # fmt: skip
@@ -110,6 +111,29 @@ def test_anything_but_a_condition_is_refused_with_an_example(condition):
         command.parse_condition(condition)
     advised = re.search("such as '(.+)'", caught.value.advice)[1]
     assert command.parse_condition(advised) == ("accuracy", "<", -0.01)
+
+
+def described(difference, low=-1.0, high=1.0):
+    return {"scores": {"accuracy": {"difference": difference, "low": low, "high": high}}}
+
+
+def test_a_difference_of_exactly_one_point_is_not_below_it():
+    condition = command.parse_condition("accuracy < -0.01")
+    for right in range(10, 1001):
+        assert not command.is_met(condition, described((right - 10) / 1000 - right / 1000))
+        assert command.is_met(condition, described((right - 11) / 1000 - right / 1000))
+
+
+@pytest.mark.parametrize(
+    ("condition", "met"),
+    [
+        ("accuracy.high < 0", False), ("accuracy.high < 0.01", True), ("accuracy.low>-0.05", False),
+        ("accuracy.low > -0.06", True),
+    ],
+)  # fmt: skip
+def test_a_condition_may_be_on_an_end_of_the_interval(condition, met):
+    found = described(-0.02, -0.05, 0.005)
+    assert command.is_met(command.parse_condition(condition), found) == met
 
 
 def test_a_condition_on_a_score_that_is_undefined_is_refused():

@@ -42,6 +42,12 @@ def test_the_interval_covers_the_gain_and_equal_groups_are_rarely_called_differe
     assert significant > 0.1
 
 
+@pytest.mark.parametrize(("others", "most"), [(2, 0.03), (3, 0.055)])
+def test_a_single_run_is_not_too_sure_of_being_different(others, most):
+    _, significant = simulate(0.0, (1, others), 0.02, times=2000)
+    assert significant <= most
+
+
 def test_without_rows_that_vary_it_is_welchs_test():
     # Each run is right on its own share of very many rows: only the seeds are left.
     rng = np.random.default_rng(0)
@@ -67,7 +73,12 @@ def test_the_order_of_the_groups_turns_the_sign_and_nothing_else(sizes):
 
 def test_runs_that_are_all_alike_do_not_differ():
     same = np.tile(np.arange(20) % 2 == 0, (3, 1))
-    assert seeds.compare(same, same) == (0.0, 0.0, 0.0, 1.0)
+    found = seeds.compare(same, same)
+    assert (found.difference, found.p) == (0.0, 1.0)
+    assert found.low == pytest.approx(
+        -(1.96**2) / (20 + 1.96**2), abs=1e-3
+    )  # Tango's, of no change
+    assert found.high == pytest.approx(-found.low)
     assert seeds.spread(same) == 0.0
     assert seeds.spread(same[:1]) is None
     assert seeds.compare(same[:, :1], same[:, :1]).p == 1.0

@@ -21,6 +21,9 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("a.csv", "old.csv"):
         (tmp_path / name).write_text("text\ngood\n")
+    for name in ("a.txt", "a.jsonl", "a.parquet"):
+        (tmp_path / name).write_text('{"text": "good"}\n')
+    (tmp_path / "h.csv").write_text("id,Review Text\n17,good\n")
     (tmp_path / "folder.csv").mkdir()
 
 
@@ -30,6 +33,19 @@ MISTAKES = [
     (["a.csv", "--text-column", "review"], "a.csv has no column 'review'; it has 'text'"),
     (["a.csv", "--label-column", "label"], "a.csv has no column 'label'; it has 'text'"),
     (["a.csv", "--encoding", "utf-16"], "has no byte order mark; set --encoding to"),
+    (["good", "--text-column", "a"], "--text-column says nothing about texts; leave it out"),
+    (["good", "--encoding", "cp1252"], "--encoding says nothing about texts; leave it out"),
+    (["good", "--label", "a=b"], "--label needs --label-column; add it"),
+    (["a.txt", "--label-column", "a"], "--label-column says nothing about .txt; leave it out"),
+    (["a.jsonl", "--delimiter", ";"], "--delimiter says nothing about .jsonl; leave it out"),
+    (["a.parquet", "--quoted"], "--quoted says nothing about .parquet; leave it out"),
+    (["a.csv", "-o", "/proc/b.csv"], "-o '/proc/b.csv' cannot be written ("),
+    (["a.csv", "-o", "a.csv/b.csv"], "-o 'a.csv/b.csv' cannot be written (Not a directory)"),
+    (["a.csv", "--skip-bad", "/dev/null", "--force"], "'/dev/null' is a device or a pipe; choose"),
+    (
+        ["h.csv", "--text-column", "1"],
+        "h.csv line 1 is a row, because an index is for a file witho",
+    ),
 ]
 
 

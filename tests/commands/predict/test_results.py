@@ -16,9 +16,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer.main
 from helpers import DEADLINE, ROOT, SOAK, read_reviews, soak, stars
 
-from yelp_stars import load_classifier
+from yelp_stars import cli, load_classifier
 from yelp_stars.commands.predict import results
 from yelp_stars.commands.predict.windows import WINDOW_ROWS, Tally
 from yelp_stars.evaluation import predictions
@@ -139,6 +140,77 @@ def test_bad_rows_are_collected_and_the_others_keep_their_columns(here, model, c
     assert "bad.txt: errors of 4 skipped rows" in capsys.readouterr().err
 
 
+def test_blank_lines_are_counted(here, model, capsys):
+    Path("in.txt").write_text("good\n\nbad\n\n")
+    for arguments in ([], ["-o", "out.csv"]):
+        assert stars("predict", "in.txt", "--model", model, *arguments) == 0
+        assert "blank lines left out: 2\n" in capsys.readouterr().err
+    assert [row["text"] for row in read_csv("out.csv")] == ["good", "bad"]
+
+
+@pytest.mark.parametrize("resumed", [True, False])
+def test_a_file_of_errors_is_never_replaced_without_force(here, model, resumed):
+    Path("in.csv").write_text("text\ngood\n \n")
+    arguments = ("predict", "in.csv", "-o", "out.csv", "--model", model, "--skip-bad", "notes.txt")
+    Path("notes.txt").write_text("mine")
+    if resumed:
+        Path("out.csv.part").mkdir()
+    assert stars(*arguments) == (
+        "error: 'notes.txt' exists; choose another --skip-bad, or add --force"
+    )
+    assert Path("notes.txt").read_text() == "mine"
+    Path("notes.txt").unlink()
+    assert stars(*arguments) == 0
+    written = Path("notes.txt").read_text()
+    # The command was killed after it had written the errors, before the first window.
+    Path("out.csv").unlink()
+    Path("out.csv.part").mkdir()
+    assert stars(*arguments) == 0
+    assert Path("notes.txt").read_text() == written
+
+
+def test_an_output_that_appears_meanwhile_is_not_replaced(here, model, monkeypatch):
+    write_csv(["good", "bad"])
+    arguments = ("predict", "in.csv", "-o", "out.csv", "--model", model)
+    join = results.FORMATS[".csv"][1]
+
+    def appear(*joined):
+        join(*joined)
+        Path("out.csv").write_text("mine")
+
+    monkeypatch.setitem(results.FORMATS, ".csv", (results.FORMATS[".csv"][0], appear))
+    assert stars(*arguments) == "error: 'out.csv' exists; choose another -o, or add --force"
+    assert Path("out.csv").read_text() == "mine"
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    assert stars(*arguments) == "error: 'out.csv' exists; choose another -o, or add --force"
+    assert stars(*arguments, "--force") == 0
+    assert len(read_csv("out.csv")) == 2
+
+
+def test_a_kill_before_the_clean_up_leaves_a_finished_output(here, model, monkeypatch):
+    write_csv(["good", "bad"])
+    arguments = ("predict", "in.csv", "-o", "out.csv", "--model", model)
+    monkeypatch.setattr(results.shutil, "rmtree", killed)
+    with pytest.raises(InterruptedError):
+        command(*arguments)
+    monkeypatch.undo()
+    monkeypatch.chdir(here)
+    written = Path("out.csv").read_bytes()
+    assert Path("out.csv.part").is_dir()
+    assert stars(*arguments) == 0
+    assert Path("out.csv").read_bytes() == written
+    assert not Path("out.csv.part").exists()
+
+
+def killed(*arguments):
+    raise InterruptedError
+
+
+def command(*arguments):
+    typer.main.get_command(cli.app).main(arguments, standalone_mode=False)
+
+
 def test_how_texts_are_cut_is_said(here, model, capsys):
     assert stars("predict", "word " * 99, "--model", model) == 0
     error = capsys.readouterr().err
@@ -214,6 +286,14 @@ def test_the_table_shows_text_as_text_and_fits(capsys):
         assert len(line) <= 80
         assert line.startswith("5 stars        0.912  4 stars to 5 stars")
         assert text in line or text not in ("[bold]x[/bold]", ":smile:")
+
+
+def test_a_set_of_labels_without_an_order_is_no_range(capsys):
+    row = {"predicted": "billing", "probability": 0.5, "range": ["billing", "bug", "idea"]}
+    results.print_rows(["a", "b"], [row, {**row, "range": ["bug"]}], "predicted", "", False)
+    shown = capsys.readouterr().out
+    assert "billing, bug, idea  a" in shown
+    assert " to " not in shown
 
 
 def test_a_model_without_ranges_and_a_prefix_are_shown_alike(capsys):

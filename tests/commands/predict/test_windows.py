@@ -29,3 +29,8 @@ def test_the_columns_are_named_by_the_labels_and_by_what_is_known():
     ]  # fmt: skip
     few = predicted_columns(["1 star", "2 stars"], ranges=False, below=None, prefix="")
     assert few.names == ["stars", "probability", "p_1 star", "p_2 stars", "truncated"]
+
+
+def test_a_prefix_may_hold_what_utf_8_cannot():
+    names = predicted_columns(["a", "b"], ranges=False, below=None, prefix="caf\udce9_").names
+    assert names[0] == "caf\\udce9_predicted"

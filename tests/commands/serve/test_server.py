@@ -1,97 +1,94 @@
 """A model over HTTP: the shape of text-embeddings-inference, limits, and no 500 whatever comes."""
 
-import contextlib
-import http.client
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from browser import needs_chromium, visit
-from helpers import run, soak, stars
+from helpers import run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from serving import ask, get, post, serving
 
 from yelp_stars import load_classifier
-from yelp_stars.commands.serve.server import describe
+from yelp_stars.commands.serve.server import describe, made_by
 
 pytestmark = pytest.mark.slow
-LIMITS = ("--max-texts", "8", "--max-body", "20000")
 
 
-def start(folder, *options):
-    """Start a server; returns the process and its port."""
-    command = ("-m", "yelp_stars.cli", "serve", "--model", str(folder), "--port", "0")
-    server = subprocess.Popen(
-        [sys.executable, *command, "--precision", "fp32", *options],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    assert server.stdout is not None
-    for line in server.stdout:
-        if found := re.fullmatch(r"http://127\.0\.0\.1:(\d+)\n", line):
-            return server, int(found[1])
-    raise AssertionError("the server has ended")
+CLIENT = """
+import json, sys
+from huggingface_hub import InferenceClient
+client, text, parameters = InferenceClient(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3])
+found = [client.text_classification(text, **each) for each in parameters]
+print(json.dumps([[[one.label, one.score] for one in answer] for answer in found]))
+"""
+TEXT = "The soup was cold."
 
 
 @pytest.fixture(scope="module")
-def folder(finished_repo):
-    return finished_repo / "models" / "finetuned"
+def pipeline(folder):
+    """Transformers' own pipeline; it knows no temperature."""
+    from transformers import pipeline
+
+    return pipeline("text-classification", str(folder), truncation=True)
 
 
-@pytest.fixture(scope="module")
-def port(folder):
-    server, port = start(folder, *LIMITS)
-    yield port
-    server.kill()
-    server.wait()
-
-
-def ask(port, *request, **options):
-    """The status and the content of the answer to a request."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    with contextlib.closing(connection):
-        connection.request(*request, **options)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
-
-
-def post(port, body, path="/predict"):
-    data = body if isinstance(body, bytes) else json.dumps(body)
-    status, content = ask(port, "POST", path, data, {"Content-Type": "application/json"})
-    return status, json.loads(content)
-
-
-def get(port, path):
-    return ask(port, "GET", path)
-
-
-def test_a_client_of_hugging_face_reads_labels_and_scores(port, folder):
-    code = (
-        "import json, sys; from huggingface_hub import InferenceClient\n"
-        "found = InferenceClient(sys.argv[1]).text_classification(sys.argv[2])\n"
-        "print(json.dumps([[one.label, one.score] for one in found]))"
+@pytest.mark.parametrize("path", ["/predict", "/", ""])
+def test_a_client_of_hugging_face_reads_what_it_asks_for(port, folder, pipeline, path):
+    functions = ("none", "sigmoid")
+    asked = [{}, {"top_k": 2}, *({"function_to_apply": name, "top_k": 9} for name in functions)]
+    url = f"http://127.0.0.1:{port}{path}"
+    output = run(
+        sys.executable, "-c", CLIENT, url, TEXT, json.dumps(asked), cwd=folder, HF_HUB_OFFLINE="0"
     )
-    url, text = f"http://127.0.0.1:{port}/predict", "The soup was cold."
-    output = run(sys.executable, "-c", code, url, text, cwd=folder, HF_HUB_OFFLINE="0")
-    found = json.loads(output.splitlines()[-1])
-    (expected,) = load_classifier(folder, precision="fp32")([text])
-    assert found[0][0] == expected.stars
-    assert dict(found) == pytest.approx(expected.probabilities, abs=1e-6)
+    found, best, *others = json.loads(output.splitlines()[-1])
+    (own,) = load_classifier(folder, precision="fp32")([TEXT])
+    assert found[0][0] == own.stars
+    assert dict(found) == pytest.approx(own.probabilities, abs=1e-6)
     scores = [score for _, score in found]
     assert scores == sorted(scores, reverse=True)
+    assert best == found[:2]
+    for name, answer in zip(functions, others):
+        (theirs,) = pipeline([TEXT], function_to_apply=name, top_k=None)
+        expected = {one["label"]: one["score"] for one in theirs}
+        assert dict(answer) == pytest.approx(expected, abs=1e-5)
 
 
-def test_several_texts_have_a_list_of_labels_each(port):
-    status, content = post(port, {"inputs": ["good", "bad", "good"]})
+def test_raw_scores_are_the_logits(port):
+    raw = post(port, {"inputs": TEXT, "raw_scores": True})
+    parameters = {"function_to_apply": "none"}
+    assert raw == post(port, {"inputs": TEXT, "parameters": parameters})
+    assert raw != post(port, {"inputs": TEXT, "raw_scores": False})
+
+
+@pytest.mark.parametrize(("direction", "kept"), [("Left", slice(-30, None)), ("right", slice(30))])
+@pytest.mark.parametrize("path", ["/predict", "/classify"])
+def test_truncation_direction_says_which_end_is_lost(port, direction, kept, path):
+    words = ["a"] * 60 + ["b"] * 60  # a token each; with two special ones the model reads 32
+    cut = {"inputs": " ".join(words), "truncation_direction": direction}
+    _, found = post(port, cut, path)
+    _, expected = post(port, {"inputs": " ".join(words[kept])}, path)
+    if path == "/classify":
+        assert [one.pop("truncated") for one in (*found, *expected)] == [True, False]
+    assert found == expected
+
+
+@pytest.mark.parametrize("path", ["/predict", "/classify"])
+def test_null_stands_for_the_default(port, path):
+    plain = {"inputs": "long " * 99}
+    null = {**plain, "truncate": None, "truncation_direction": None}
+    assert post(port, plain, path) == post(port, null, path)
+    assert post(port, null, path)[0] == 200
+
+
+@pytest.mark.parametrize("inputs", [["good", "bad", "good"], [["good"], ["bad"], ["good"]]])
+def test_several_texts_have_a_list_of_labels_each(port, inputs):
+    status, content = post(port, {"inputs": inputs})
     assert status == 200
     assert [len(labels) for labels in content] == [5, 5, 5]
     assert content[0] == content[2]
@@ -111,6 +108,13 @@ def test_range_and_truncation_are_in_classify(port):
         ({"inputs": "long " * 99, "truncate": False}, 413, "text 0 has more than 32 tokens"),
         ({"inputs": ["fine", "a\0b"]}, 422, "text 1 has a NUL byte in its text; remove it"),
         (b'{"inputs": "\\ud800"}', 422, "text 0 has an unpaired surrogate in its text; fix it"),
+        ({"inputs": ""}, 422, "text 0 is empty; remove it"),
+        ({"inputs": ["fine", " \n\u2003"]}, 422, "text 1 is empty; remove it"),
+        (
+            {"inputs": "x", "raw_scores": True, "parameters": {"function_to_apply": "sigmoid"}},
+            422,
+            "raw_scores contradicts function_to_apply 'sigmoid'",
+        ),
     ],
 )
 def test_what_is_too_much_or_not_a_text_is_said_in_one_line(port, body, status, message):
@@ -128,39 +132,95 @@ def test_a_body_that_is_not_a_request_is_the_clients_fault(port, body):
     assert content["detail"]
 
 
-def test_a_body_above_the_limit_is_refused_also_if_its_length_is_not_declared(port):
-    chunks = (b"x" * 1000 for _ in range(100))
-    headers = {"Transfer-Encoding": "chunked"}
-    assert ask(port, "POST", "/predict", chunks, headers, encode_chunked=True)[0] == 413
-    assert ask(port, "POST", "/predict", b"x" * 20_001)[0] == 413
+FIELDS = {
+    "top_k": 2,  # of parameters
+    "truncat": False,
+    "options": {"wait_for_model": True},
+    "parameters": {"truncation": True},
+    "truncate": "maybe",
+    "truncation_direction": "up",
+    "raw_scores": "logits",
+    "inputs": [["a", "b"]],  # a pair
+    "": 1,
+}
 
 
+@pytest.mark.parametrize("name", FIELDS)
+def test_a_field_that_it_does_not_honour_is_named(port, name):
+    status, content = post(port, {"inputs": "x", name: FIELDS[name]})
+    assert status == 422
+    assert {problem["loc"][1] for problem in content["detail"]} == {name}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("top_k", 0), ("top_k", 1.5), ("function_to_apply", "relu"), ("k", None)]
+)
+def test_a_parameter_that_it_does_not_honour_is_named(port, name, value):
+    status, content = post(port, {"inputs": "x", "parameters": {name: value}})
+    assert status == 422
+    assert content["detail"][0]["loc"] == ["body", "parameters", name]
+
+
+@pytest.mark.parametrize("name", ["raw_scores", "parameters"])
+def test_classify_takes_no_options_of_scores(port, name):
+    status, content = post(port, {"inputs": "x", name: None}, "/classify")
+    assert status == 422
+    assert content["detail"][0]["loc"] == ["body", name]
+
+
+@pytest.mark.parametrize("key", [rb'"\ud800"', rb'"parameters": {"\ud800": 1}, "b"'])
+def test_a_surrogate_in_a_key_is_the_clients_fault(port, key):
+    status, content = post(port, b'{"inputs": "a", ' + key + b": 1}")
+    assert status == 422
+    assert content["detail"]
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "text/json", ""]
+)
+def test_an_error_names_the_content_type(port, kind):
+    headers = {"Content-Type": kind} if kind else {}
+    status, content = ask(port, "POST", "/predict", '{"inputs": "x"}', headers)
+    assert status == 415
+    assert json.loads(content) == {"detail": f"Content-Type is {kind!r}; send application/json"}
+
+
+@pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/vnd.api+json"])
+def test_json_has_several_content_types(port, kind):
+    assert ask(port, "POST", "/predict", '{"inputs": "x"}', {"Content-Type": kind})[0] == 200
+
+
+# Keys that mean something, so that drawn requests get past the first check.
+KEYS = ("inputs", "truncate", "truncation_direction", "raw_scores", "parameters", "top_k", "\ud800")
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.integers() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.just("inputs"), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(KEYS), inner),
     max_leaves=8,
 )
 
 
-OBJECTS = JSON | st.fixed_dictionaries({"inputs": JSON}, optional={"truncate": JSON})
+OBJECTS = JSON | st.fixed_dictionaries({"inputs": JSON}, optional=dict.fromkeys(KEYS[1:], JSON))
 BYTES = st.binary(max_size=200) | st.text().map(lambda text: text.encode("utf-16"))
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=OBJECTS.map(lambda value: json.dumps(value).encode()) | BYTES)
 def test_no_body_is_an_error_of_the_server(port, body):
-    assert post(port, body)[0] in (200, 400, 413, 422)
+    for path in ("/predict", "/classify"):
+        assert post(port, body, path)[0] in (200, 400, 413, 422)
 
 
 def test_health_and_info(port, folder):
     assert get(port, "/health") == (200, '{"status":"ok"}')
+    for path in ("/", "/health", "/info", "/docs", "/openapi.json"):
+        assert get(port, path, "HEAD") == (200, "")
     status, content = get(port, "/info")
     info = json.loads(content)
     assert status == 200
     assert info["labels"][0] == "1 star"
     assert (info["max_input_length"], info["precision"]) == (32, "fp32")
     assert info["test_scores"]["accuracy"].keys() == {"value", "low", "high", "n"}
-    assert len(info["commit"]) == 40
+    assert info["commit"] == run("git", "rev-parse", "HEAD", cwd=folder).strip()
     assert len(info["data_sha256"]) == len(info["model_sha256"]) == 64
     assert str(folder.parent) not in content
 
@@ -182,6 +242,34 @@ def test_info_names_the_data_of_every_source(folder, tmp_path, provenance, hashe
     assert info["data_sha256"] == hashes
 
 
+def test_info_has_the_commit_that_made_the_model(repo):
+    model, made = repo / "models" / "finetuned", run("git", "rev-parse", "HEAD", cwd=repo).strip()
+    (repo / "notes.md").write_text("later")
+    run("git", "add", "notes.md", cwd=repo)
+    run("git", "commit", "-qm", "notes", cwd=repo)
+    assert made_by(model) == made
+    copied = shutil.copytree(model, repo / "models" / "copied")
+    assert made_by(copied) == made
+    (copied / "config.json").chmod(0o644)
+    (copied / "config.json").write_text("{}")
+    assert made_by(copied) is None
+
+
+def test_a_model_from_elsewhere_has_no_commit(folder, tmp_path):
+    assert made_by(shutil.copytree(folder, tmp_path / "model")) is None
+
+
+def test_a_model_copied_over_the_served_one_changes_and_stops_nothing(folder, tmp_path):
+    own = shutil.copytree(folder, tmp_path / "model")
+    weights = own / "model.safetensors"
+    weights.chmod(0o644)
+    with serving(own) as (server, port):
+        before = post(port, {"inputs": "good"})
+        os.truncate(weights, 0)  # what `cp` does first
+        assert post(port, {"inputs": "good"}) == before
+        assert server.poll() is None
+
+
 def test_64_clients_at_once_lose_nothing(port):
     def client(number):
         texts = [f"review {number} of a place", "another"][: 1 + number % 2]
@@ -190,52 +278,6 @@ def test_64_clients_at_once_lose_nothing(port):
     with ThreadPoolExecutor(64) as pool:
         for answers, n in pool.map(client, range(64)):
             assert all(status == 200 and len(content) == n for status, content in answers)
-
-
-@pytest.mark.thorough
-def test_more_connections_than_allowed_get_503(folder):
-    server, port = start(folder, "--max-connections", "2")
-    try:
-        held = [http.client.HTTPConnection("127.0.0.1", port) for _ in range(3)]
-        for connection in held:
-            connection.connect()
-        time.sleep(0.5)
-        assert get(port, "/health")[0] == 503
-        for connection in held:
-            connection.close()
-        time.sleep(0.5)
-        assert get(port, "/health")[0] == 200
-    finally:
-        server.kill()
-        server.wait()
-
-
-@pytest.mark.thorough
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=soak)])
-def test_a_signal_lets_requests_end_and_stops(folder, number):
-    server, port = start(folder, "--max-texts", "3000", "--max-body", "9000000")
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(post, port, {"inputs": ["a review of some words " * 9] * 3000})
-        time.sleep(1)
-        server.send_signal(number)
-        status, content = asked.result(60)
-    assert (status, len(content)) == (200, 3000)
-    output = server.communicate(timeout=60)[0]
-    assert server.returncode in (0, -number, 128 + number)
-    assert "Traceback" not in output
-
-
-def test_a_taken_port_is_one_line(port, folder):
-    message = stars("serve", "--model", str(folder), "--port", str(port))
-    assert message.startswith(f"error: cannot listen on '127.0.0.1', port {port} (")
-    assert message.endswith("); choose another --port")
-
-
-def test_a_folder_without_a_model_is_one_line(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert stars("serve", "--host", "") == 2
-    message = stars("serve")
-    assert message.startswith("error: 'models/finetuned' has no 'tokenizer.json'; run `dvc repro`")
 
 
 TYPED = """

@@ -12,9 +12,10 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import listed, quoted
 
 NAMES = [name for name in SCORES if name != "calibration_error"]
-# The difference of a score, second minus first: "accuracy < -0.01".
+# The difference of a score, second minus first, or an end of its interval: "accuracy < -0.01".
 NUMBER = r"[-+]?\d{1,6}(?:\.\d{1,6})?"
-CONDITION = re.compile(rf"\s*({'|'.join(NAMES)})\s*(<|>)\s*({NUMBER})\s*", re.ASCII)
+SCORE = rf"(?:{'|'.join(NAMES)})(?:\.(?:low|high))?"
+CONDITION = re.compile(rf"\s*({SCORE})\s*(<|>)\s*({NUMBER})\s*", re.ASCII)
 
 
 def parse_condition(condition: str) -> tuple[str, str, float]:
@@ -23,18 +24,20 @@ def parse_condition(condition: str) -> tuple[str, str, float]:
     if match is None:
         raise UserError(
             f"{quoted(condition)} is not a condition",
-            advice=f"write one of {', '.join(NAMES)}, then < or > and a number, such as "
-            "'accuracy < -0.01'",
+            advice=f"write one of {', '.join(NAMES)}, or an end of its interval (accuracy.high), "
+            "then < or > and a number, such as 'accuracy < -0.01'",
         )
     return match[1], match[2], float(match[3])
 
 
 def is_met(condition: tuple[str, str, float], described: dict[str, Any]) -> bool:
-    """Decide whether the difference of a score, second minus first, is below or above a number."""
-    name, sign, number = condition
-    difference = described["scores"].get(name, {}).get("difference")
+    """Decide whether a difference, or an end of its interval, is below or above a number."""
+    of, sign, number = condition
+    name, _, end = of.partition(".")
+    difference = described["scores"].get(name, {}).get(end or "difference")
     if difference is None:
         raise UserError(f"{name} is undefined here", advice="choose another score for --fail-if")
+    difference = round(difference, 12)  # 0.61 - 0.62 is -0.010000000000000009
     return bool(difference < number if sign == "<" else difference > number)
 
 

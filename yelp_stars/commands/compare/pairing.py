@@ -66,8 +66,7 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
         reviews = others and [others[index] for index in matched]
     parts = slices.by_class(tested.labels, tested.names)
     if reviews is not None:
-        lengths = np.array([len(text) for text in reviews])
-        parts += [*slices.by_length(lengths, "characters"), *_by_pattern(first, reviews)]
+        parts += [*slices.by_length(reviews), *_by_pattern(first, reviews)]
     elif texts:
         raise UserError(
             f"neither DVC's cache nor its remote has the texts of the test rows of "

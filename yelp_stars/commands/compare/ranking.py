@@ -92,8 +92,7 @@ def _gap(first: np.ndarray, second: np.ndarray) -> seeds.Gap:
     """Compare two groups of runs: as groups if one of them has several, else row by row."""
     if len(first) > 1 or len(second) > 1:
         return seeds.compare(first, second)
-    compared = paired.compare_accuracy(np.ones(first.shape[1], bool), first[0], second[0])
-    return seeds.Gap(*compared.scores["accuracy"][2:], compared.p)
+    return seeds.of_one(first[0], second[0])
 
 
 def _verdict(ranking: list[dict[str, Any]], best: np.ndarray, n: int) -> str:
@@ -113,9 +112,10 @@ def _verdict(ranking: list[dict[str, Any]], best: np.ndarray, n: int) -> str:
             f"show that it is better than {', '.join(close)}"
         )
     second = others[0]
-    by, low, high = (-second[key] * 100 for key in ("difference", "high", "low"))
+    by, low, high = (-second[key] for key in ("difference", "high", "low"))
     return (
         f"{first['name']} is the best of {len(ranking)}: better than the next, {second['name']}, "
-        f"by {by:.1f} points (95 % interval {low:.1f} to {high:.1f}, p = {second['p']:.2g}) "
+        f"by {by * 100:.1f} points (95 % interval {paired.in_points(low, high)}, "
+        f"p = {second['p']:.2g}) "
         f"on {n:,} rows"
     )

@@ -10,6 +10,7 @@ import tabulate
 
 from yelp_stars.evaluation.titles import score_titles
 from yelp_stars.pipeline.text import counted, markdown_cell, printable
+from yelp_stars.scoring.metrics import outwards
 
 FLIPS = {
     "harmful": "became wrong",
@@ -148,7 +149,8 @@ def _difference(score: dict[str, Any]) -> list[str]:
     """Write a difference and its interval."""
     if score["difference"] is None:
         return ["", ""]
-    return [f"{score['difference']:+.3f}", f"{score['low']:+.3f} to {score['high']:+.3f}"]
+    low, high = (outwards(end, score[end], 3) for end in ("low", "high"))
+    return [f"{score['difference']:+.3f}", f"{low:+.3f} to {high:+.3f}"]
 
 
 def _baselines(known: dict[str, float]) -> list[str]:

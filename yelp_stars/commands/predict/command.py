@@ -82,6 +82,7 @@ def predict(
     """  # noqa: D301
     from yelp_stars.commands.predict import job
     from yelp_stars.commands.predict.request import Request
+    from yelp_stars.reading.layout import separator
     from yelp_stars.reading.lines import known_encoding
 
     if model is not None and rev is not None:
@@ -90,6 +91,7 @@ def predict(
         encoding = encoding and known_encoding(encoding)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--encoding") from None
+    delimiter = separator(delimiter)
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '"\r\n\0'):
         raise typer.BadParameter("should be one character", param_hint="--delimiter")
     job.run(

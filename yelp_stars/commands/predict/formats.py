@@ -84,12 +84,8 @@ def _encode_parquet(rows: Rows, schema: pa.Schema) -> bytes:
             values = [None if value is None else _cell(value) for value in values]
         columns.append(pa.array(values, field.type))
     sink = pa.BufferOutputStream()
-    pq.write_table(pa.table(columns, schema=_valid_names(schema)), sink, compression="zstd")
+    pq.write_table(pa.table(columns, schema=schema), sink, compression="zstd")
     return bytes(sink.getvalue())
-
-
-def _valid_names(schema: pa.Schema) -> pa.Schema:
-    return pa.schema([field.with_name(valid(field.name)) for field in schema])
 
 
 def _join_csv(parts: list[Path], schema: pa.Schema, target: Path) -> None:
@@ -106,7 +102,7 @@ def _join_lines(parts: list[Path], schema: pa.Schema, target: Path, header: byte
 
 
 def _join_parquet(parts: list[Path], schema: pa.Schema, target: Path) -> None:
-    with pq.ParquetWriter(target, _valid_names(schema), compression="zstd") as writer:
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
         for group in _row_groups(parts):
             writer.write_table(group, row_group_size=len(group))
 

@@ -11,7 +11,7 @@ import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,18 +20,19 @@ from tqdm import tqdm
 
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import sha256_of
-from yelp_stars.pipeline.text import listed, quoted
+from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import canonical_label, label_number, unescape, valid_text
 from yelp_stars.reading.layout import Layout, Row
+from yelp_stars.reading.readers import Blank, Skip
 from yelp_stars.reading.unpacking import on_disk
 
 SUFFIXES = tuple(readers.READERS)
-# Not read, but nobody's review: a file that is missing or must be unpacked.
-OTHER_FILES = (".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".xlsx", ".xls", ".arrow")
+# A file that is not there, and nobody's review: the word has a slash, or ends like a file.
+PATH = re.compile(r"\S*[/\\]\S*|\S+\.[A-Za-z]\w{0,9}")
 STDIN = "-"
+AS_TEXT = "if it is a text, give it on standard input"
 MAX_COLUMNS = 10_000
-Skip = Callable[[BadRow], None]
 # Settings of the stage `download` that have another name on the command line.
 OPTIONS = {"download.quoted": "--no-quoted", "download.labels": "--label VALUE=NAME"}
 
@@ -45,10 +46,12 @@ class Input(NamedTuple):
     path: Path | None
     layout: Layout = Layout("text", None, all_columns=True)
     unescape: bool = False
+    opened: tuple[int, int] | None = None
+    """Size and time of the file before it is read."""
 
-    def rows(self, skip: Skip | None) -> Iterator[Row]:
-        """Yield each row that has a text; call `skip` with the errors of others, or raise them."""
-        for row in self._read(skip):
+    def rows(self, skip: Skip | None, blank: Blank = bool) -> Iterator[Row]:
+        """Yield rows that have a text; call `skip` with the errors of others, or raise them."""
+        for row in self._read(skip, blank):
             try:
                 text = valid_text(row.text, row.location)
                 if not text.strip():
@@ -62,10 +65,15 @@ class Input(NamedTuple):
                 continue
             yield row._replace(text=unescape(text) if self.unescape else text)
 
-    def _read(self, skip: Skip | None) -> Iterator[Row]:
+    def _read(self, skip: Skip | None, blank: Blank) -> Iterator[Row]:
         if self.path is not None:
-            name = "stdin" if self.name == STDIN else ""
-            yield from readers.rows(self.path, self.layout, name, skip)
+            name, disk = printable(self.name, 160), on_disk(self.path)
+            for row in readers.rows(self.path, self.layout, name, skip, blank):
+                now = disk.stat()
+                if self.opened not in (None, (now.st_size, now.st_mtime_ns)):
+                    advice = "delete the .part folder, if there is one, and run again"
+                    raise UserError(f"{quoted(self.name)} has changed meanwhile", advice=advice)
+                yield row
         for number, text in enumerate(self.texts, 1):
             yield Row(f"text {number}", None, text, {"text": text})
 
@@ -88,40 +96,54 @@ def option(setting: str) -> str:
 
 
 @contextlib.contextmanager
-def open_input(arguments: list[str]) -> Iterator[Input]:
-    """Open what the arguments are: texts, one file, or nothing, which is standard input."""
-    if arguments in ([], [STDIN]):
-        if not arguments and sys.stdin.isatty():
-            raise UserError(
-                f"nothing to predict; give texts, a file ending in {', '.join(SUFFIXES)}, or "
-                f"lines on standard input"
-            )
+def open_input(arguments: list[str], is_table: bool = False) -> Iterator[Input]:
+    """Open texts, one file or pipe, or standard input: as CSV if `is_table` and not JSON."""
+    if not arguments and sys.stdin.isatty():
+        raise UserError(
+            f"nothing to predict; give texts, a file ending in {', '.join(SUFFIXES)}, or "
+            f"lines on standard input"
+        )
+    is_stdin = arguments in ([], [STDIN])
+    name, *others = ["stdin"] if is_stdin else arguments
+    files = [argument for argument in arguments if is_file(argument)]
+    # Asked first: pathlib raises an error for a name that is too long.
+    if is_stdin or (files and not others and os.path.exists(name) and Path(name).is_fifo()):  # noqa: PTH110
         # Read twice, so kept meanwhile.
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, f"stdin{readers.TEXT}")
+            pipe = sys.stdin.buffer if is_stdin else Path(name).open("rb")  # noqa: SIM115
+            path = Path(folder, Path(name).name)
             with path.open("wb") as file:
-                shutil.copyfileobj(sys.stdin.buffer, file)
-            yield Input(STDIN, [], path)
-        return
-    files = [argument for argument in arguments if is_file(argument)]
-    if not files:
-        if len(arguments) == 1 and os.path.isdir(arguments[0]):  # noqa: PTH112
-            raise UserError(f"{quoted(arguments[0])} is a folder; name a file in it")
+                shutil.copyfileobj(pipe, file)
+            if readers.suffix(path) not in SUFFIXES:
+                path = path.rename(path.with_suffix(_format(path, is_table)))
+                print(f"{name} is read as a {path.suffix} file", file=sys.stderr)
+            yield Input(name, [], path)
+    elif not files:
         yield Input("texts", arguments, None)
-    elif len(arguments) > 1:
-        raise UserError(f"{quoted(files[0])} is a file; give one file, or only texts")
+    elif others:
+        raise UserError(f"{quoted(files[0])} is a file; give one file, or only texts; {AS_TEXT}")
+    elif "://" in name:
+        raise UserError(f"{quoted(name)} is an address; download the file and name it; {AS_TEXT}")
     else:
-        yield Input(files[0], [], Path(files[0]))
+        opened = on_disk(Path(name)).stat()
+        yield Input(name, [], Path(name), opened=(opened.st_size, opened.st_mtime_ns))
+
+
+def _format(path: Path, is_table: bool) -> str:
+    """Tell the format of a stream by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(100).replace(b"\0", b"")  # of UTF-16
+    if re.match(rb"(\xef\xbb\xbf|\xff\xfe|\xfe\xff)?\s*[\[{]\s*[\[{}\"]", start):
+        return ".jsonl"
+    return ".parquet" if start.startswith(b"PAR1") else ".csv" if is_table else readers.TEXT
 
 
 def is_file(argument: str) -> bool:
-    """Tell the path of a file from a text."""
-    # Not pathlib's: it raises an error for a name that is too long.
-    if os.path.isfile(argument):  # noqa: PTH113
+    """Tell a file, or what looks like one, from a text."""
+    if os.path.exists(argument):  # noqa: PTH110
         return True
-    named = "\n" not in argument and len(argument) < 1000
-    ending = readers.suffix(Path(argument)) if named else ""
-    return ending in SUFFIXES or (argument.lower().endswith(OTHER_FILES) and " " not in argument)
+    named = "\n" not in argument and len(argument) < 256
+    return named and bool(readers.suffix(Path(argument)) in SUFFIXES or PATH.fullmatch(argument))
 
 
 def check(

@@ -7,14 +7,15 @@ from pathlib import Path
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.request import Request
-from yelp_stars.pipeline.errors import BadRow, UserError
+from yelp_stars.pipeline.errors import BadRow, Missing, UserError
 from yelp_stars.pipeline.text import quoted
 
 
 def run(request: Request) -> None:
     """Predict what the request names."""
     try:
-        with inputs.open_input(request.inputs) as source:
+        with inputs.open_input(request.inputs, request.has_columns()) as source:
+            request.check_options(source)
             request.check_paths(source)
             model: AbstractContextManager[Path] = nullcontext(request.model)
             if request.rev is not None:
@@ -28,13 +29,17 @@ def run(request: Request) -> None:
                 if options and source.path is not None:
                     print("read like the training file:", *options, file=sys.stderr)
                 # What the first row shows, such as a missing column, is reported at once.
-                if next(source.rows(inputs.ignore if request.skip_bad else None), None) is None:
+                first = next(source.rows(inputs.ignore if request.skip_bad else None), None)
+                if first is None:
                     raise UserError(f"{quoted(source.name)} has no row that can be predicted")
+                request.check_header(source, origin, first)
                 from yelp_stars.commands.predict import results  # torch takes seconds
 
                 results.produce(request, source, folder, origin)
     except UserError as error:
         error.setting = inputs.option(error.setting)
+        if isinstance(error, Missing):
+            error.advice = error.advice or inputs.AS_TEXT
         if isinstance(error, BadRow):  # with --skip-bad, none gets here
             error.advice = ", or ".join(filter(None, [error.advice, "add --skip-bad FILE"]))
         raise

@@ -5,6 +5,7 @@ input, model and options; the same command finds it and resumes.
 """
 
 import contextlib
+import filecmp
 import hashlib
 import itertools
 from collections.abc import Iterator
@@ -42,6 +43,12 @@ class Parts(NamedTuple):
         record = {**record, "sha256": hashlib.sha256(content).hexdigest()}
         write_json(path.with_suffix(".json"), record)
         self.records.append(record)
+
+
+def check_new(written: Path, path: Path, option: str, force: bool) -> None:
+    """Check that `path` is none, or the same as `written`: of a command killed at its very end."""
+    if path.exists() and not force and not filecmp.cmp(written, path, shallow=False):
+        raise UserError(f"{quoted(str(path))} exists; choose another {option}, or add --force")
 
 
 @contextlib.contextmanager

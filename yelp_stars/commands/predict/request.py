@@ -1,6 +1,10 @@
 """The arguments of `stars predict`, and which files they may write."""
 
+import os
+import re
 import shlex
+import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +14,16 @@ from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import printable, quoted
 from yelp_stars.reading import readers
-from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.origin import NO_FILE, Origin
+
+# Options that say nothing about a format; of texts, none does.
+TABLES = ("delimiter", "quoted")
+COLUMNS = ("text_column", "label_column", *TABLES)
+UNUSED = {"texts": (*COLUMNS, "encoding"), ".txt": COLUMNS, ".parquet": ("encoding", *TABLES)}
+UNUSED |= dict.fromkeys((".jsonl", ".ndjson", ".json"), TABLES)
+# What a column may be called, and hardly a text.
+NAME = re.compile(r"[^\W\d][\w.-]*( [\w.-]+){0,2}")
 
 
 class Request(NamedTuple):
@@ -67,10 +79,11 @@ class Request(NamedTuple):
     def remembered(self, source: Input) -> list[str]:
         """Write the options that `read_as` took from the training file."""
         plain, layout = Layout("text", None), source.layout
+        delimiter = layout.delimiter and layout.delimiter.replace("\t", "\\t")
         chosen = {
             "--text-column": (self.text_column, layout.text_column, plain.text_column),
             "--encoding": (self.encoding, layout.encoding, plain.encoding),
-            "--delimiter": (self.delimiter, layout.delimiter, plain.delimiter),
+            "--delimiter": (self.delimiter, delimiter, plain.delimiter),
             "--quoted": (self.quoted, layout.quoted, plain.quoted),
             "--unescape": (self.unescape, source.unescape, False),
         }
@@ -80,6 +93,31 @@ class Request(NamedTuple):
             for option, (given, value, default) in chosen.items()
             if given is None and value != default
         ]  # fmt: skip
+
+    def has_columns(self) -> bool:
+        """Tell whether options describe columns."""
+        return any(getattr(self, name) is not None for name in COLUMNS)
+
+    def check_options(self, source: Input) -> None:
+        """Check that every option about the input applies to it."""
+        kind = "texts" if source.path is None else readers.suffix(source.path)
+        for name in UNUSED.get(kind, ()):
+            if getattr(self, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise UserError(f"{option} says nothing about {kind}; leave it out")
+        if self.labels and self.label_column is None:
+            raise UserError("--label needs --label-column; add it")
+
+    def check_header(self, source: Input, origin: Origin, first: Row) -> None:
+        """Check that an index has not made the first row of a header."""
+        is_given = isinstance(self.text_column, int) and not isinstance(origin.text_column, int)
+        is_table = readers.suffix(source.path or Path()) not in UNUSED
+        if is_given and is_table and first.location.endswith(" line 1"):
+            what = f"{first.location} is a row, because an index is for a file without a header"
+            if all(NAME.fullmatch(str(cell)) for cell in (first.fields or {}).values()):
+                advice = f"set --text-column to {quoted(first.text)}, or put a line of names above"
+                raise UserError(f"{what}, but looks like one", advice=advice)
+            print(what, file=sys.stderr)
 
     def check_paths(self, source: Input) -> None:
         """Check that the outputs overwrite neither the input nor each other, nor other files."""
@@ -95,11 +133,18 @@ class Request(NamedTuple):
         if self.output is not None and self.output.suffix not in FORMATS:
             raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
         part = self.output and self.output.with_name(f"{self.output.name}.part")
-        resumed = part is not None and part.is_dir()
         for option, path in paths.items():
+            shown = quoted(str(path))
             if path.is_dir():
-                raise UserError(f"{quoted(str(path))} is a folder; name a file in it")
-            if path.exists() and not self.force and not (resumed and option == "--skip-bad"):
-                raise UserError(
-                    f"{quoted(str(path))} exists; choose another {option}, or add --force"
-                )
+                raise UserError(f"{shown} is a folder; name a file in it")
+            if path.exists() and not path.is_file():
+                raise UserError(f"{shown} is a device or a pipe; choose another {option}")
+            # Beside finished rows, it may be of the command that is resumed: that is checked later.
+            if path.exists() and not self.force and not (part and part.is_dir()):
+                raise UserError(f"{shown} exists; choose another {option}, or add --force")
+            folder = next(folder for folder in path.absolute().parents if folder.exists())
+            try:
+                tempfile.TemporaryFile(dir=folder).close()
+            except OSError as error:
+                problem = f"{option} {shown} cannot be written ({os.strerror(error.errno or 0)})"
+                raise UserError(problem, advice="choose another folder") from None

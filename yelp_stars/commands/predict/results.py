@@ -23,7 +23,7 @@ from yelp_stars.classifier.classify import Classifier, fingerprint
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.formats import FORMATS, Rows
 from yelp_stars.commands.predict.inputs import Input
-from yelp_stars.commands.predict.parts import Parts, open_parts
+from yelp_stars.commands.predict.parts import Parts, check_new, open_parts
 from yelp_stars.commands.predict.request import Request
 from yelp_stars.commands.predict.windows import Predictor, Tally, predicted_columns, windows
 from yelp_stars.evaluation.intervals import proportion, written
@@ -51,7 +51,8 @@ def produce(request: Request, source: Input, folder: Path, origin: Origin) -> No
     )
     columns = predicted_columns(names, fitted is not None, request.below, request.prefix)
     predictor = Predictor(classify, columns, request.below, numbers)
-    rows = source.rows(inputs.ignore if request.skip_bad else None)
+    blanks = itertools.count()
+    rows = source.rows(inputs.ignore if request.skip_bad else None, lambda: next(blanks))
     if request.output is None:
         # To be scored, all rows are predicted; else those that are shown.
         few = source.path is not None and numbers is None
@@ -77,8 +78,10 @@ def produce(request: Request, source: Input, folder: Path, origin: Origin) -> No
             **classify.identity,
         }
         with open_parts(request.output, key) as parts, stoppable(parts):
-            tally = to_file(predictor, rows, total, parts, schema, request.output)
+            tally = to_file(predictor, rows, total, parts, schema, request.output, request.force)
     ordered = fitted is not None and fitted.ordered
+    if left_out := next(blanks):
+        say(f"blank lines left out: {left_out:,}")
     for line in summary(tally, names, ordered, request.below, classify.cut.max_length):
         say(line)
 
@@ -98,6 +101,8 @@ def check(
             file.write(f"{error.worded(inputs.option)}\n")
 
         checked = inputs.check(source, numbers, note)
+        file.flush()
+        check_new(partial, path, "--skip-bad", request.force)
     say(f"{path}: errors of {next(bad):,} skipped rows")
     return checked
 
@@ -118,7 +123,9 @@ def to_terminal(predictor: Predictor, rows: Iterator[Row], total: int | None, pr
             tallies.append(counted)
             texts += [row.text for row in window[: MAX_ROWS - len(first)]]
             first += predicted[: MAX_ROWS - len(first)]
-    print_rows(texts, first, predictor.columns.names[0].removeprefix(prefix), prefix)
+    fitted = predictor.classify.fitted
+    answer = predictor.columns.names[0].removeprefix(prefix)
+    print_rows(texts, first, answer, prefix, fitted is not None and fitted.ordered)
     if more:
         say(f"first {len(first)} rows; add -o FILE for all")
     return Tally.total(tallies)
@@ -131,6 +138,7 @@ def to_file(
     parts: Parts,
     schema: pa.Schema,
     output: Path,
+    force: bool,
 ) -> Tally:
     """Predict the windows that `parts` lacks, then join all of them."""
     encode, join = FORMATS[output.suffix]
@@ -144,6 +152,7 @@ def to_file(
     if rows_of(parts) != total:
         raise UserError(f"the input has changed since; delete {quoted(str(parts.folder))}")
     join(parts.paths, schema, parts.folder / JOINED)
+    check_new(parts.folder / JOINED, output, "-o", force)
     (parts.folder / JOINED).replace(output)
     tally = Tally.total(record["tally"] for record in parts.records)
     shutil.rmtree(parts.folder)
@@ -188,7 +197,9 @@ def say(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def print_rows(texts: list[str], rows: Rows, answer: str, prefix: str) -> None:
+def print_rows(
+    texts: list[str], rows: Rows, answer: str, prefix: str, ordered: bool = True
+) -> None:
     """Print predictions with the beginnings of their texts, which are untrusted."""
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=None, pad_edge=False, expand=True)
@@ -198,9 +209,10 @@ def print_rows(texts: list[str], rows: Rows, answer: str, prefix: str) -> None:
     table.add_column("text", no_wrap=True, overflow="ellipsis", ratio=1)
     for text, row in zip(texts, rows):
         names = row.get(f"{prefix}range") or []
-        ends = names if len(names) < 2 else [names[0], names[-1]]
+        is_range = ordered and len(names) > 1
+        ends = f"{names[0]} to {names[-1]}" if is_range else printable(", ".join(names), 40)
         probability = f"{row[f'{prefix}probability']:.3f}"
-        cells = [row[f"{prefix}{answer}"], probability, " to ".join(ends), text]
+        cells = [row[f"{prefix}{answer}"], probability, ends, text]
         table.add_row(*(Text(printable(cell, MAX_TEXT)) for cell in cells))
     console.print(table)
 

@@ -49,7 +49,7 @@ def predicted_columns(
     fields += [("range", pa.list_(pa.string()))] if ranges else []
     fields += [("truncated", pa.bool_())]
     fields += [("to_a_person", pa.bool_())] if below is not None else []
-    return pa.schema([(prefix + name, type_) for name, type_ in fields])
+    return pa.schema([(valid(prefix) + name, type_) for name, type_ in fields])
 
 
 def windows(rows: Iterable[Row]) -> Iterator[list[Row]]:

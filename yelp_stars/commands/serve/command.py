@@ -1,5 +1,6 @@
 """Define the arguments of `stars serve`. FastAPI is imported when it is called."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,9 +21,12 @@ def serve(
     threads: Annotated[int | None, typer.Option(min=1, help="Cores to use; default: all")] = None,
     max_texts: Annotated[int, typer.Option(min=1, help="Maximum texts per request")] = 64,
     max_body: Annotated[int, typer.Option(min=100, help="Maximum bytes per request")] = 1_000_000,
-    max_connections: Annotated[
-        int, typer.Option(min=1, help="Maximum connections; further ones get 503")
+    max_requests: Annotated[
+        int, typer.Option(min=1, help="Maximum requests in progress; further ones get 503")
     ] = 256,
+    root_path: Annotated[
+        str, typer.Option(help="Path below which a proxy serves it, such as /stars")
+    ] = "",
 ) -> None:
     """Serve a model over HTTP: POST /predict, a page to try it, and /docs.
 
@@ -35,6 +39,8 @@ def serve(
         raise typer.BadParameter(
             "is empty; give an address, such as 127.0.0.1", param_hint="--host"
         )
+    if not re.fullmatch(r"(/[\w.~-]+)*", root_path, re.ASCII):
+        raise typer.BadParameter("is no path such as /stars", param_hint="--root-path")
     try:
         from yelp_stars.commands.serve import server as serving
     except ImportError:
@@ -42,5 +48,6 @@ def serve(
     from yelp_stars import load_classifier
 
     classify = load_classifier(model, precision=precision, threads=threads)
-    app = serving.make_app(classify, serving.describe(model, classify), max_texts, max_body)
-    serving.run(app, host, port, max_connections)
+    described = serving.describe(model, classify)
+    app = serving.make_app(classify, described, max_texts, max_requests)
+    serving.run(app, host, port, max_body, root_path)

@@ -5,41 +5,64 @@ One model, computed in one worker thread, so that the event loop never waits for
 
 import asyncio
 import base64
+import copy
+import errno
 import hashlib
 import importlib.metadata
+import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import uvicorn
+from dvc_data.hashfile.hash import file_md5
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field, PositiveInt
+from scipy.special import expit
+from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from yelp_stars.classifier.classify import Classifier, Prediction, fingerprint, validated
+from yelp_stars.classifier.classify import Classifier, Prediction, Scores, fingerprint, validated
 from yelp_stars.commands.runs.git import ask_git
+from yelp_stars.commands.serve.arriving import Connection, whole
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import read_object
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import printable, quoted
 
 PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
 PROVENANCE = ("source", "sha256", "files", "repo", "revision")  # of metrics/data.json
 VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
+EXAMPLE = {"examples": [{"inputs": "The soup was cold."}]}
+KEPT: dict[str, Any] = {"left": "tail", "right": "head"}
 
 
-class Texts(BaseModel):
+class Texts(BaseModel, extra="forbid", json_schema_extra=EXAMPLE):
     """A request with one text, or several."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"inputs": "The soup was cold."}]})
+    inputs: str | Annotated[list[str | tuple[str]], Field(min_length=1)]
+    """Text, list of texts, or list of lists of one text."""
+    truncate: bool | None = None
+    """Truncate texts that are longer than the model's limit, the default; false refuses them."""
+    truncation_direction: Literal["Left", "Right", "left", "right"] | None = None
+    """Right keeps the first tokens, left the last; default: as in training."""
 
-    inputs: str | Annotated[list[str], Field(min_length=1)]
-    """Text, or list of texts."""
-    truncate: bool = True
-    """Truncate texts that are longer than the model's limit; false refuses them."""
+
+class Parameters(BaseModel, extra="forbid"):
+    top_k: PositiveInt | None = None
+    """Number of labels to return; default: all."""
+    function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
+    """Default: softmax, with the model's temperature. The others apply to its logits."""
+
+
+class RankedTexts(Texts):
+    """A request as text-embeddings-inference or `InferenceClient` sends it."""
+
+    raw_scores: bool | None = None  # logits instead of probabilities
+    parameters: Parameters = Parameters()
 
 
 class LabelScore(BaseModel):
@@ -50,60 +73,68 @@ class LabelScore(BaseModel):
 
 
 def make_app(
-    classify: Classifier, described: dict[str, Any], max_texts: int, max_body: int
+    classify: Classifier, described: dict[str, Any], max_texts: int, max_requests: int
 ) -> FastAPI:
     """Make the application; `described` is the answer of /info."""
     # One request after the other, each on all cores. To compute those of 8 clients together gave
     # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
     worker = ThreadPoolExecutor(1, "model")
+    places = asyncio.Semaphore(max_requests)
 
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
         description=f"The label of a {classify.noun}.",
-        max_body_size=max_body,
     )
     page, policy = read_page()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-        # Without what was sent: it may not be text that JSON can hold.
+        if isinstance(error.body, bytes):  # not read as JSON
+            kind = quoted(request.headers.get("content-type", ""))
+            return JSONResponse({"detail": f"Content-Type is {kind}; send application/json"}, 415)
+        # Of what was sent, only the names of fields: the rest may not be text that JSON can hold.
         problems = [
-            {"loc": [str(part)[:80] for part in problem["loc"]], "msg": problem["msg"][:200]}
+            {"loc": [printable(part, 80) for part in problem["loc"]], "msg": problem["msg"][:200]}
             for problem in error.errors()[:10]
         ]
         return JSONResponse({"detail": problems}, 422)
 
-    async def answers(request: Texts) -> list[Prediction]:
-        texts = [request.inputs] if isinstance(request.inputs, str) else request.inputs
-        if len(texts) > max_texts:
-            raise HTTPException(413, f"{len(texts)} texts; the limit is {max_texts} per request")
-        try:
-            texts = validated(texts)
-        except BadRow as error:
-            raise HTTPException(422, str(error)) from None
-        loop = asyncio.get_running_loop()
-        if not request.truncate:
-            tokens = await loop.run_in_executor(worker, classify.encode, texts)
-            if tokens.truncated.any():
-                first, limit = tokens.truncated.argmax(), classify.cut.max_length
-                raise HTTPException(413, f"text {first} has more than {limit} tokens")
-        return await loop.run_in_executor(
-            worker, lambda: classify.predictions(classify.scores(texts))
-        )
+    @app.exception_handler(UserError)
+    async def refused(request: Request, error: UserError) -> JSONResponse:
+        code = 422 if isinstance(error, BadRow) else 503  # too little memory
+        return JSONResponse({"detail": str(error)}, code)
 
-    @app.post("/predict", summary="Probability of each label, most likely first")
-    async def predict(request: Texts) -> list[list[LabelScore]]:
-        ranked = [
-            sorted(prediction.probabilities.items(), key=lambda item: -item[1])
-            for prediction in await answers(request)
-        ]
+    async def answers(request: Texts, function: str = "softmax") -> Scores:
+        inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
+        if len(inputs) > max_texts:
+            raise HTTPException(413, f"{len(inputs)} texts; the limit is {max_texts} per request")
+        texts = validated([one if isinstance(one, str) else one[0] for one in inputs])
+        if blank := [number for number, text in enumerate(texts) if not text.strip()]:
+            raise HTTPException(422, f"text {blank[0]} is empty; remove it")
+        if places.locked():
+            raise HTTPException(
+                503, f"{max_requests} requests are in progress", {"Retry-After": "1"}
+            )
+        async with places:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(worker, score, classify, texts, request, function)
+
+    @app.post("/predict", summary="Score of each label, the highest first")
+    @app.post("/", include_in_schema=False)  # where an InferenceClient with our address asks
+    async def predict(request: RankedTexts) -> list[list[LabelScore]]:
+        function, top_k = request.parameters.function_to_apply, request.parameters.top_k
+        if request.raw_scores and function not in (None, "none"):
+            raise HTTPException(422, f"raw_scores contradicts function_to_apply {function!r}")
+        found = await answers(request, function or ("none" if request.raw_scores else "softmax"))
+        rows = [zip(classify.label_names, row) for row in found.probabilities.tolist()]
+        ranked = [sorted(row, key=lambda item: -item[1])[:top_k] for row in rows]
         return [[LabelScore(label=label, score=score) for label, score in row] for row in ranked]
 
     @app.post("/classify", summary="Label, probabilities, range, and whether a text was truncated")
     async def classified(request: Texts) -> list[Prediction]:
-        return await answers(request)
+        return classify.predictions(await answers(request))
 
     @app.get("/health", summary="Whether the model is loaded")
     async def health() -> dict[str, str]:
@@ -118,6 +149,21 @@ def make_app(
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
 
     return app
+
+
+def score(model: Classifier, texts: list[str], request: Texts, function: str) -> Scores:
+    """Score texts; other functions than softmax give logits in the place of probabilities."""
+    if request.truncation_direction is not None:
+        model = copy.copy(model)
+        model.cut = model.cut._replace(truncation=KEPT[request.truncation_direction.lower()])
+    if request.truncate is False and (truncated := model.encode(texts).truncated).any():
+        first, limit = truncated.argmax(), model.cut.max_length
+        raise HTTPException(413, f"text {first} has more than {limit} tokens")
+    scores = model.scores(texts)
+    if function == "softmax":
+        return scores
+    logits = scores.logits
+    return scores._replace(probabilities=expit(logits) if function == "sigmoid" else logits)
 
 
 def read_page() -> tuple[str, str]:
@@ -147,13 +193,23 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "truncation": classify.cut.truncation,
         "precision": classify.resolved.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
-        "commit": ask_git("rev-parse", "HEAD", folder=folder) or None,
+        "commit": made_by(folder),
         "data": {name: manifest[name] for name in PROVENANCE if name in manifest},
         # A hash of each file, where there are several.
         "data_sha256": manifest.get("sha256") or manifest.get("files"),
         "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
+
+
+def made_by(folder: Path) -> str | None:
+    """Return the first commit whose dvc.lock has this model, None if there is none."""
+    names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    files = [{"md5": file_md5(str(folder / name)), "relpath": name.as_posix()} for name in names]
+    digest = hashlib.md5(json.dumps(files).encode(), usedforsecurity=False)  # as DVC hashes it
+    change = f"-S{digest.hexdigest()}.dir"
+    found = ask_git("log", "--format=%H", change, "--", ":(top)*dvc.lock", folder=folder)
+    return found.splitlines()[-1] if found else None
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
@@ -163,24 +219,34 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     return read_object(folder.resolve().parents[1] / name)
 
 
-def run(app: FastAPI, host: str, port: int, max_connections: int) -> None:
+def run(app: FastAPI, host: str, port: int, max_body: int, root_path: str) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer the requests that have come."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
+        found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+        family, _, protocol, _, address = min(found)  # IPv4 first
+        # With the protocol: without it asyncio leaves Nagle's algorithm on, 40 ms for every answer.
+        listening = socket.socket(family, socket.SOCK_STREAM, protocol)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
+        listening.bind(address)
         listening.listen(1024)  # who asks from now on waits for the server
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"cannot listen on {quoted(host)}, port {port} ({error}); choose another --port"
-        ) from None
-    shown = f"[{host}]" if family == socket.AF_INET6 else host
+    except (OSError, UnicodeError) as error:
+        taken = getattr(error, "errno", None) in (errno.EADDRINUSE, errno.EACCES)
+        advice = f"choose another {'--port' if taken else '--host'}"
+        problem = f"cannot listen on {quoted(host)}, port {port} ({error})"
+        raise UserError(problem, advice=advice) from None
+    shown = f"[{address[0]}]" if ":" in host else host
     print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
+    # An attacker's site can have its name point here, and send it (DNS rebinding). Only who listens
+    # on all addresses knows under which names.
+    everywhere = address[0] in ("0.0.0.0", "::")  # noqa: S104
+    names = ["*"] if everywhere else ["localhost", "127.0.0.1", "[::1]", shown]
+    trusting = TrustedHostMiddleware(app, names, www_redirect=False)
     config = uvicorn.Config(
-        app,
-        limit_concurrency=max_connections,
+        whole(trusting, max_body),
+        http=Connection,
+        ws="none",
+        lifespan="off",
+        root_path=root_path,
         timeout_graceful_shutdown=DRAIN_SECONDS,
         access_log=False,
         log_level="warning",

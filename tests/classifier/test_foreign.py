@@ -1,0 +1,210 @@
+"""Classifiers from elsewhere: the numbers of transformers' pipeline, or one line."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers import change_json, thorough
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    pipeline,
+    set_seed,
+)
+
+from yelp_stars import load_classifier
+from yelp_stars.checkpoint.architecture import ENCODERS
+from yelp_stars.pipeline.errors import UserError
+
+pytestmark = pytest.mark.slow
+
+NAMES = ["bad", "ok", "good"]
+TEXTS = [
+    "The soup was cold.",
+    "Never again! The waiter forgot us twice, and the bread was dry.",
+    "Good",
+    "We will come back. " * 60,
+]
+SIZES = {
+    "vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 64, "max_position_embeddings": 66, "initializer_range": 0.6,
+    "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "embedding_size": 32,
+}  # fmt: skip
+# Other names of the sizes, of architectures that have others.
+OTHERS: dict[str, dict[str, Any]] = {
+    "distilbert": {"n_layers": 2, "n_heads": 2, "dim": 32, "hidden_dim": 64},
+    "flaubert": {"n_layers": 2, "n_heads": 2, "emb_dim": 32},
+    "longformer": {"attention_window": 8},
+    "mobilebert": {"intra_bottleneck_size": 16, "true_hidden_size": 16},
+    "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
+    "xlm": {"n_layers": 2, "n_heads": 2, "emb_dim": 32},
+    "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
+}
+COMMON = ["bert", "distilbert", "mpnet", "roberta"]
+
+
+def build(folder: Path, checkpoint: Path, model_type: str = "bert", **values: Any) -> Path:
+    """A classifier with random weights, large enough that its probabilities differ."""
+    set_seed(0)
+    sizes = SIZES | OTHERS.get(model_type, {}) | {"id2label": dict(enumerate(NAMES))} | values
+    config = AutoConfig.for_model(model_type, **sizes)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(checkpoint / name, folder / name)
+    return folder
+
+
+def theirs(folder: Path, texts: list[str]) -> np.ndarray:
+    """Probabilities of transformers' pipeline for each text alone, (texts, labels)."""
+    model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    classify = pipeline("text-classification", model=model, tokenizer=tokenizer, device="cpu")
+    found = [classify([text], truncation=True, top_k=None)[0] for text in texts]
+    return np.array(
+        [[next(x["score"] for x in row if x["label"] == name) for name in NAMES] for row in found]
+    )
+
+
+def ours(folder: Path, texts: list[str]) -> np.ndarray:
+    classify = load_classifier(folder, precision="fp32")
+    assert classify.label_names == NAMES
+    alone = np.concatenate([classify.scores([text]).probabilities for text in texts])
+    together = classify.scores(texts).probabilities
+    assert np.abs(alone - together).max() < 1e-5
+    return together
+
+
+@pytest.mark.parametrize("model_type", [*COMMON, *thorough(*sorted(ENCODERS - {*COMMON}))])
+def test_each_architecture_has_the_probabilities_of_transformers(
+    tiny_checkpoint, tmp_path, model_type
+):
+    folder = build(tmp_path / "model", tiny_checkpoint, model_type)
+    expected = theirs(folder, TEXTS)
+    assert np.abs(ours(folder, TEXTS) - expected).max() < 1e-5
+    assert np.ptp(expected, axis=0).max() > 1e-3  # they depend on the text
+
+
+def half(folder: Path, dtype: torch.dtype) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights = {name: weight.to(dtype) for name, weight in weights.items()}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    change_json(folder / "config.json", dtype=str(dtype).removeprefix("torch."))
+
+
+def shard(folder: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="40KB")
+    assert len([*folder.glob("model-*.safetensors")]) > 1
+
+
+def lower_case(folder: Path) -> None:
+    """Say so in tokenizer_config.json only, beside the vocabulary of a slow tokenizer."""
+    words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
+    (folder / "vocab.txt").write_text("\n".join(sorted(words, key=words.__getitem__)) + "\n")
+    change_json(
+        folder / "tokenizer_config.json", do_lower_case=True, tokenizer_class="BertTokenizer"
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: half(folder, torch.float16),
+        lambda folder: half(folder, torch.bfloat16),
+        shard,
+        lower_case,
+        lambda folder: change_json(folder / "tokenizer_config.json", truncation_side="left"),
+        lambda folder: change_json(folder / "tokenizer_config.json", model_max_length=16),
+        lambda folder: change_json(folder / "config.json", problem_type=None),
+        lambda folder: change_json(folder / "config.json", function_to_apply="softmax"),
+        lambda folder: change_json(folder / "config.json", output_attentions=True),
+    ],
+    ids=[
+        "fp16", "bf16", "shards", "lower-case", "cut-left", "short", "no-problem-type", "softmax",
+        "attentions",
+    ],
+)  # fmt: skip
+def test_a_classifier_saved_in_another_way_has_the_same_numbers(tiny_checkpoint, tmp_path, change):
+    folder = build(tmp_path / "model", tiny_checkpoint)
+    change(folder)
+    assert np.abs(ours(folder, TEXTS) - theirs(folder, TEXTS)).max() < 1e-5
+
+
+def rename(folder: Path, name: str, to: str) -> None:
+    (folder / to).parent.mkdir(exist_ok=True)
+    (folder / name).rename(folder / to)
+
+
+def put_nan(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][1] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def add_a_word(folder: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.add_tokens(["soup"])
+    tokenizer.save_pretrained(folder)
+
+
+def config(**values: Any) -> Any:
+    return lambda folder: change_json(folder / "config.json", **values)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (shutil.rmtree, "no folder '"),
+        (lambda f: (shutil.rmtree(f), f.write_text("x")), "is a file, not a folder"),
+        (lambda f: (f / "tokenizer.json").unlink(), "has no tokenizer.json"),
+        (lambda f: rename(f, "tokenizer.json", "vocab.txt"), "has no tokenizer.json"),
+        (lambda f: rename(f, "model.safetensors", "pytorch_model.bin"), "no model.safetensors"),
+        (lambda f: rename(f, "model.safetensors", "model.fp16.safetensors"), "no model.safet"),
+        (lambda f: rename(f, "model.safetensors", "onnx/model.onnx"), "has no model.safetensors"),
+        (lambda f: (f / "adapter_config.json").touch(), "is an adapter without its model"),
+        (config(id2label={"0": "score"}), "has one output: it is a regression"),
+        (config(problem_type="regression"), "is for the problem_type 'regression'"),
+        (config(problem_type="multi_label_classification"), "for the problem_type 'multi_label_cl"),
+        (config(function_to_apply="none"), "has the function_to_apply 'none', not 'softmax'"),
+        (config(id2label={"1": "bad", "2": "ok", "3": "good"}), "with the ids [1, 2, 3]"),
+        (config(id2label={"0": "bad", "1": "ok", "3": "good"}), "with the ids [0, 1, 3]"),
+        (config(id2label={"0": "bad", "1": "ok", "2": "bad"}), "the label 'bad' more than once"),
+        (config(id2label={"0": "bad", "1": "ok"}), "(2 labels)"),
+        (config(id2label=None), "(2 labels)"),
+        (config(id2label=["bad"]), "'config.json' is not valid"),
+        (config(num_labels=2), "(2 labels)"),
+        (config(model_type="xlnet"), "has the model_type 'xlnet', which is not supported"),
+        (config(model_type="bart"), "has the model_type 'bart', which is not supported"),
+        (config(model_type="gpt2"), "has the model_type 'gpt2', which is not supported"),
+        (config(model_type="convbert"), "has the model_type 'convbert', which is not supported"),
+        (config(model_type=None), "has the model_type None, which is not supported"),
+        (config(is_decoder=True), "this checkpoint is a decoder"),
+        (config(pad_token_id=None), "this checkpoint has no padding token"),
+        (config(auto_map={"AutoModel": "x.Y"}), "has 'auto_map': the checkpoint needs its own"),
+        (config(quantization_config={"bits": 4}), "has 'quantization_config': quantized"),
+        (config(num_hidden_layers=3), "lacks 'bert.encoder.layer.2."),
+        (put_nan, "the model's logits are not finite"),
+        (add_a_word, "has the id 600 ('soup'), but the model has 600 word embeddings"),
+        (
+            lambda f: change_json(f / "tokenizer_config.json", padding_side="left"),
+            "pads texts on the left, as a decoder",
+        ),
+    ],
+)
+def test_what_is_no_classifier_of_one_label_per_text_is_one_line(
+    tiny_checkpoint, tmp_path, change, problem
+):
+    folder = build(tmp_path / "model", tiny_checkpoint)
+    change(folder)
+    with pytest.raises(UserError) as caught:
+        load_classifier(folder, precision="fp32")(["The soup was cold."])
+    assert problem in str(caught.value)
+    assert caught.value.advice
+    assert "\n" not in str(caught.value)

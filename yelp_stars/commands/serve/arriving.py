@@ -1,0 +1,55 @@
+"""Bound the time and the size of a request that arrives."""
+
+from typing import Any
+
+import h11
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+LOOK_SECONDS = 15.0  # a request may take this long, and at most twice as long
+
+
+class Connection(H11Protocol):
+    """A connection that is closed when a request is late; uvicorn itself waits forever."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self._look(None)
+
+    def _look(self, before: Any) -> None:
+        now = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and (
+            self.cycle,
+        )  # of the last one
+        if now and now == before:
+            self.transport.abort()
+        elif not self.transport.is_closing():
+            self.loop.call_later(LOOK_SECONDS, self._look, now)
+
+
+def whole(app: ASGIApp, max_body: int) -> ASGIApp:
+    """Call `app` with requests that have arrived whole; refuse a body above `max_body` bytes.
+
+    Ten times as many are read, and dropped: a client that is still sending would not see the answer
+    (RFC 9112, section 9.6). HEAD is answered as GET; uvicorn leaves out the content.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        body, size, more = bytearray(), 0, True
+        while more and size <= 10 * max_body:
+            message = await receive()
+            size += len(message.get("body", b""))
+            body += message.get("body", b"") if size <= max_body else b""
+            more = message.get("more_body", False)
+        if size > max_body:
+            detail = {"detail": f"the body has more than {max_body} bytes"}
+            refusal = JSONResponse(detail, 413, {"Connection": "close"} if more else None)
+            return await refusal(scope, receive, send)
+        parts = [{"type": "http.request", "body": bytes(body)}]
+
+        async def received() -> Message:
+            return parts.pop() if parts else await receive()
+
+        await app({**scope, "method": scope["method"].replace("HEAD", "GET")}, received, send)
+
+    return answer
