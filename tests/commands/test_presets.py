@@ -209,13 +209,15 @@ def test_a_source_of_no_preset_is_shown_and_marked(quickstart_project, capsys):
 
 def test_escapes_in_presets_and_parameters_are_shown_not_obeyed(quickstart_project, capsys):
     evil = "\x1b]0;title\x07\x1b\u202e"
-    Path("presets", f"m{evil}.yaml").write_text(f"# {evil}\n" + Path("params.yaml").read_text())
+    preset = Path("presets", f"m{evil}.yaml")
+    preset.write_text(f"# {evil}\n")
+    assert stars("use") == 0
     edit(quickstart_project, "evaluate", slices={"price": evil})
-    for command in (["use"], ["params"]):
-        assert stars(*command) == 0
-        shown = capsys.readouterr().out
-        assert "\\x1b" in shown
-        assert all(line.isprintable() for line in shown.splitlines())
+    shutil.copy("params.yaml", preset)
+    assert stars("params") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("\\x1b") >= 4
+    assert all(line.isprintable() for line in shown.splitlines())
     message = stars("use", "no\x1b[31m")
     assert message.startswith("error: no preset 'no\\x1b[31m'; the presets are base")
     assert message.isprintable()
@@ -227,10 +229,3 @@ def test_parameters_have_their_names_and_values_at_any_width(data_project, colum
     for name, value in read_yaml(data_project / "params.yaml")["sample"].items():
         plain = str(value).lower() if isinstance(value, bool) else str(value)
         assert [line for line in lines if re.search(rf"\b{name} +{re.escape(plain)}", line)]
-
-
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp932"])
-def test_what_the_encoding_lacks_is_shown_as_its_code(data_project, encoding):
-    variables = {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0", "LC_ALL": "C"}
-    shown = run("stars", "params", "train", cwd=data_project, **variables)
-    assert "\\u2265 0" in shown
