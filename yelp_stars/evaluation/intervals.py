@@ -101,16 +101,6 @@ def interval(exact: Any, resampled: np.ndarray, n: int) -> np.ndarray:
     return np.stack([np.minimum(low, exact), np.maximum(high, exact)])
 
 
-def percentiles(resampled: np.ndarray) -> np.ndarray:
-    """Return the two ends of the interval of resampled numbers: (resamples, ...) to (2, ...).
-
-    Resamples in which a number is undefined do not count; NaN where it always is.
-    """
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice")
-        return np.nanquantile(resampled, TAILS, axis=0)
-
-
 def holm(p_values: list[float]) -> list[float]:
     """Holm-adjust p-values (1979); compare them with the unadjusted level."""
     order = np.argsort(p_values, kind="stable")

@@ -127,7 +127,7 @@ def extrapolate(groups: dict[int, np.ndarray], seed: int = 0) -> Fitted:
         drawn = rng.integers(means.shape[1], size=means.shape[1])
         noise = spread * rng.normal(size=len(rows))
         resampled.append(extended(means[:, drawn].mean(axis=1) + noise))
-    low, high = intervals.percentiles(np.stack(resampled))
+    low, high = np.quantile(np.stack(resampled), intervals.TAILS, axis=0)
     values = extended(means.mean(axis=1)), low, high
     sizes = [*rows, *beyond, *beyond]
     points = [Point(int(n), *map(float, each)) for n, *each in zip(sizes, *values, strict=True)]
