@@ -12,7 +12,7 @@ from dvc_data.hashfile.db import HashFileDB
 from dvc_data.hashfile.hash import file_md5
 
 from yelp_stars.commands.runs.lock import Entry, Stages
-from yelp_stars.pipeline.text import listed, quoted, shell_word
+from yelp_stars.pipeline.text import listed, printable, quoted, shell_word
 
 
 def entries(cache: HashFileDB, md5: str) -> dict[str, str]:
@@ -80,7 +80,7 @@ def check_remote(repo: Repo, status: Mapping[str, Any], name: str) -> Iterator[s
             # DVC takes a folder for complete if the remote has the list of its files.
             there = odb.oid_to_path(out.hash_info.value)
             url = there if odb.fs.protocol == "local" else odb.fs.unstrip_protocol(there)
-            fix = f"delete {quoted(url, 150)}, then {fix}"
+            fix = f"delete {printable(url, 300)}, then {fix}"
         yield f"the remote {quoted(name)} lacks {listed(paths)}; {fix}"
 
 
