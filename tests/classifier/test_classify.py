@@ -125,6 +125,9 @@ def test_the_fingerprint_is_of_what_decides_a_prediction(folder, tmp_path):
     before = fingerprint(folder)
     (copy / "README.md").unlink()
     assert fingerprint(copy) == before
+    (copy / "added_tokens.json").write_text('{"waiter": 600}')
+    assert fingerprint(copy) != before
+    (copy / "added_tokens.json").unlink()
     (copy / calibration.FILE).unlink()
     assert fingerprint(copy) != before
 

@@ -39,11 +39,9 @@ SIZES = {
 # Other names of the sizes, of architectures that have others.
 OTHERS: dict[str, dict[str, Any]] = {
     "distilbert": {"n_layers": 2, "n_heads": 2, "dim": 32, "hidden_dim": 64},
-    "flaubert": {"n_layers": 2, "n_heads": 2, "emb_dim": 32},
     "longformer": {"attention_window": 8},
     "mobilebert": {"intra_bottleneck_size": 16, "true_hidden_size": 16},
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
-    "xlm": {"n_layers": 2, "n_heads": 2, "emb_dim": 32},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
 }
 COMMON = ["bert", "distilbert", "mpnet", "roberta"]
@@ -104,6 +102,17 @@ def shard(folder: Path) -> None:
     assert len([*folder.glob("model-*.safetensors")]) > 1
 
 
+def edit_tokenizer(**values: Any) -> Any:
+    return lambda folder: change_json(folder / "tokenizer.json", **values)
+
+
+CUT = {"direction": "Left", "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+PADDING = {
+    "strategy": "BatchLongest", "direction": "Left", "pad_to_multiple_of": None, "pad_id": 0,
+    "pad_type_id": 0, "pad_token": "[PAD]",
+}  # fmt: skip
+
+
 def lower_case(folder: Path) -> None:
     """Say so in tokenizer_config.json only, beside the vocabulary of a slow tokenizer."""
     words = json.loads((folder / "tokenizer.json").read_text())["model"]["vocab"]
@@ -121,13 +130,14 @@ def lower_case(folder: Path) -> None:
         shard,
         lower_case,
         lambda folder: change_json(folder / "tokenizer_config.json", truncation_side="left"),
+        edit_tokenizer(truncation=CUT),
         lambda folder: change_json(folder / "tokenizer_config.json", model_max_length=16),
         lambda folder: change_json(folder / "config.json", problem_type=None),
         lambda folder: change_json(folder / "config.json", function_to_apply="softmax"),
         lambda folder: change_json(folder / "config.json", output_attentions=True),
     ],
     ids=[
-        "fp16", "bf16", "shards", "lower-case", "cut-left", "short", "no-problem-type", "softmax",
+        "fp16", "bf16", "shards", "lower-case", "cut-left", "cut-left-2", "short", "no-problem-type", "softmax",
         "attentions",
     ],
 )  # fmt: skip
@@ -154,6 +164,21 @@ def add_a_word(folder: Path) -> None:
     tokenizer.save_pretrained(folder)
 
 
+def type_ids(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    post = json.loads(path.read_text())["post_processor"]
+    for piece in post["single"]:
+        next(iter(piece.values()))["type_id"] = 1
+    change_json(path, post_processor=post)
+
+
+def point_outside(folder: Path) -> None:
+    shard(folder)
+    path = folder / "model.safetensors.index.json"
+    index = json.loads(path.read_text())["weight_map"]
+    change_json(path, weight_map={**index, "classifier.bias": "../other.safetensors"})
+
+
 def config(**values: Any) -> Any:
     return lambda folder: change_json(folder / "config.json", **values)
 
@@ -175,7 +200,22 @@ def config(**values: Any) -> Any:
         (config(function_to_apply="none"), "has the function_to_apply 'none', not 'softmax'"),
         (config(id2label={"1": "bad", "2": "ok", "3": "good"}), "with the ids [1, 2, 3]"),
         (config(id2label={"0": "bad", "1": "ok", "3": "good"}), "with the ids [0, 1, 3]"),
-        (config(id2label={"0": "bad", "1": "ok", "2": "bad"}), "the label 'bad' more than once"),
+        (config(id2label={"0": "bad", "1": "ok", "2": "bad"}), "has two labels 'bad'"),
+        (config(id2label={"0": "caf\u00e9", "1": "ok", "2": "cafe\u0301"}), "has two labels 'caf"),
+        (config(id2label={"0": "a", "1": "ok", "2": "a "}), "has two labels 'a'"),
+        (config(id2label={"0": "a", "1": "ok", "2": ""}), "has a label without a name"),
+        (config(id2label={"0": "a", "1": "ok", "2": None}), "has a label without a name"),
+        (config(id2label={"0": "a", "1": "ok", "2": "\ud800"}), "has a label without a name"),
+        (point_outside, "has an index of weights that names other files"),
+        (type_ids, "gives a text other token types than 0"),
+        (edit_tokenizer(padding=PADDING), "pads texts on the left"),
+        (
+            edit_tokenizer(
+                post_processor=None,
+                normalizer={"type": "Replace", "pattern": {"String": "a"}, "content": ""},
+            ),
+            "the tokenizer of '",
+        ),
         (config(id2label={"0": "bad", "1": "ok"}), "(2 labels)"),
         (config(id2label=None), "(2 labels)"),
         (config(id2label=["bad"]), "'config.json' is not valid"),
@@ -194,7 +234,7 @@ def config(**values: Any) -> Any:
         (add_a_word, "has the id 600 ('soup'), but the model has 600 word embeddings"),
         (
             lambda f: change_json(f / "tokenizer_config.json", padding_side="left"),
-            "pads texts on the left, as a decoder",
+            "pads texts on the left",
         ),
     ],
 )

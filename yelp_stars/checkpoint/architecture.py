@@ -24,13 +24,13 @@ ATTENTION_DROPOUTS = ("attention_probs_dropout_prob", "attention_dropout")
 OUTPUTS = {"return_dict": True, "output_attentions": False, "output_hidden_states": False}
 ENCODER = "choose an encoder, such as BERT"
 # Those whose probabilities are the same alone, in a padded batch and in transformers' pipeline: its
-# test compares each. Left out: decoders, which read the last token; ConvBERT, FNet and YOSO, which
-# read the padding; BigBird, which draws what a long text attends to.
+# test compares each. Left out: decoders, which read the last token; ConvBERT, FNet, YOSO, XLM and
+# I-BERT, which read the padding; BigBird, which draws what a long text attends to.
 ENCODERS = {
     "albert", "bert", "camembert", "data2vec-text", "deberta", "deberta-v2", "distilbert",
-    "electra", "ernie", "esm", "eurobert", "flaubert", "gte", "ibert", "jina_embeddings_v3",
+    "electra", "ernie", "esm", "eurobert", "gte", "jina_embeddings_v3",
     "longformer", "luke", "megatron-bert", "mobilebert", "modernbert", "mpnet", "nomic_bert",
-    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "squeezebert", "xlm",
+    "rembert", "roberta", "roberta-prelayernorm", "roc_bert", "roformer", "squeezebert",
     "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
 CORRECT = "correct it, or choose another checkpoint"

@@ -18,26 +18,26 @@ from scipy.special import softmax
 from tqdm import tqdm
 
 from yelp_stars.checkpoint.architecture import load_auto_tokenizer
+from yelp_stars.checkpoint.copying import TEXT_FILES
 from yelp_stars.checkpoint.tokenizer import (
-    TOKENIZER_FILES,
     TRUNCATION,
     Truncation,
     length_limit,
-    read_json,
     special_tokens,
     truncate,
 )
 from yelp_stars.checkpoint.weights import check_ids
-from yelp_stars.classifier.foreign import ADVICE, check_classifier
+from yelp_stars.classifier.foreign import ADVICE, ANOTHER, check_classifier, check_tokenizer
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import damaged_as, sha256_of
+from yelp_stars.pipeline.files import damaged_as, refusing, sha256_of
 from yelp_stars.pipeline.params import Precision
+from yelp_stars.pipeline.text import quoted
 from yelp_stars.reading.labels import valid_text
 from yelp_stars.scoring import calibration, conformal
 
-FILES = (*TOKENIZER_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
+FILES = (*TEXT_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
 SHARDS = (".safetensors", ".index.json")  # of a large model
 CPU_ROWS, ACCELERATOR_ROWS = 8, 64  # in a batch
 ENCODE_ROWS = 1000  # texts tokenized at a time
@@ -106,7 +106,9 @@ class Classifier:
             torch.set_num_threads(threads)
         self.resolved = compute.resolve(precision, "precision")
         # Not tokenizer.json alone: tokenizer_config.json may say otherwise, and transformers obeys.
-        self._tokenizer = load_auto_tokenizer(folder).backend_tokenizer
+        loaded = load_auto_tokenizer(folder)
+        check_tokenizer(folder, loaded)
+        self._tokenizer = loaded.backend_tokenizer
         self._specials = special_tokens(self._tokenizer)
         self._model = inference.load_finetuned(folder, self.resolved, ADVICE)
         check_ids(self._tokenizer, self._model)
@@ -114,10 +116,12 @@ class Classifier:
         self.label_names = [str(names[number]) for number in range(len(names))]
         rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
         self.batch_size = rows if batch_size is None else batch_size
-        self.cut = read_cut(folder)
+        self.cut = read_cut(folder, loaded.truncation_side)
         self.noun = read_origin(folder).noun
         is_calibrated = (folder / calibration.FILE).is_file()
         self.fitted = calibration.read(folder) if is_calibrated else None
+        with refusing(f"{quoted(str(folder))} cannot compute a text", ANOTHER):
+            self.scores(["a"])
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict each text of a list."""
@@ -219,11 +223,10 @@ def validated(texts: Sequence[str]) -> list[str]:
     return [valid_text(text, f"text {number}") for number, text in enumerate(texts)]
 
 
-def read_cut(folder: Path) -> Cut:
+def read_cut(folder: Path, side: str = "right") -> Cut:
     """Read how the texts of a model were cut; without truncation.json as transformers does."""
     path, max_length = folder / TRUNCATION, length_limit(folder).tokens
     if not path.is_file():
-        side = read_json(folder / "tokenizer_config.json").get("truncation_side")
         return Cut(max_length, "tail" if side == "left" else "head")
     with damaged_as(path, advice="copy it again"):
         cut = TypeAdapter(Cut).validate_json(path.read_bytes(), strict=True)

@@ -56,13 +56,15 @@ def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator
     # In UTF-16, every second byte of a Western text is NUL.
     nuls = [2 * start[place::2].count(0) > len(start[place::2]) for place in range(2)]
     if not marks and nuls[0] != nuls[1] and not encoding.endswith(("-le", "-be")):
+        bits = 32 if start.count(0) > 0.7 * len(start) else 16
         raise UserError(
-            "looks like UTF-16 without a byte order mark",
+            f"looks like UTF-{bits} without a byte order mark",
             location=name,
             setting="download.encoding",
-            advice=f"set {{setting}} to 'utf-16-{'le' if nuls[1] else 'be'}'",
+            advice=f"set {{setting}} to 'utf-{bits}-{'le' if nuls[1] else 'be'}'",
         )
-    newline = None if b"\r" in start and b"\n" not in start else "\n"
+    head = start.decode(encoding, "ignore")
+    newline = None if "\r" in head and "\n" not in head else "\n"
     text = io.TextIOWrapper(stream, encoding, "surrogateescape", newline=newline)
     number = 1
     try:

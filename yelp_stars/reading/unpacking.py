@@ -30,6 +30,8 @@ BINARY = {
     rb"\x1f\x8b\x08": "packed with gzip; unpack it, or add .gz to its name",
     rb"BZh[1-9]1AY&SY": "packed with bzip2; unpack it",
     rb"\x28\xb5\x2f\xfd": "packed with Zstandard; unpack it",
+    rb"%PDF-|\{\\rtf": "a document; save it as plain text",
+    rb"\xfd7zXZ|7z\xbc\xaf": "packed; unpack it",
     rb"PAR1": "a Parquet file; let its name end in .parquet",
     rb"(?i)\s*<(!doctype html|html)": "a web page; download the file itself",
 }

@@ -98,12 +98,12 @@ def option(setting: str) -> str:
 @contextlib.contextmanager
 def open_input(arguments: list[str], is_table: bool = False) -> Iterator[Input]:
     """Open texts, one file or pipe, or standard input: as CSV if `is_table` and not JSON."""
-    if not arguments and sys.stdin.isatty():
+    is_stdin = arguments in ([], [STDIN])
+    if is_stdin and (sys.stdin is None or (not arguments and sys.stdin.isatty())):
         raise UserError(
             f"nothing to predict; give texts, a file ending in {', '.join(SUFFIXES)}, or "
             f"lines on standard input"
         )
-    is_stdin = arguments in ([], [STDIN])
     name, *others = ["stdin"] if is_stdin else arguments
     files = [argument for argument in arguments if is_file(argument)]
     # Asked first: pathlib raises an error for a name that is too long.

@@ -57,7 +57,8 @@ def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     folder = output.with_name(f"{output.name}.part")
     known = read_object(folder / MANIFEST)
     if not known:
-        others = [path for path in folder.glob("[!.]*") if path.name != LOCK]
+        ours = (LOCK, f".{MANIFEST}.partial")
+        others = [path for path in folder.glob("*") if path.name not in ours]
         if others:
             raise _another(folder, "does not belong to `stars predict`, or is damaged")
         folder.mkdir(parents=True, exist_ok=True)

@@ -23,7 +23,7 @@ COLUMNS = ("text_column", "label_column", *TABLES)
 UNUSED = {"texts": (*COLUMNS, "encoding"), ".txt": COLUMNS, ".parquet": ("encoding", *TABLES)}
 UNUSED |= dict.fromkeys((".jsonl", ".ndjson", ".json"), TABLES)
 # What a column may be called, and hardly a text.
-NAME = re.compile(r"[^\W\d][\w.-]*( [\w.-]+){0,2}")
+NAME = re.compile(r"|[^\W\d][\w.:-]*( [\w.:()-]+){0,2}")
 
 
 class Request(NamedTuple):
@@ -112,7 +112,7 @@ class Request(NamedTuple):
         """Check that an index has not made the first row of a header."""
         is_given = isinstance(self.text_column, int) and not isinstance(origin.text_column, int)
         is_table = readers.suffix(source.path or Path()) not in UNUSED
-        if is_given and is_table and first.location.endswith(" line 1"):
+        if is_given and is_table:
             what = f"{first.location} is a row, because an index is for a file without a header"
             if all(NAME.fullmatch(str(cell)) for cell in (first.fields or {}).values()):
                 advice = f"set --text-column to {quoted(first.text)}, or put a line of names above"
@@ -128,11 +128,13 @@ class Request(NamedTuple):
         read = [] if source.path is None else [source.path, *source.path.parents]
         if any(path.resolve() in resolved for path in read if not path.is_dir()):
             raise UserError(f"{quoted(source.name)} is the input; choose another file to write")
+        part = self.output and self.output.with_name(f"{self.output.name}.part")
+        if part and self.skip_bad and part.resolve() in (resolved[-1], *resolved[-1].parents):
+            raise UserError(f"{quoted(str(part))} is for finished rows; choose another --skip-bad")
         if len(set(resolved)) < len(resolved):
             raise UserError("-o and --skip-bad are the same file; choose two")
         if self.output is not None and self.output.suffix not in FORMATS:
             raise UserError(f"-o {quoted(str(self.output))} must end in {', '.join(FORMATS)}")
-        part = self.output and self.output.with_name(f"{self.output.name}.part")
         for option, path in paths.items():
             shown = quoted(str(path))
             if path.is_dir():
