@@ -137,8 +137,8 @@ def lower_case(folder: Path) -> None:
         lambda folder: change_json(folder / "config.json", output_attentions=True),
     ],
     ids=[
-        "fp16", "bf16", "shards", "lower-case", "cut-left", "cut-left-2", "short", "no-problem-type", "softmax",
-        "attentions",
+        "fp16", "bf16", "shards", "lower-case", "cut-left", "cut-left-2", "short",
+        "no-problem-type", "softmax", "attentions",
     ],
 )  # fmt: skip
 def test_a_classifier_saved_in_another_way_has_the_same_numbers(tiny_checkpoint, tmp_path, change):

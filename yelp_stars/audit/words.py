@@ -42,9 +42,6 @@ def split_words(text: str) -> list[str]:
     """
     if text.isascii():
         return text.lower().translate(_CHARACTERS).split()
-    text = PIECE.sub(_normalized, text.translate(_CHARACTERS))
+    pieces = text.translate(_CHARACTERS)
+    text = PIECE.sub(lambda piece: unicodedata.normalize("NFKC", piece[0]), pieces)
     return WORD.findall(text.casefold().translate(_CHARACTERS))
-
-
-def _normalized(piece: re.Match[str]) -> str:
-    return unicodedata.normalize("NFKC", piece[0])

@@ -3,7 +3,6 @@
 They repeat what fails: 25 seconds without a network, minutes if the Hub does not answer.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import httpx2
@@ -53,13 +52,12 @@ def check(repo: str, revision: str, repo_type: str, alternative: str) -> None:
         raise hub_error(repo, error, alternative) from None
 
 
-def download(repo: str, revision: str, patterns: Sequence[str]) -> Path:
+def download(repo: str, revision: str, patterns: list[str]) -> Path:
     """Download files of a checkpoint to the Hub's cache: `local_dir` would add timestamps."""
     alternative = "set pretrained.source to 'package'"
     check(repo, revision, "model", alternative)
-    files = list(patterns)
     try:
-        folder = huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=files)
+        folder = huggingface_hub.snapshot_download(repo, revision=revision, allow_patterns=patterns)
     except FAILURES as error:
         raise hub_error(repo, error, alternative) from None
     return Path(folder)

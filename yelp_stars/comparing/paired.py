@@ -165,8 +165,7 @@ def verdict(comparison: Comparison, first: str, second: str, margin: float) -> s
         low, high = (low, high) if decided == "better" else (-high, -low)
         return (
             f"{winner} is better than {loser} by {abs(delta) * 100:.1f} points "
-            f"(95 % interval {in_points(low, high)}, p = {comparison.p:.2g}) "
-            f"on {rows}"
+            f"(95 % interval {in_points(low, high)}, p = {comparison.p:.2g}) on {rows}"
         )
     if decided == "equivalent":
         return (

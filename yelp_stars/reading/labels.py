@@ -156,13 +156,11 @@ def valid_text(text: Any, location: str) -> str:
         )
     if "\0" in text:
         raise BadRow("has a NUL byte in its text", location=location, advice="remove it")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError:
-            raise BadRow(
-                "has an unpaired surrogate in its text", location=location, advice="fix it"
-            ) from None
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        problem = "has an unpaired surrogate in its text"
+        raise BadRow(problem, location=location, advice="fix it") from None
     return text
 
 

@@ -101,12 +101,11 @@ def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator
 
 def check_bytes(text: str, location: str, layout: Layout, kind: type[UserError] = BadRow) -> None:
     """Check that no byte of a line or field was kept as a surrogate."""
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            byte = ord(text[error.start]) & 0xFF
-            raise _undecoded(byte, location, layout.encoding, kind) from None
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        byte = ord(text[error.start]) & 0xFF
+        raise _undecoded(byte, location, layout.encoding, kind) from None
 
 
 def _undecoded(byte: int, location: str, encoding: str, kind: type[UserError]) -> UserError:

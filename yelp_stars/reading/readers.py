@@ -93,7 +93,7 @@ def _delimited(
     lines = read_lines(stream, name, layout)
     first = next(lines, "")
     if stated := re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first):  # by Excel, for itself
-        delimiter, first = layout.delimiter or stated[1], "\n"
+        delimiter, first = stated[1], "\n"
     lines = itertools.chain([first], lines)
     if quotes if layout.quoted is None else layout.quoted:
         table = _quoted_fields(lines, name, delimiter, layout.max_line)

@@ -109,26 +109,20 @@ def _extract(packed: _Gzip, archive: Path, wanted: str) -> IO[bytes]:
     Yelp's archive has its files in a folder. Of two members with one name the last counts, as tar
     extracts it.
     """
+    shown = quoted(str(archive), 160)
     tar = tarfile.open(fileobj=packed, mode="r:")  # noqa: SIM115
     # PurePosixPath removes a leading ./
     members = {PurePosixPath(member.name).as_posix(): member for member in tar}
     endings = [name for name in members if name == wanted or name.endswith(f"/{wanted}")]
     name = wanted if wanted in endings else next(iter(endings), None)
     if name is None:
-        raise Missing(
-            f"no file {quoted(wanted, 160)} in {quoted(str(archive), 160)}: "
-            f"it has {listed(list(members))}"
-        )
+        raise Missing(f"no file {quoted(wanted, 160)} in {shown}: it has {listed(list(members))}")
     if name != wanted and len(endings) > 1:
-        raise UserError(
-            f"{len(endings)} files in {quoted(str(archive), 160)} end in {quoted(wanted)}: "
-            f"{listed(endings)}; give the complete name of one"
-        )
+        problem = f"{len(endings)} files in {shown} end in {quoted(wanted)}: {listed(endings)}"
+        raise UserError(problem, advice="give the complete name of one")
     member = members[name]
     content = None if member.issparse() or not member.isreg() else tar.extractfile(member)
     if content is None:
-        raise UserError(
-            f"{quoted(wanted)} in {quoted(str(archive), 160)} is not a plain file but a folder, a "
-            f"link, or sparse; pack the file itself"
-        )
+        problem = "is not a plain file but a folder, a link, or sparse"
+        raise UserError(f"{quoted(wanted)} in {shown} {problem}", advice="pack the file itself")
     return content

@@ -88,7 +88,7 @@ def render(run: dict[str, Any]) -> str:
         "counted": counted,
         "written": written,
         "number": _number,
-        "percent": lambda share: _percent(share, n),
+        "percent": lambda share: f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}",
         "texts": lambda count: _texts(count, noun, data),
         "yaml": lambda value: dump_yaml(value).strip().removesuffix("\n..."),
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
@@ -111,11 +111,6 @@ def _number(scores: dict[str, Any], key: str) -> str:
         for number in numbers
     )
     return value if None in numbers else f"{value} [{low}, {high}]"
-
-
-def _percent(share: float, n: int) -> str:
-    """Write a share of `n` rows in percent, in the decimals that they support."""
-    return f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}"
 
 
 def _slices(evaluation: dict[str, Any]) -> list[dict[str, Any]]:

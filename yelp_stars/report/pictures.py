@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from yelp_stars.pipeline.text import printable
@@ -65,7 +64,6 @@ def _rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file, delimiter="\t"))[1:]
 
 
-@matplotlib.rc_context(plots.STYLE)
 def lines(title: str, curves: Mapping[str, plots.Curve], x: str, top: float | None = None) -> bytes:
     """Draw one or two curves over the same x; the y axis starts at 0 and ends at `top`."""
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
@@ -79,7 +77,6 @@ def lines(title: str, curves: Mapping[str, plots.Curve], x: str, top: float | No
     return plots.svg(figure)
 
 
-@matplotlib.rc_context(plots.STYLE)
 def bars(groups: Mapping[str, Mapping[str, int]]) -> bytes:
     """Draw the share of each label in two splits, as horizontal bars."""
     names = list(next(iter(groups.values())))

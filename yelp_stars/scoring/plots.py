@@ -12,18 +12,15 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.text import Text
 
 matplotlib.rcdefaults()  # no matplotlibrc of the user's changes a byte
+matplotlib.rcParams["svg.hashsalt"] = "yelp-stars"  # or the ids in the file are random
+matplotlib.rcParams["text.parse_math"] = False  # a $ in a class name does not start a formula
 
 MAX_LABELLED = 30  # classes
 Curve = list[tuple[float, float]]  # (step, value)
 
-STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "yelp-stars",  # or the ids in the file are random
-    "text.parse_math": False,  # a $ in a class name does not start a formula
-}
 DOTS: dict[str, Any] = {"fmt": "o", "color": "tab:blue", "markersize": 4, "linewidth": 1}
 
 
-@matplotlib.rc_context(STYLE)
 def draw_training_curves(curves: dict[str, Curve]) -> bytes:
     """Draw training and validation loss, and validation accuracy, over the steps."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
@@ -38,7 +35,6 @@ def draw_training_curves(curves: dict[str, Curve]) -> bytes:
     return svg(figure)
 
 
-@matplotlib.rc_context(STYLE)
 def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> bytes:
     """Draw counts (classes, classes), actual by predicted, shaded by the share of each row.
 
@@ -63,7 +59,6 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> b
     return svg(figure)
 
 
-@matplotlib.rc_context(STYLE)
 def draw_scores(
     scores: list[tuple[str, dict[str, Any]]], overall: dict[str, Any], title: str
 ) -> bytes:
@@ -80,7 +75,6 @@ def draw_scores(
     return svg(figure)
 
 
-@matplotlib.rc_context(STYLE)
 def draw_calibration(bins: dict[str, list[dict[str, Any]]]) -> bytes:
     """Draw the accuracy of each bin of probabilities, without and with the temperature."""
     figure = Figure(figsize=(7, 3.6), layout="constrained")
@@ -93,7 +87,6 @@ def draw_calibration(bins: dict[str, list[dict[str, Any]]]) -> bytes:
     return svg(figure)
 
 
-@matplotlib.rc_context(STYLE)
 def draw_risk_coverage(points: list[dict[str, Any]]) -> bytes:
     """Draw the accuracy of the surest rows over the share that a person checks."""
     figure = Figure(figsize=(4.6, 3.4), layout="constrained")

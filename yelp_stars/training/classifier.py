@@ -76,21 +76,19 @@ def add_mean_pooling(model: torch.nn.Module) -> None:
     on. Training is free to change all of them. MPNet's position bias stays in the attention: its
     mean prefers near tokens a little. A model of another architecture stays as it is.
     """
-    if isinstance(model, BertForSequenceClassification):
-        layers, pooler = model.bert.encoder.layer, model.bert.pooler.dense
-    elif isinstance(model, MPNetForSequenceClassification):
-        layers, pooler = model.mpnet.encoder.layer, model.classifier.dense
-    else:
+    if not isinstance(model, BertForSequenceClassification | MPNetForSequenceClassification):
         return
+    layers = model.base_model.encoder.layer
     layer, identity = copy.deepcopy(layers[-1]), torch.eye(model.config.hidden_size)
     attention = layer.attention
     if isinstance(model, BertForSequenceClassification):
         attention.self.layer_idx = len(layers)
         query, value = attention.self.query, attention.self.value
         attended, norm = attention.output.dense, attention.output.LayerNorm
+        pooler = model.bert.pooler.dense
     else:
         query, value, attended = attention.attn.q, attention.attn.v, attention.attn.o
-        norm = attention.LayerNorm
+        norm, pooler = attention.LayerNorm, model.classifier.dense
     with torch.no_grad():
         for linear, weight in (
             (query, 0 * identity),

@@ -116,6 +116,5 @@ def _verdict(ranking: list[dict[str, Any]], best: np.ndarray, n: int) -> str:
     return (
         f"{first['name']} is the best of {len(ranking)}: better than the next, {second['name']}, "
         f"by {by * 100:.1f} points (95 % interval {paired.in_points(low, high)}, "
-        f"p = {second['p']:.2g}) "
-        f"on {n:,} rows"
+        f"p = {second['p']:.2g}) on {n:,} rows"
     )

@@ -55,27 +55,21 @@ def check_new(written: Path, path: Path, option: str, force: bool) -> None:
 def open_parts(output: Path, key: dict[str, Any]) -> Iterator[Parts]:
     """Create the folder, or find the finished windows of the run with the same `key`."""
     folder = output.with_name(f"{output.name}.part")
-    known = read_object(folder / MANIFEST)
-    if not known:
-        ours = (LOCK, f".{MANIFEST}.partial")
-        others = [path for path in folder.glob("*") if path.name not in ours]
-        if others:
-            raise _another(folder, "does not belong to `stars predict`, or is damaged")
-        folder.mkdir(parents=True, exist_ok=True)
-    elif known != key:
+    known, problem = read_object(folder / MANIFEST), ""
+    ours = {LOCK, f".{MANIFEST}.partial"}
+    if not known and {path.name for path in folder.glob("*")} - ours:
+        problem = "does not belong to `stars predict`, or is damaged"
+    elif known and known != key:
         names = [name for name in {**known, **key} if known.get(name) != key.get(name)]
-        raise _another(folder, f"was started with another {listed(names, 3)}")
+        problem = f"was started with another {listed(names, 3)}"
+    if problem:
+        advice = "run the command that started it, choose another -o, or delete that folder"
+        raise UserError(f"{quoted(str(folder))} {problem}", advice=advice)
+    folder.mkdir(parents=True, exist_ok=True)
     problem = f"another process is writing {quoted(str(output))}; wait, or choose another -o"
     with locked(folder / LOCK, problem):
         write_json(folder / MANIFEST, key)
         yield Parts(folder, list(_finished(folder)))
-
-
-def _another(folder: Path, what: str) -> UserError:
-    return UserError(
-        f"{quoted(str(folder))} {what}; run the command that started it, choose another -o, or "
-        f"delete that folder"
-    )
 
 
 def _finished(folder: Path) -> Iterator[dict[str, Any]]:

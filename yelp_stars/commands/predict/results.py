@@ -45,10 +45,9 @@ def produce(request: Request, source: Input, folder: Path, origin: Origin) -> No
     fitted, names = classify.fitted, classify.label_names
     model_name = request.rev or str(request.model)
     say(f"{model_name}: {len(names)} labels, {classify.resolved.precision}, {classify.reads}")
-    has_labels = request.label_column is not None
-    numbers = (
-        inputs.label_numbers(names, request.labels, origin.labels or {}) if has_labels else None
-    )
+    numbers = None
+    if request.label_column is not None:
+        numbers = inputs.label_numbers(names, request.labels, origin.labels or {})
     columns = predicted_columns(names, fitted is not None, request.below, request.prefix)
     predictor = Predictor(classify, columns, request.below, numbers)
     blanks = itertools.count()

@@ -18,9 +18,8 @@ class Connection(H11Protocol):
         self._look(None)
 
     def _look(self, before: Any) -> None:
-        now = self.conn.their_state in (h11.IDLE, h11.SEND_BODY) and (
-            self.cycle,
-        )  # of the last one
+        is_waiting = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
+        now = is_waiting and (self.cycle,)  # of the last request
         if now and now == before:
             self.transport.abort()
         elif not self.transport.is_closing():
