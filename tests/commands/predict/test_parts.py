@@ -55,7 +55,7 @@ def test_another_run_is_refused_by_what_differs(output):
 @pytest.mark.parametrize("manifest", [None, b"[]", b"[" * 100_000])
 def test_a_folder_that_is_not_ours_is_left_alone(output, manifest):
     hidden = output.with_name("other.csv.part")
-    hidden.mkdir()
+    hidden.mkdir(parents=True)
     (hidden / ".hidden").touch()
     other = output.with_name("other.csv")
     with pytest.raises(UserError, match="does not belong to"), open_parts(other, KEY):
