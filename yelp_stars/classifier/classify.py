@@ -116,8 +116,7 @@ class Classifier:
         self.batch_size = rows if batch_size is None else batch_size
         self.cut = read_cut(folder)
         self.noun = read_origin(folder).noun
-        is_calibrated = (folder / calibration.FILE).is_file()
-        self.fitted = calibration.read(folder) if is_calibrated else None
+        self.fitted = calibration.read(folder) if (folder / calibration.FILE).is_file() else None
 
     def __call__(self, texts: Sequence[str]) -> list[Prediction]:
         """Predict each text of a list."""
