@@ -53,9 +53,8 @@ def load_config(checkpoint: Path, label_names: Sequence[str]) -> PreTrainedConfi
     )
     if not any(hasattr(config, name) for name in ATTENTION_DROPOUTS):
         names = ", ".join(ATTENTION_DROPOUTS)
-        raise UserError(
-            f"the config of this {config.model_type} has none of {names}", advice=ENCODER
-        )
+        problem = f"the config of this {config.model_type} has none of {names}"
+        raise UserError(problem, advice=ENCODER)
     return config
 
 

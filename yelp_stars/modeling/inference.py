@@ -57,10 +57,8 @@ def load_finetuned(
             advice=advice,
         )
     if lost := sorted(info["missing_keys"]):
-        raise UserError(
-            f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects",
-            advice=advice,
-        )
+        problem = f"{str(finetuned)!r} lacks {listed(lost, 2)}, which the model expects"
+        raise UserError(problem, advice=advice)
     use_cls_only_last_layer(model)
     use_fast_mpnet(model)
     return model.to(compute.device())  # type: ignore[arg-type]

@@ -66,10 +66,10 @@ def run(main: Callable[..., None]) -> None:
     `main(given: Inputs, made: Outputs)` takes two tuples of paths: the data dependencies of
     dvc.yaml and its outs, in their order there.
     """
+    script = Path(sys.argv[0])
     names = [name for paths in declared_paths(main) for name in paths._fields]
     if len(sys.argv) - 1 != len(names):
-        module = Path(sys.argv[0]).stem
-        fail(f"usage: python -m stages.{module} {' '.join(names)} (`dvc repro` runs it)")
+        fail(f"usage: python -m stages.{script.stem} {' '.join(names)} (`dvc repro` runs it)")
     for name in [*os.environ]:
         if FOREIGN.match(name) or (RANKS.match(name) and LAUNCHED not in os.environ):
             del os.environ[name]
@@ -83,7 +83,6 @@ def run(main: Callable[..., None]) -> None:
         ctypes.CDLL(None).prctl(SIGNAL_IF_PARENT_DIES, signal.SIGTERM)
     started = time.monotonic()
     try:
-        script = Path(sys.argv[0])
         problem = (
             f"the stage {script.stem!r} is running in this folder already; wait until it ends or "
             f"stop it, then run `dvc repro`"

@@ -50,9 +50,8 @@ def on_disk(path: Path) -> Path:
         raise UserError(f"{quoted(str(path), 160)} is a folder; name a file in it")
     for parent in path.parents:
         if parent.suffix.lower() == ".zip" and parent.is_file():
-            raise UserError(
-                f"{quoted(str(parent), 160)} is a zip archive; unpack it and name the file"
-            )
+            shown = quoted(str(parent), 160)
+            raise UserError(f"{shown} is a zip archive; unpack it and name the file")
     names = sorted(p.name for p in path.parent.glob("*") if not p.name.startswith("."))
     folder = quoted(str(path.parent), 160)
     raise Missing(f"no file {quoted(str(path), 160)}; {folder} holds {listed(names)}")

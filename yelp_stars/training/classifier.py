@@ -56,10 +56,8 @@ def load_pretrained(
             trust_remote_code=False,
         )
     if lost := architecture.lost_names(model, info):
-        raise Damaged(
-            f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects",
-            advice="run `dvc repro`",
-        )
+        problem = f"{str(pretrained)!r} lacks {listed(lost, 2)}, which the model expects"
+        raise Damaged(problem, advice="run `dvc repro`")
     if mean_pooling:
         add_mean_pooling(model)
     use_cls_only_last_layer(model)

@@ -54,15 +54,11 @@ class DVCLiveCurves(TrainerCallback):
                     str(self._folder), dvcyaml=False, save_dvc_exp=False, monitor_system=True
                 )
             except SCMError:
-                raise UserError(
-                    "this git repository has no commit",
-                    advice="run `git add -A && git commit -m start`",
-                ) from None
+                advice = "run `git add -A && git commit -m start`"
+                raise UserError("this git repository has no commit", advice=advice) from None
             except sqlite3.OperationalError as error:  # DVC's state, outside of the project
-                raise UserError(
-                    f"DVC cannot write its state ({error})",
-                    advice="free some space and run again",
-                ) from None
+                problem = f"DVC cannot write its state ({error})"
+                raise UserError(problem, advice="free some space and run again") from None
             for entry in state.log_history:  # of the run that is resumed
                 self._log(entry, entry["step"])
 

@@ -137,9 +137,8 @@ def describe(result: Result, seconds: float, rates: dict[str, float]) -> str:
     scores, fitted = result.scores, result.fitted
     return (
         f"trained in {seconds:.0f} s, {rates['tokens_per_second']:,.0f} tokens/s; "
-        f"validation accuracy {scores['accuracy']:.3f} "
-        f"[{scores['accuracy_low']:.3f}, {scores['accuracy_high']:.3f}] "
-        f"on {scores['n']:,} rows\n"
+        f"validation accuracy {scores['accuracy']:.3f} [{scores['accuracy_low']:.3f}, "
+        f"{scores['accuracy_high']:.3f}] on {scores['n']:,} rows\n"
         f"temperature {fitted.temperature}: takes the calibration error on {fitted.n:,} "
         f"validation rows from {fitted.ece_before} to {fitted.ece_after}; too low where those are "
         f"easier than other rows"

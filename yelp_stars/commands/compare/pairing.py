@@ -40,9 +40,8 @@ def match(first: Revision, second: Revision) -> np.ndarray:
         )
     matched = np.array([indices[key] for key in keys], np.int64)
     if (a.labels != b.labels[matched]).any():
-        raise UserError(
-            f"{names} have different labels for the same texts", advice="run both on the same data"
-        )
+        problem = f"{names} have different labels for the same texts"
+        raise UserError(problem, advice="run both on the same data")
     return matched
 
 

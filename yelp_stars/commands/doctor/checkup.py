@@ -36,8 +36,10 @@ def run(remote: str | None) -> bool:
 
 def _problems(repo: Repo, remote: str | None) -> Iterator[str]:
     """Find the problems; print notes, which need no fix."""
-    if refused := [*tracking.check_git()]:
-        yield from refused
+    try:
+        tracking.check_git()
+    except UserError as error:
+        yield f"git cannot read this project: {error}"
         return  # to the other checks, nothing would be tracked
     # With its templates filled in: a `foreach` stands for several.
     stages = load_file(repo, "dvc.yaml").resolver.resolve()["stages"]

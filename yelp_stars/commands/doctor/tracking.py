@@ -7,20 +7,16 @@ from typing import Any
 from dvc.config_schema import RelPath
 
 from yelp_stars.commands.runs.git import ask_git, check_repository
-from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import quoted, shell_word
 
 YOURS = (Path("data/external"), Path("models/external"))
 
 
-def check_git() -> Iterator[str]:
-    """Find a repository that git refuses to read, as one of another user."""
+def check_git() -> None:
+    """Refuse a repository that git refuses to read, as one of another user."""
     folder = Path.cwd()
     if any((parent / ".git").exists() for parent in (folder, *folder.parents)):
-        try:
-            check_repository()
-        except UserError as error:
-            yield f"git cannot read this project: {error}"
+        check_repository()
 
 
 def check_your_files(outs: Iterable[str]) -> Iterator[str]:

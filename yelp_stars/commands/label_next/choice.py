@@ -10,14 +10,13 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.cluster import KMeans
 
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.data import arrow
+from yelp_stars.evaluation import mistakes
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import reading
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.reading import readers
@@ -71,8 +70,7 @@ def worth_labelling(margins: np.ndarray, features: np.ndarray, rows: int, seed: 
 def pool(seed: int) -> tuple[list[str], tuple[str, str]]:
     """Draw texts without a label, each once, and say what they are."""
     train, test = (arrow.read(RAW / f"{split}.arrow")["text"] for split in ("train", "test"))
-    with reading(UNLABELLED, pa.ArrowException):
-        texts = pq.read_table(UNLABELLED, page_checksum_verification=True)["text"]
+    texts = mistakes.read(UNLABELLED, {"text": pa.large_string()})["text"]
     kind = ("row without a label", "rows without a label")
     if len(texts):  # those that have been labelled since are still in the file
         for labelled in (train, test):

@@ -55,9 +55,8 @@ class Input(NamedTuple):
             try:
                 text = valid_text(row.text, row.location)
                 if not text.strip():
-                    raise BadRow(
-                        "has an empty text", location=row.location, advice="remove the row"
-                    )
+                    problem = "has an empty text"
+                    raise BadRow(problem, location=row.location, advice="remove the row")
             except BadRow as error:
                 if skip is None:
                     raise

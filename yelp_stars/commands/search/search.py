@@ -125,7 +125,7 @@ def verdict(found: Found, drawn: list[Overrides]) -> str:
         f"Winner: {shown or 'the current parameters'}",
         f"Validation accuracy {repeats.validation.mean():.3f} (95 % interval {low:.3f} to "
         f"{high:.3f}), mean of {len(repeats.names)} seeds on {repeats.rows:,} rows; the current "
-        f"parameters:  {own.validation.mean():.3f}",
+        f"parameters: {own.validation.mean():.3f}",
         f"It was chosen on these rows, as the best of {len(drawn) - 1} trials: expect less "
         f"on others.",
     ]

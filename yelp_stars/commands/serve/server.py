@@ -114,9 +114,8 @@ def make_app(
         if blank := [number for number, text in enumerate(texts) if not text.strip()]:
             raise HTTPException(422, f"text {blank[0]} is empty; remove it")
         if places.locked():
-            raise HTTPException(
-                503, f"{max_requests} requests are in progress", {"Retry-After": "1"}
-            )
+            problem = f"{max_requests} requests are in progress"
+            raise HTTPException(503, problem, {"Retry-After": "1"})
         async with places:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(worker, score, classify, texts, request, function)
