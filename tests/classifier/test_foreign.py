@@ -33,7 +33,7 @@ TEXTS = [
 ]
 SIZES = {
     "vocab_size": 600, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2,
-    "intermediate_size": 64, "max_position_embeddings": 66, "initializer_range": 0.6,
+    "intermediate_size": 64, "max_position_embeddings": 66, "initializer_range": 0.3,
     "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "embedding_size": 32,
 }  # fmt: skip
 # Other names of the sizes, of architectures that have others.
