@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from yelp_stars.data import arrow
 from yelp_stars.data.malloc import release_freed_memory
 from yelp_stars.data.sampling import (
@@ -15,6 +17,7 @@ from yelp_stars.data.sampling import (
 )
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.params import load_params
+from yelp_stars.pipeline.text import listed
 
 
 class Inputs(NamedTuple):
@@ -32,7 +35,8 @@ def main(given: Inputs, made: Outputs) -> None:
     splits = ("train", "test")
     mapped = {split: arrow.read_mapped(given.tokenized / f"{split}.arrow") for split in splits}
     labels = {split: read_labels(file) for split, file in mapped.items()}
-    n_classes = len(arrow.label_names(mapped["train"].table.schema))
+    names = arrow.label_names(mapped["train"].table.schema)
+    n_classes = len(names)
     excluded = read_excluded(given.audit, len(labels["train"]), params.exclude)
     if params.exclude:
         kinds = ", ".join(params.exclude)
@@ -43,6 +47,9 @@ def main(given: Inputs, made: Outputs) -> None:
         write_rows(mapped[split], labels[split], rows, made.sampled / f"{name}.arrow")
         counts = describe_labels(labels[split][rows], n_classes)
         print(f"{name}: {len(rows):,} rows from {split}, {counts}")
+        missing = np.setdiff1d(np.arange(n_classes), labels[split][rows])
+        if len(missing):
+            print(f"no {name} row has the label {listed([names[label] for label in missing])}")
 
 
 if __name__ == "__main__":

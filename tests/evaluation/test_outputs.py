@@ -120,4 +120,6 @@ def test_the_summary_says_when_ranges_hold_fewer_labels_than_they_should(details
 def test_a_score_that_is_undefined_is_written_as_such():
     logits, labels = np.array([[2.0, 1.0]], np.float32), np.array([0])
     tested = Predictions(np.array([0]), [], labels, logits, NAMES[:2], True)
-    assert "quadratic kappa: undefined on 1 row" in summary(described(tested))
+    found = summary(described(tested))
+    assert "quadratic kappa: undefined on 1 row" in found
+    assert "no test row has the label " in found

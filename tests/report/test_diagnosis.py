@@ -22,6 +22,7 @@ HEALTHY = {
     "score": (0.75, 0.72, 0.78, 1000),
     "baseline": 0.6,
     "predicted": [500, 500],
+    "tested": [500, 500],
     "rows": {"good": 900, "bad": 900},
 }
 
@@ -38,8 +39,10 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         "scores": {"accuracy": {"value": value, "low": low, "high": high, "n": n}},
         "calibration": {"temperature": run["temperature"], "fitted_on": 500},
         "per_class": [
-            {"label": name, "precision": {"n": predicted}, "recall": {"n": 500}}
-            for name, predicted in zip(run["rows"], run["predicted"], strict=True)
+            {"label": name, "precision": {"n": predicted}, "recall": {"n": tested}}
+            for name, predicted, tested in zip(
+                run["rows"], run["predicted"], run["tested"], strict=True
+            )
         ],
     }
     baseline = {"strongest": "frozen", "frozen": {"accuracy": run["baseline"]}}
@@ -56,6 +59,7 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         ("Undertrained", {"validation": [1.6, 1.5, 1.4], "baseline": 0.8}),
         ("Overfitted", {"validation": [0.6, 0.8, 1.2], "accuracy": [0.75, 0.7, 0.65]}),
         ("Never predicted", {"predicted": [1000, 0]}),
+        ("Never tested", {"tested": [1000, 0]}),
         ("Few rows of a class", {"rows": {"good": 900, "bad": 9}}),
         ("Too little data", {"score": (0.75, 0.62, 0.84, 60)}),
     ],

@@ -1,5 +1,7 @@
 """The stage `sample`: the rows that were drawn, unchanged, or one line and nothing."""
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -116,3 +118,11 @@ def test_sizes_splits_and_label_counts_are_printed(tokenized_project, capsys):
         "validation: 20 rows from test, by label [4, 4, 4, 4, 4]",
         "test: 30 rows from test, by label [6, 6, 6, 6, 6]",
     ]
+
+
+def test_a_class_that_a_subset_lacks_is_named(tokenized_project, capsys):
+    drawn = sample(tokenized_project, test_size=3)["test"]["label"].to_pylist()
+    names = arrow.label_names(arrow.read_schema(Path("data", "tokenized", "test.arrow")))
+    missing = ", ".join(repr(name) for label, name in enumerate(names) if label not in drawn)
+    assert missing
+    assert f"no test row has the label {missing}" in capsys.readouterr().out.splitlines()

@@ -20,15 +20,12 @@ TRUNCATION, ORIGIN = "truncation.json", "origin.json"
 
 UNLIMITED = 2**31 - 1
 ANOTHER = "choose another checkpoint"
-# Keys of config.json with the number of positions.
-POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len")
+POSITIONS = "max_position_embeddings"  # of config.json
 # Architectures whose positions begin after the padding index: 514 take 512 tokens.
 AFTER_PADDING = {
-    "camembert", "data2vec-text", "esm", "ibert", "lilt", "longformer", "luke", "markuplm",
-    "roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl", "xmod",
+    "camembert", "data2vec-text", "esm", "longformer", "luke", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl", "xmod",
 }  # fmt: skip
-# With relative positions only, whatever their config.json says.
-RELATIVE = {"longt5", "mt5", "t5", "umt5", "xlnet"}
 
 
 class Limit(NamedTuple):
@@ -62,19 +59,16 @@ def length_limit(folder: Path) -> Limit:
         declared = positive(tokenizer_config, "model_max_length", declared)
         limits.append(Limit(declared, f"{str(tokenizer_config)!r} has model_max_length {declared}"))
     values = read_json(config)
-    architecture = values.get("model_type")
-    relative = architecture in RELATIVE or (
-        architecture in ("deberta", "deberta-v2") and values.get("position_biased_input") is False
-    )
-    key = next((key for key in POSITIONS if values.get(key) is not None), None)
-    if key is not None and not relative:
-        limits.append(position_limit(config, values, key))
+    is_deberta = values.get("model_type") in ("deberta", "deberta-v2")
+    relative = is_deberta and values.get("position_biased_input") is False
+    if values.get(POSITIONS) is not None and not relative:
+        limits.append(position_limit(config, values))
     return min(limits)
 
 
-def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
+def position_limit(config: Path, values: dict[str, Any]) -> Limit:
     """Return the number of tokens that a model's positions leave for a row and its padding."""
-    positions, reserved = positive(config, key, values[key]), 0
+    positions, reserved = positive(config, POSITIONS, values[POSITIONS]), 0
     if values.get("model_type") in AFTER_PADDING:
         padding = values.get("pad_token_id", 1)
         reserved = (padding if isinstance(padding, int) else 1) + 1
@@ -82,7 +76,7 @@ def position_limit(config: Path, values: dict[str, Any], key: str) -> Limit:
         reserved = 2  # its padding index is 1, whatever config.json says
     padded = positions // PAD_TO_MULTIPLE_OF * PAD_TO_MULTIPLE_OF
     tokens = min(positions - reserved, padded)
-    reason = f"{str(config)!r} has {key} {positions}"
+    reason = f"{str(config)!r} has {POSITIONS} {positions}"
     if tokens < 1:
         raise UserError(f"{reason}, which leaves no token", advice="correct it")
     return Limit(tokens, reason + (", some of them for padding" if tokens < positions else ""))

@@ -8,7 +8,7 @@ from typing import Any
 from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.intervals import Estimate, written
 from yelp_stars.evaluation.predictions import Predictions
-from yelp_stars.pipeline.text import counted
+from yelp_stars.pipeline.text import counted, listed
 from yelp_stars.scoring import metrics, plots
 
 CLASS_SCORES = ("precision", "recall", "f1")
@@ -83,9 +83,11 @@ def summary(details: dict[str, Any]) -> str:
     error, covered = calibration["calibration_error"], ranges["coverage"]
     worse = [part for part in details["slices"] if part["worse"]]
     point = details["risk_coverage"]["points"][-1]
-    shown = titles.score_titles({row["label"]: row["recall"]["n"] for row in details["per_class"]})
-    scores = details["scores"]
+    rows = {row["label"]: row["recall"]["n"] for row in details["per_class"]}
+    shown, scores = titles.score_titles(rows), details["scores"]
+    untested = [name for name, n in rows.items() if not n]
     lines = [
+        *([f"no test row has the label {listed(untested)}"] if untested else []),
         *(f"{title}: {_written(scores[name])}" for name, title in shown.items() if name in scores),
         f"with the temperature {calibration['temperature']}, fitted on "
         f"{counted(calibration['fitted_on'], 'validation row')}, the calibration error is "

@@ -29,6 +29,7 @@ def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> l
     problems = [
         _of_training(params, curves, evaluation["calibration"], behind),
         _never_predicted(params, evaluation["per_class"]),
+        _never_tested(evaluation["per_class"]),
         _few_rows(metrics["data"]["splits"]["train"]["labels"]),
         _wide_interval(accuracy),
     ]
@@ -100,6 +101,14 @@ def _never_predicted(params: dict[str, Any], per_class: list[dict[str, Any]]) ->
     if params["class_weights"] == "none":
         advice = "Try `dvc exp run -S train.class_weights=balanced`."
     return Finding("poor", "Never predicted", text, advice)
+
+
+def _never_tested(per_class: list[dict[str, Any]]) -> Finding | None:
+    untested = [row["label"] for row in per_class if not row["recall"]["n"]]
+    if not untested:
+        return None
+    text = f"No test row has the label {listed(untested)}: no score says how well it is predicted."
+    return Finding("fair", "Never tested", text, "Label test rows of it.")
 
 
 def _few_rows(train_labels: dict[str, int]) -> Finding | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.commands.predict import inputs
-from yelp_stars.commands.predict.request import Request
+from yelp_stars.commands.predict.request import COLUMNS, Request
 from yelp_stars.pipeline.errors import BadRow, Missing, UserError
 from yelp_stars.pipeline.text import quoted
 
@@ -14,7 +14,8 @@ from yelp_stars.pipeline.text import quoted
 def run(request: Request) -> None:
     """Predict what the request names."""
     try:
-        with inputs.open_input(request.inputs, request.has_columns()) as source:
+        is_table = any(getattr(request, name) is not None for name in COLUMNS)
+        with inputs.open_input(request.inputs, is_table) as source:
             request.check_options(source)
             request.check_paths(source)
             model: AbstractContextManager[Path] = nullcontext(request.model)

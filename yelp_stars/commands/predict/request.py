@@ -94,10 +94,6 @@ class Request(NamedTuple):
             if given is None and value != default
         ]  # fmt: skip
 
-    def has_columns(self) -> bool:
-        """Tell whether options describe columns."""
-        return any(getattr(self, name) is not None for name in COLUMNS)
-
     def check_options(self, source: Input) -> None:
         """Check that every option about the input applies to it."""
         kind = "texts" if source.path is None else readers.suffix(source.path)
