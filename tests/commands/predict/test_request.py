@@ -10,7 +10,7 @@ from helpers import result_or_line
 
 from yelp_stars.commands.predict import inputs
 from yelp_stars.commands.predict.inputs import Input
-from yelp_stars.commands.predict.request import Request
+from yelp_stars.commands.predict.request import COLUMNS, Request
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.reading.layout import separator
 from yelp_stars.reading.lines import known_encoding
@@ -116,7 +116,9 @@ CASES = {
 
 def texts_of(name: str, options: dict) -> list[str]:
     request = Request([name], **options)
-    with inputs.open_input(request.inputs, request.has_columns()) as source:
+    with inputs.open_input(
+        request.inputs, any(getattr(request, name) is not None for name in COLUMNS)
+    ) as source:
         request.check_options(source)
         source = request.read_as(source, NO_FILE)
         rows = list(source.rows(None))
