@@ -67,10 +67,11 @@ def read_shards(folder: Path) -> set[Any]:
 
 def check_tokenizer(folder: Path, tokenizer: PreTrainedTokenizerBase) -> None:
     """Refuse a tokenizer whose ids alone do not decide what transformers computes."""
-    problem = f"the tokenizer of {quoted(str(folder))} is not valid"
-    with refusing(problem, ANOTHER):
-        typed = any(tokenizer.backend_tokenizer.encode("a").type_ids)
+    name = f"the tokenizer of {quoted(str(folder))}"
+    with refusing(f"{name} is not valid", ANOTHER):
+        has_types = any(tokenizer.backend_tokenizer.encode("a").type_ids)
         special_tokens(tokenizer.backend_tokenizer)
-    if typed or tokenizer.padding_side != "right":
-        what = "gives a text other token types than 0" if typed else "pads texts on the left"
-        raise UserError(f"the tokenizer of {quoted(str(folder))} {what}", advice=ANOTHER)
+    if has_types:
+        raise UserError(f"{name} gives a text other token types than 0", advice=ANOTHER)
+    if tokenizer.padding_side != "right":
+        raise UserError(f"{name} pads texts on the left", advice=ANOTHER)
