@@ -166,7 +166,5 @@ def check_values(name: str, weight: torch.Tensor) -> None:
                 advice="download the checkpoint again, or choose another one",
             )
     elif name.endswith(("weight", "bias")):
-        raise UserError(
-            f"the weight {quoted(name)} is {weight.dtype}, not floating-point: it is quantized",
-            advice=ANOTHER,
-        )
+        problem = f"is {weight.dtype}, not floating-point: it is quantized"
+        raise UserError(f"the weight {quoted(name)} {problem}", advice=ANOTHER)

@@ -25,14 +25,14 @@ def check_classifier(folder: Path) -> None:
         problem = f"{where} is a file, not a folder" if folder.exists() else f"no folder {where}"
         raise UserError(problem, advice=ADVICE)
     if (folder / "adapter_config.json").exists():
-        raise UserError(
-            f"{where} is an adapter without its model",
-            advice="merge them with peft's `merge_and_unload()`, and save model and tokenizer",
-        )
+        advice = "merge them with peft's `merge_and_unload()`, and save model and tokenizer"
+        raise UserError(f"{where} is an adapter without its model", advice=advice)
     check_text_files(folder, CONVERT if any(folder.glob("*vocab*")) else ADVICE)
     files = weight_files(folder, CONVERT if any(folder.rglob("*model*.*")) else ADVICE)
     config = architecture.read_config(folder)
-    names = [known_label(config.id2label.get(label)) for label in range(len(config.id2label))]
+    labels = [config.id2label.get(label) for label in range(len(config.id2label))]
+    is_text = [isinstance(name, str) and not re.search("[\ud800-\udfff]", name) for name in labels]
+    names = [canonical_label(name) if valid else None for name, valid in zip(labels, is_text)]
     problem, advice = "", ANOTHER
     if len(files) > 1 and read_shards(folder) != {file.name for file in files}:
         problem = "has an index of weights that names other files"
@@ -51,12 +51,6 @@ def check_classifier(folder: Path) -> None:
         advice = "give each its own name in its config.json"
     if problem:
         raise UserError(f"{where} {problem}", advice=advice)
-
-
-def known_label(name: Any) -> str | None:
-    """Return a label's name as it is compared with those of a file; None if it is not a text."""
-    is_text = isinstance(name, str) and not re.search("[\ud800-\udfff]", name)
-    return canonical_label(name) if is_text else None
 
 
 def read_shards(folder: Path) -> set[Any]:

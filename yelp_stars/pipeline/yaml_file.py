@@ -91,9 +91,8 @@ def parse_yaml(content: bytes, name: str) -> Any:
         text = content.decode("utf-8")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise UserError(
-            f"{name} is not UTF-8 text: line {line}: {error.reason}; save it as UTF-8"
-        ) from None
+        problem = f"{name} is not UTF-8 text: line {line}: {error.reason}"
+        raise UserError(problem, advice="save it as UTF-8") from None
     try:
         loader = _Loader(text)
         return loader.get_single_data()

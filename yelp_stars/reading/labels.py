@@ -114,11 +114,8 @@ def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
     try:
         key = canonical_label(row.label)
     except TypeError:
-        raise UserError(
-            f"has {quoted(row.label)} where a label is expected",
-            location=row.location,
-            advice="fix or remove the row",
-        ) from None
+        problem = f"has {quoted(row.label)} where a label is expected"
+        raise UserError(problem, location=row.location, advice="fix or remove the row") from None
     if key is not None and key not in numbers:
         raise UserError(
             f"has the label {quoted(key)}, which is none of {listed(list(numbers), 10)}",
@@ -149,11 +146,8 @@ def valid_text(text: Any, location: str) -> str:
     if text is None or (isinstance(text, float) and math.isnan(text)):
         return ""
     if not isinstance(text, str):
-        raise BadRow(
-            f"has {quoted(text)} where a text is expected",
-            location=location,
-            advice="fix or remove the row",
-        )
+        problem = f"has {quoted(text)} where a text is expected"
+        raise BadRow(problem, location=location, advice="fix or remove the row")
     if "\0" in text:
         raise BadRow("has a NUL byte in its text", location=location, advice="remove it")
     try:

@@ -70,8 +70,5 @@ class Layout(NamedTuple):
         if len(set(names)) < len(names):
             for name in names if self.all_columns else self.wanted.values():
                 if names.count(name) > 1:  # type: ignore[arg-type]
-                    raise error(
-                        f"has several columns {quoted(name)}",
-                        location=location,
-                        advice="rename all but one",
-                    )
+                    problem = f"has several columns {quoted(name)}"
+                    raise error(problem, location=location, advice="rename all but one")

@@ -203,9 +203,8 @@ def _json_row(line: str, location: str, layout: Layout) -> Row:
         row = _parse_json(line.rstrip())
     except json.JSONDecodeError as error:
         array = " (a JSON array? write one object per line)" if line[:1] == "[" else ""
-        raise BadRow(
-            f"is not JSON: column {error.colno}: {error.msg}{array}", location=location
-        ) from None
+        problem = f"is not JSON: column {error.colno}: {error.msg}{array}"
+        raise BadRow(problem, location=location) from None
     except (ValueError, RecursionError):
         raise BadRow("has a number or a nesting that is too long", location=location) from None
     if not isinstance(row, _Object):

@@ -97,11 +97,7 @@ class ResumableTrainer(Trainer):
         return {key: value for key, value in scores.items() if key != "loss"}
 
     def compute_loss(
-        self,
-        model: Any,
-        inputs: Any,
-        return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
         """Divide the loss of the rows by all rows of the step; weight it by class.
 

@@ -23,10 +23,8 @@ def match(first: Revision, second: Revision) -> np.ndarray:
     a, b = first.predictions, second.predictions
     names = f"{quoted(first.name, 40)} and {quoted(second.name, 40)}"
     if a.names != b.names:
-        raise UserError(
-            f"{names} have different classes: {listed(a.names, 3)}; {listed(b.names, 3)}",
-            advice="compare runs with the same labels",
-        )
+        problem = f"{names} have different classes: {listed(a.names, 3)}; {listed(b.names, 3)}"
+        raise UserError(problem, advice="compare runs with the same labels")
     indices = {key: index for index, key in enumerate(zip(b.rows.tolist(), b.texts, strict=True))}
     keys = list(zip(a.rows.tolist(), a.texts, strict=True))
     if {*keys} != {*indices}:

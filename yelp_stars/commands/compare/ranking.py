@@ -55,10 +55,8 @@ def rank(runs: list[Revision]) -> dict[str, Any]:
         # Two runs with other seeds may predict the same; one run may be in two commits.
         a, b = ([*one.lock[1:], one.name.partition(":")[2]] for one in (run, other))
         if a == b and np.array_equal(run.predictions.logits, other.predictions.logits):
-            raise UserError(
-                f"{quoted(run.name)} and {quoted(other.name)} are the same run",
-                advice="name one of them",
-            )
+            problem = f"{quoted(run.name)} and {quoted(other.name)} are the same run"
+            raise UserError(problem, advice="name one of them")
     groups = sorted(group(runs), key=lambda one: -float(one.right.mean()))
     gaps = [_gap(one.right, other.right) for one, other in itertools.combinations(groups, 2)]
     adjusted = holm([gap.p for gap in gaps])

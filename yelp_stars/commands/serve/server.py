@@ -155,10 +155,10 @@ def score(model: Classifier, texts: list[str], request: Texts, function: str) ->
     if request.truncation_direction is not None:
         model = copy.copy(model)
         model.cut = model.cut._replace(truncation=KEPT[request.truncation_direction.lower()])
-    if request.truncate is False and (truncated := model.encode(texts).truncated).any():
-        first, limit = truncated.argmax(), model.cut.max_length
-        raise HTTPException(413, f"text {first} has more than {limit} tokens")
     scores = model.scores(texts)
+    if request.truncate is False and scores.truncated.any():
+        first, limit = scores.truncated.argmax(), model.cut.max_length
+        raise HTTPException(413, f"text {first} has more than {limit} tokens")
     if function == "softmax":
         return scores
     logits = scores.logits
