@@ -37,8 +37,8 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.evaluation import mistakes, predictions
     from yelp_stars.report import diagnosis, page, pictures, texts
 
-    errors = mistakes.read(given.errors, mistakes.MISTAKES)
-    suspects = mistakes.read(given.suspects, mistakes.SUSPECTS)
+    errors = predictions.read_table(given.errors, mistakes.MISTAKES)
+    suspects = predictions.read_table(given.suspects, mistakes.SUSPECTS)
     flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
     suspects = mistakes.with_flags(suspects, flags)
     plots = [given.training_plots / "training.svg", *sorted(given.test_plots.glob("*.svg"))]

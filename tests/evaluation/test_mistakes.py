@@ -7,7 +7,7 @@ import pytest
 
 from yelp_stars.baseline import label_errors
 from yelp_stars.data.flags import KINDS
-from yelp_stars.evaluation import mistakes
+from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 
@@ -56,7 +56,7 @@ def test_mistakes_come_worst_first_with_their_flags(tmp_path):
     tested = predicted()
     flags = mistakes.read_flags(tmp_path / "audit.parquet", "test", tested.rows)
     mistakes.write(tested, flags, tmp_path / "errors.parquet")
-    written = mistakes.read(tmp_path / "errors.parquet", mistakes.MISTAKES).to_pylist()
+    written = predictions.read_table(tmp_path / "errors.parquet", mistakes.MISTAKES).to_pylist()
     losses = [row["loss"] for row in written]
     assert losses == sorted(losses, reverse=True)
     best, index_of = tested.logits.argmax(axis=1), {row: i for i, row in enumerate(tested.rows)}
@@ -79,7 +79,7 @@ def test_suspects_keep_their_order_and_get_their_flags(tmp_path, doubted):
     labels = np.zeros(len(doubted), np.int64)
     suspects = Predictions(np.array(doubted, np.int64), [], labels, logits, NAMES, True)
     label_errors.write(suspects, tmp_path / "s.parquet")
-    rows = mistakes.read(tmp_path / "s.parquet", mistakes.SUSPECTS)
+    rows = predictions.read_table(tmp_path / "s.parquet", mistakes.SUSPECTS)
     flags = mistakes.read_flags(tmp_path / "audit.parquet", "train", rows["row"].to_numpy())
     flagged = mistakes.with_flags(rows, flags)
     assert flagged.column_names == [*mistakes.SUSPECTS, "flags"]
@@ -90,10 +90,10 @@ def test_suspects_keep_their_order_and_get_their_flags(tmp_path, doubted):
 
 def test_missing_files_other_files_and_rows_that_the_audit_lacks_are_one_line(tmp_path):
     with pytest.raises(Missing):
-        mistakes.read(tmp_path / "none.parquet", mistakes.SUSPECTS)
+        predictions.read_table(tmp_path / "none.parquet", mistakes.SUSPECTS)
     audit(tmp_path / "audit.parquet")
     with pytest.raises(Damaged):
-        mistakes.read(tmp_path / "audit.parquet", mistakes.SUSPECTS)
+        predictions.read_table(tmp_path / "audit.parquet", mistakes.SUSPECTS)
     with pytest.raises(UserError, match="does not match the sample"):
         mistakes.read_flags(tmp_path / "audit.parquet", "test", np.array([30]))
     pq.write_table(pa.table({"split": pa.array([None], pa.string())}), tmp_path / "null.parquet")

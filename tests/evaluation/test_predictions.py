@@ -1,7 +1,11 @@
 """Predictions as Parquet: exact, the same bytes every time, readable by other tools."""
 
+import math
+
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from helpers import FUZZ_EXAMPLES, result_or_line
 from hypothesis import HealthCheck, given, settings
@@ -69,6 +73,47 @@ def test_a_file_without_predictions_is_damaged_and_a_missing_one_is_not(tmp_path
     with pytest.raises(Damaged) as caught:
         predictions.read(path)
     assert caught.value.advice == f"run `chmod u+w {path}`, then `dvc repro`"
+
+
+ROWS = 400_000  # zeros, in a file of a few kilobytes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {f"logit_{NAMES[0]}": pa.array([math.nan] * 50, pa.float32())},
+        {f"logit_{NAMES[1]}": pa.array([math.inf] * 50, pa.float32())},
+        {f"logit_{NAMES[2]}": pa.array([-math.inf] * 50, pa.float32())},
+        {f"logit_{NAMES[0]}": pa.array([None] * 50, pa.float32())},
+        {f"logit_{NAMES[0]}": pa.array(["x"] * 50)},
+        {"row": pa.array([None] * 50, pa.int64())},
+        {"row": pa.array(["x"] * 50)},
+        {"text_hash": pa.array([None] * 50, pa.string())},
+        {"label": pa.array([None] * 50, pa.string())},
+        {"label": pa.array(["d"] * 50)},
+    ],
+    ids=lambda change: next(f"{name} {column[0]}" for name, column in change.items()),
+)
+def test_values_that_no_model_has_are_damaged(tmp_path, change):
+    path = tmp_path / "a.parquet"
+    predictions.write(made(), path)
+    table = pq.read_table(path)
+    columns = {**dict(zip(table.column_names, table.columns)), **change}
+    pq.write_table(pa.table(columns).replace_schema_metadata(table.schema.metadata), path)
+    with pytest.raises(Damaged):
+        predictions.read(path)
+
+
+def test_a_small_file_of_many_rows_is_refused_before_it_is_unpacked(tmp_path):
+    path = tmp_path / "a.parquet"
+    predictions.write(made(), path)
+    table = pq.read_table(path)
+    same = pa.concat_tables([table.slice(0, 1)] * 10).combine_chunks()
+    many = same.take(pa.array(np.zeros(ROWS, np.int64)))
+    pq.write_table(many, path, compression="zstd")
+    assert path.stat().st_size < ROWS / 10
+    with pytest.raises(Damaged):
+        predictions.read(path)
 
 
 @settings(max_examples=FUZZ_EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -20,10 +20,9 @@ def find_in_package(name: str, sha256: str) -> Path:
         raise UserError(f"the package {name!r} has {len(weights)} model.safetensors, not one")
     actual = sha256_of(weights[0])
     if actual != sha256:
-        raise UserError(
-            f"pretrained.sha256 is {sha256!r}, but the weights in {name!r} have {actual!r}",
-            advice="reinstall the package, or set the new hash if you trust it",
-        )
+        problem = f"pretrained.sha256 is {sha256!r}, but the weights in {name!r} have {actual!r}"
+        advice = "reinstall the package, or set the new hash if you trust it"
+        raise UserError(problem, advice=advice)
     return weights[0].parent
 
 

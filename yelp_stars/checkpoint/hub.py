@@ -42,10 +42,8 @@ def check(repo: str, revision: str, repo_type: str, alternative: str) -> None:
         ) from None
     except errors.HfHubHTTPError as error:
         if error.response.status_code == 401:
-            raise UserError(
-                "the Hub does not accept HF_TOKEN, or the token of `hf auth login`",
-                advice=f"get a new one at {TOKENS}, or unset it",
-            ) from None
+            problem = "the Hub does not accept HF_TOKEN, or the token of `hf auth login`"
+            raise UserError(problem, advice=f"get a new one at {TOKENS}, or unset it") from None
         if error.response.status_code < 500 and error.response.status_code != 429:
             raise hub_error(repo, error, alternative) from None
     except httpx2.HTTPError as error:

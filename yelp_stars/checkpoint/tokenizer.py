@@ -86,10 +86,8 @@ def positive(path: Path, key: str, value: Any) -> int:
     """Return a number of tokens from a JSON file; 1e30 means any number."""
     # The remainder of an infinite number is NaN.
     if type(value) not in (int, float) or value < 1 or value % 1 != 0:
-        raise UserError(
-            f"{str(path)!r} has {key} {quoted(value)}",
-            advice="set it to the model's maximum number of tokens",
-        )
+        problem = f"{str(path)!r} has {key} {quoted(value)}"
+        raise UserError(problem, advice="set it to the model's maximum number of tokens")
     return min(int(value), UNLIMITED)
 
 

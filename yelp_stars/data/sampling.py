@@ -115,11 +115,9 @@ def draw_subsets(
     if not from_train and not params.allow_overlap:
         overlap = len(np.intersect1d(validation, test_rows))
         if overlap:
-            raise UserError(
-                f"{overlap} rows would be in validation and in test",
-                setting="sample.validation_from",
-                advice="set {setting} to 'train', or sample.allow_overlap to true",
-            )
+            problem = f"{overlap} rows would be in validation and in test"
+            advice = "set {setting} to 'train', or sample.allow_overlap to true"
+            raise UserError(problem, setting="sample.validation_from", advice=advice)
     return {
         "train": Subset("train", train_rows),
         "validation": Subset(params.validation_from, validation),

@@ -8,9 +8,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from yelp_stars.data.flags import KINDS
-from yelp_stars.evaluation.predictions import Predictions, labelled
+from yelp_stars.evaluation.predictions import Predictions, labelled, read_table
 from yelp_stars.pipeline.errors import UserError
-from yelp_stars.pipeline.files import reading
 from yelp_stars.pipeline.text import quoted
 from yelp_stars.scoring.metrics import losses
 
@@ -26,20 +25,9 @@ FLAGS = pa.list_(pa.string())
 MISTAKES = {**SUSPECTS, "flags": FLAGS}
 
 
-def read(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
-    """Read these columns of a Parquet file that a stage wrote."""
-    with reading(path, pa.ArrowException):
-        table = pq.read_table(path, columns=[*columns], page_checksum_verification=True)
-        table = table.select([*columns]).cast(pa.schema(columns))
-        table.validate(full=True)
-        if any(column.null_count for column in table.columns):
-            raise pa.ArrowInvalid("a value is missing")
-    return table
-
-
 def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarray]:
     """Return the audit's flags of some rows of a split: bool, of shape (rows,)."""
-    table = read(audit, AUDIT)
+    table = read_table(audit, AUDIT)
     table = table.filter(pa.compute.equal(table["split"], split))
     indices = pa.compute.index_in(pa.array(rows, pa.int64()), table["row"].combine_chunks())
     if indices.null_count:
@@ -50,7 +38,7 @@ def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarra
 
 def count_repeats(audit: Path, train: np.ndarray, rows: np.ndarray, split: str) -> int:
     """Count the `rows` of a split that have the text, or nearly, of one of the `train` rows."""
-    table = read(audit, {"split": pa.string(), "first": pa.int64()})
+    table = read_table(audit, {"split": pa.string(), "first": pa.int64()})
     first, start = table["first"].to_numpy(), 0
     if split == "test":
         start = pa.compute.sum(pa.compute.equal(table["split"], "train")).as_py()

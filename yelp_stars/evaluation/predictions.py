@@ -89,21 +89,32 @@ def write(predictions: Predictions, path: Path) -> None:
 
 
 def read(path: Path) -> Predictions:
-    """Read predictions."""
-    with reading(path, pa.ArrowException), path.open("rb") as file:
-        table = pq.read_table(file, page_checksum_verification=True)
-        metadata = json.loads((table.schema.metadata or {})[b"yelp_stars"])
+    """Read predictions; another revision's may be anybody's."""
+    with reading(path, pa.ArrowException):
+        found = pq.read_metadata(path)
+        if found.num_rows > path.stat().st_size:  # of which each hash takes 8 bytes
+            raise ValueError("it would unpack to far more than it is")
+        metadata = json.loads((found.metadata or {})[b"yelp_stars"])
         names, ordered = metadata["label_names"], metadata["ordered"]
         temperature = float(metadata.get("temperature", 1))  # of an earlier version: none
-        logits = [table[f"{LOGIT}{name}"].to_numpy() for name in names]
+        columns = {"row": pa.int64(), "text_hash": pa.string(), "label": pa.string()}
+        table = read_table(path, columns | {f"{LOGIT}{name}": pa.float32() for name in names})
+        row, texts, label, *scores = table.columns
         numbers = {name: number for number, name in enumerate(names)}
-        labels = [numbers[name] for name in table["label"].to_pylist()]
-        return Predictions(
-            table["row"].to_numpy(),
-            table["text_hash"].to_pylist(),
-            np.array(labels, np.int64),
-            np.stack(logits, axis=1).astype(np.float32),
-            names,
-            bool(ordered),
-            temperature,
-        )
+        labels = np.array([numbers[name] for name in label.to_pylist()], np.int64)
+        logits = np.stack(scores, axis=1)
+        if not np.isfinite(logits).all():
+            raise ValueError("a logit is not finite")
+        rows, hashes = row.to_numpy(), texts.to_pylist()
+        return Predictions(rows, hashes, labels, logits, names, bool(ordered), temperature)
+
+
+def read_table(path: Path, columns: dict[str, pa.DataType]) -> pa.Table:
+    """Read these columns of a Parquet file that a stage wrote; none has a missing value."""
+    with reading(path, pa.ArrowException):
+        table = pq.read_table(path, columns=[*columns], page_checksum_verification=True)
+        table = table.select([*columns]).cast(pa.schema(columns))
+        table.validate(full=True)
+        if any(column.null_count for column in table.columns):
+            raise pa.ArrowInvalid("a value is missing")
+    return table

@@ -43,11 +43,8 @@ def resolve(precision: Precision, name: str) -> Compute:
     else:
         fastest, reason = "fp32", "this CPU has neither AVX512_BF16 nor AMX"
     if (precision == "bf16" and fastest != "bf16") or (precision == "fp16" and not cuda):
-        raise UserError(
-            f"{name} is {precision!r}, but this machine has no hardware for it",
-            setting=name,
-            advice="set it to 'fp32' or 'auto'",
-        )
+        problem = f"{name} is {precision!r}, but this machine has no hardware for it"
+        raise UserError(problem, setting=name, advice="set it to 'fp32' or 'auto'")
     chosen = fastest if precision == "auto" else precision
     # On a CPU, the fused kernel of torch 2.13 (SDPA) is as slow in bf16 as in fp32, and slower in
     # its backward pass; plain matrix products make training a third faster, at the cost of a matrix

@@ -127,10 +127,8 @@ def predict_logits(
         try:
             for part in map(logits_of, batches) if alone else pool.map(logits_of, batches):
                 if not np.isfinite(part).all():
-                    raise Damaged(
-                        "the model's logits are not finite",
-                        advice="train it again, or choose another model",
-                    )
+                    problem = "the model's logits are not finite"
+                    raise Damaged(problem, advice="train it again, or choose another model")
                 parts.append(part)
                 shown.update(len(part))
         finally:  # after Ctrl-C, start no batch that nobody waits for

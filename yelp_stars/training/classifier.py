@@ -116,11 +116,9 @@ def freeze(model: PreTrainedModel, *, embeddings: bool, layers: int) -> None:
     }
     n_layers = max(depth.values(), default=-1) + 1
     if layers > n_layers:
-        raise UserError(
-            f"train.frozen_layers is {layers}, but this checkpoint has only {n_layers}",
-            setting="train.frozen_layers",
-            advice=f"set it to {n_layers} or less",
-        )
+        problem = f"train.frozen_layers is {layers}, but this checkpoint has only {n_layers}"
+        advice = f"set it to {n_layers} or less"
+        raise UserError(problem, setting="train.frozen_layers", advice=advice)
     for name, parameter in model.named_parameters():
         frozen = embeddings if "embeddings" in name else depth.get(name, n_layers) < layers
         if frozen:

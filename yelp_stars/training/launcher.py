@@ -24,7 +24,5 @@ def launch(paths: Sequence[str], environment: Mapping[str, str]) -> None:
         others = {name: value for name, value in environment.items() if name != VARIABLE}
         os.execvpe(command[0], command, others)  # noqa: S606
     except (OSError, ValueError) as error:  # not installed; a quote is not closed
-        raise UserError(
-            f"{VARIABLE} is {quoted(launcher)}, which cannot be started here ({error})",
-            advice="correct it, or unset it to train in one process",
-        ) from None
+        problem = f"{VARIABLE} is {quoted(launcher)}, which cannot be started here ({error})"
+        raise UserError(problem, advice="correct it, or unset it to train in one process") from None

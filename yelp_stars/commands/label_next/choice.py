@@ -15,7 +15,7 @@ from sklearn.cluster import KMeans
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.data import arrow
-from yelp_stars.evaluation import mistakes
+from yelp_stars.evaluation import predictions
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -36,11 +36,9 @@ def run(rows: int, output: Path | None, seed: int) -> None:
             raise UserError(f"no {str(path)!r} yet; run `make repro`")
     texts, kind = pool(seed)
     if not texts:
-        raise UserError(
-            "no text is left to label",
-            setting="download.unlabelled",
-            advice="set {setting} to 'keep', and add rows without a label to your file",
-        )
+        advice = "set {setting} to 'keep', and add rows without a label to your file"
+        setting = "download.unlabelled"
+        raise UserError("no text is left to label", setting=setting, advice=advice)
     chosen = worth_labelling(*Classifier(MODEL, "auto", None, None).look(texts), rows, seed)
     origin = read_origin(MODEL)
     text = written([texts[row] for row in chosen], origin)
@@ -70,7 +68,7 @@ def worth_labelling(margins: np.ndarray, features: np.ndarray, rows: int, seed: 
 def pool(seed: int) -> tuple[list[str], tuple[str, str]]:
     """Draw texts without a label, each once, and say what they are."""
     train, test = (arrow.read(RAW / f"{split}.arrow")["text"] for split in ("train", "test"))
-    texts = mistakes.read(UNLABELLED, {"text": pa.large_string()})["text"]
+    texts = predictions.read_table(UNLABELLED, {"text": pa.large_string()})["text"]
     kind = ("row without a label", "rows without a label")
     if len(texts):  # those that have been labelled since are still in the file
         for labelled in (train, test):

@@ -27,6 +27,7 @@ from yelp_stars.commands.runs.lock import Stages, flat, read_lock, read_lock_at
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
+from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.text import quoted, shell_word
 
 WORKSPACE = "workspace"
@@ -67,12 +68,13 @@ def read_revision(name: str, *, pull: bool = True) -> Revision:
     commit = None if revision == WORKSPACE else resolve(revision)
     lock = _summary(read_lock()) if commit is None else _lock_at(commit, revision)
     if path not in lock.outs:
-        raise Missing(
-            f"{quoted(name)} has no {path} in its dvc.lock",
-            advice="`git log --oneline dvc.lock` lists the revisions with a run",
-        )
+        problem = f"{quoted(name)} has no {path} in its dvc.lock"
+        raise Missing(problem, advice="`git log --oneline dvc.lock` lists the revisions with a run")
     with _opened(name, commit, lock, path, pull=pull) as file:
-        return Revision(name, commit, lock, predictions.read(file))
+        if commit is None:
+            return Revision(name, commit, lock, predictions.read(file))
+        with damaged_as(Path(path), Damaged, advice="run `dvc repro` at that revision"):
+            return Revision(name, commit, lock, predictions.read(file))
 
 
 def read_texts(revision: Revision, *, pull: bool = False) -> list[str] | None:
@@ -216,8 +218,6 @@ def resolve(revision: str) -> str:
     if not commit:
         shallow = ask_git("rev-parse", "--is-shallow-repository") == "true"
         hint = "this clone is shallow: run `git fetch --unshallow`"
-        raise Missing(
-            f"no revision or experiment {quoted(revision)}",
-            advice=hint if shallow else "run `dvc exp list`",
-        )
+        problem = f"no revision or experiment {quoted(revision)}"
+        raise Missing(problem, advice=hint if shallow else "run `dvc exp list`")
     return commit
