@@ -30,6 +30,7 @@ from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.training.arguments import make_optimizer, training_arguments
 from yelp_stars.training.classifier import load_pretrained
+from yelp_stars.training.cpu import use_fast_cpu
 from yelp_stars.training.trainer import ResumableTrainer
 
 TURNS = 5
@@ -76,6 +77,7 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
         attention_dropout=params["attention_dropout"],
         attention=resolved.attention,
     )
+    use_fast_cpu(model)
     rates = ("learning_rate", "head_learning_rate", "weight_decay")
     return timed(
         ResumableTrainer(

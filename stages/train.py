@@ -125,6 +125,7 @@ def main(given: Inputs, made: Outputs) -> None:
         arguments,
         checkpoints,
         classifier,
+        cpu,
         curves,
         head,
         intermediate,
@@ -134,7 +135,8 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.training import trainer as trainers
 
     resolved = compute.resolve(params.precision, "train.precision")
-    if compute.device().type == "cpu":
+    on_cpu = compute.device().type == "cpu"
+    if on_cpu:
         reuse_freed_memory()
     compute.set_up_cuda(repeatable=True)
     table = arrow.read(given.sampled / "train.arrow")
@@ -155,6 +157,8 @@ def main(given: Inputs, made: Outputs) -> None:
     if params.head == "fitted":
         first = batching.ReviewDataset(table.slice(0, head.MAX_ROWS))
         head.fit_head(model, first, balanced=balanced)
+    if on_cpu:
+        cpu.use_fast_cpu(model)
     digest = checkpoints.weights_digest(model)
     run_dir = checkpoints.run_directory(params.model_dump(), resolved, digest)
     resume_from, damaged = checkpoints.latest_complete(run_dir)
