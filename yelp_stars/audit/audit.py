@@ -73,8 +73,8 @@ def audit(
     lengths, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
     for part in tqdm(list(batches(sizes, BATCH_BYTES)), "audit texts", delay=1):
         texts = [normalize(text) for text in read(np.arange(rows)[part])]
-        lengths[part] = count_words(texts)
-        hashes[part] = [_hashed(text) for text in texts]
+        lengths[part], joined = count_words(texts)
+        hashes[part] = [_hashed(text) for text in joined]
     in_test = np.arange(rows) >= train_rows
     # Texts are numbered in the order of their hashes, whatever the order of the rows.
     _, chosen, text = np.unique(hashes, return_index=True, return_inverse=True)
@@ -123,7 +123,7 @@ def _reader(files: list[arrow.Mapped]) -> Read:
 
 
 def _hashed(text: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(text.translate(None, b" "), digest_size=8).digest())
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
 def _flags(

@@ -149,13 +149,17 @@ def _together(texts: np.ndarray, keys: np.ndarray) -> tuple[Iterator[np.ndarray]
     """
     sizes = _sizes(keys)
     size = np.repeat(sizes, sizes)
-    shared = (size > 1) & (size <= LEADERS)
-    texts, keys = texts[shared], keys[shared]
-    pairs = (
-        np.stack([texts[step:], texts[:-step]])[:, keys[step:] == keys[:-step]]
-        for step in range(1, min(LEADERS, sizes.max(initial=0)))
-    )
-    return pairs, size > LEADERS
+
+    def pairs() -> Iterator[np.ndarray]:
+        places = np.flatnonzero((size > 1) & (size <= LEADERS))
+        for step in range(1, LEADERS):
+            places = places[places < len(keys) - step]
+            places = places[keys[places + step] == keys[places]]
+            if not len(places):
+                break
+            yield np.stack([texts[places + step], texts[places]])
+
+    return pairs(), size > LEADERS
 
 
 def _sizes(keys: np.ndarray) -> np.ndarray:

@@ -52,9 +52,12 @@ def normalize(text: str) -> bytes:
     return " ".join(WORD.findall(text.casefold().translate(_CHARACTERS))).encode()
 
 
-def count_words(texts: list[bytes]) -> np.ndarray:
-    """Return the number of words of normalized texts, (texts,)."""
-    separator = np.frombuffer(b" ".join([b"", *texts, b""]), np.uint8) == ord(" ")
-    words = separator[:-1] & ~separator[1:]
-    ends = np.cumsum([len(text) + 1 for text in texts])
-    return np.add.reduceat(words, np.append(0, ends[:-1]), dtype=np.int32)
+def count_words(texts: list[bytes]) -> tuple[np.ndarray, list[bytes]]:
+    """Return the number of words of normalized texts, (texts,), and the texts without spaces."""
+    characters = np.frombuffer(b" ".join([b"", *texts, b""]), np.uint8)
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    kept = characters != ord(" ")
+    words = np.add.reduceat(kept[1:] & ~kept[:-1], starts, dtype=np.int32)
+    ends = np.cumsum(np.add.reduceat(kept[1:], starts, dtype=np.int64)).tolist()
+    joined = characters[kept].tobytes()
+    return words, [joined[start:end] for start, end in zip([0, *ends], ends)]
