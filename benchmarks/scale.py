@@ -1,8 +1,7 @@
 """Time and memory of the data stages on 650,000 and on 7,000,000 reviews.
 
 `python -m benchmarks.scale` runs download, audit, tokenize and sample on synthetic reviews in a
-copy of this project, measures what DVC adds, and writes benchmarks/SCALE.md. The audit of
-7,000,000 reviews had not ended after a quarter of an hour.
+copy of this project, measures what DVC adds, and writes benchmarks/SCALE.md.
 """
 
 import statistics

@@ -41,8 +41,8 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.audit import audit
 
     names = arrow.label_names(arrow.read_schema(given.raw / "train.arrow"))
-    audits = audit.audit(given.raw, **params.model_dump())
-    summary = audit.summary(audits, names)
+    audits, work = audit.audit(given.raw, **params.model_dump())
+    summary = audit.summary(audits, names, work)
     audit.write(audits, made.flags)
     write_json(made.metrics, summary)
     print("\n".join(audit.describe(summary)))

@@ -26,6 +26,7 @@ from filelock import FileLock
 from benchmarks import workspace
 from benchmarks.workspace import ROOT
 from yelp_stars import cli
+from yelp_stars.audit.words import normalize
 from yelp_stars.data import arrow
 from yelp_stars.pipeline import entrypoint
 from yelp_stars.pipeline.entrypoint import call
@@ -77,6 +78,11 @@ STARTING = re.compile(
     r"[\s\S]*?KeyboardInterrupt(: )?\n"
 )
 soak = pytest.mark.skipif(not SOAK, reason="takes long: make soak")
+
+
+def split_words(text: str) -> list[str]:
+    """The words that the audit compares."""
+    return normalize(text).decode().split()
 
 
 def thorough(*values: Any) -> list[Any]:

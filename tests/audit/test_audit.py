@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES, SENTENCES
+from helpers import FUZZ_EXAMPLES, SENTENCES, split_words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from yelp_stars.audit.audit import audit, describe, summary
-from yelp_stars.audit.words import split_words
+from yelp_stars.audit.near_duplicates import Work
 from yelp_stars.data import synthetic
 from yelp_stars.data.sources import write_reviews
 
@@ -26,7 +26,7 @@ REVIEWS = st.lists(st.tuples(st.integers(0, 2), st.sampled_from(TEXTS)), min_siz
 def audited(folder: Path, train, test, **rules):
     write_reviews(folder / "train.arrow", train, NAMES)
     write_reviews(folder / "test.arrow", test, NAMES)
-    return audit(folder, **{**RULES, **rules})
+    return audit(folder, **{**RULES, **rules})[0]
 
 
 def flags(folder: Path, train, test, **rules) -> dict[str, dict[str, list[bool]]]:
@@ -76,7 +76,7 @@ def test_the_flags_are_those_of_comparing_all_rows(tmp_path, train, test):
 
 def test_the_summary_has_counts_examples_labels_and_lengths(tmp_path):
     train = [(0, "one two three")] * 8 + [(1, f"a b c d {n}") for n in range(4)]
-    found = summary(audited(tmp_path, train, [(0, "x y z"), (2, "no")]), NAMES)
+    found = summary(audited(tmp_path, train, [(0, "x y z"), (2, "no")]), NAMES, Work())
     assert json.loads(json.dumps(found)) == found
     assert found["train"]["rows"] == 12
     assert found["train"]["duplicate"] == {"rows": 7, "examples": [1, 2, 3, 4, 5]}
@@ -92,7 +92,7 @@ def test_the_summary_has_counts_examples_labels_and_lengths(tmp_path):
 
 def test_the_description_says_what_was_found_and_what_to_write(tmp_path):
     train = [(0, "one two three"), (1, "one two three"), (1, "four five six seven"), (2, "ok")]
-    found = summary(audited(tmp_path, train, [(0, "One, two: three!"), (1, "no")]), NAMES)
+    found = summary(audited(tmp_path, train, [(0, "One, two: three!"), (1, "no")]), NAMES, Work())
     lines = list(describe(found))
     assert lines[1].split() == ["rows", "4", "2"]
     assert lines[2].split()[:5] == ["leak", "2", "(50.0%)", "1", "(50.0%)"]
@@ -103,7 +103,7 @@ def test_the_description_says_what_was_found_and_what_to_write(tmp_path):
         lines[-1] == f"to train without them, set sample.exclude to [{kinds}], or to some of them"
     )
     different = [(0, f"text number {number}") for number in range(4)]
-    clean = summary(audited(tmp_path, different[:2], different[2:]), NAMES)
+    clean = summary(audited(tmp_path, different[:2], different[2:]), NAMES, Work())
     assert list(describe(clean))[-1].startswith("lengths of train and test: Kolmogorov-Smirnov")
 
 

@@ -1,26 +1,28 @@
 """Near-duplicates: every pair that is reported is one, and planted copies are found."""
 
 import itertools
+import os
 import time
+from collections import defaultdict
 
 import numpy as np
 import pytest
-from helpers import FUZZ_EXAMPLES
+from helpers import FUZZ_EXAMPLES, SENTENCES, split_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
+from yelp_stars.audit import near_duplicates, sketches
 from yelp_stars.audit.near_duplicates import (
     BEGINNING,
     FEWEST_WORDS,
-    LEADERS,
     MOST_WORDS,
-    NEVER,
-    Sketches,
     find_near,
     sequences,
-    similarity_of,
+    similarities,
 )
-from yelp_stars.audit.words import split_words
+from yelp_stars.audit.sketches import LEADERS, MOST_BY_SKETCH, MOST_BY_WORDS, NEVER, sketch
+from yelp_stars.data import synthetic
 
 VOCABULARY = [f"w{number}" for number in range(4000)]
 
@@ -29,25 +31,59 @@ def text(rng, words: int) -> str:
     return " ".join(rng.choice(VOCABULARY, words))
 
 
-def near(texts: list[str], in_test=None, similarity: float = 0.5) -> np.ndarray:
+def near(texts: list[str], in_test=None, similarity: float = 0.5, rows=None) -> np.ndarray:
     """Find the first row of each split near each of different texts, one a row."""
+    return found(texts, in_test, similarity, rows)[0]
+
+
+def found(texts: list[str], in_test=None, similarity: float = 0.5, rows=None):
+    words = np.array([len(split_words(each)) for each in texts])
+    long = np.flatnonzero(words >= FEWEST_WORDS)
+    rows = np.arange(len(texts)) if rows is None else np.array(rows)
     in_test = np.zeros(len(texts), int) if in_test is None else np.array(in_test)
-    rows = np.arange(len(texts))
-    sketches = Sketches(len(texts), seed=0)
-    sketches.add(0, [split_words(each) for each in texts])
     first = np.full((2, len(texts)), NEVER)
-    first[in_test, rows] = rows
-    return find_near(first, sketches, rows, texts.__getitem__, similarity)
+    first[in_test, np.arange(len(texts))] = rows
+    sizes, of_row = np.array([len(each) for each in texts]), dict(zip(rows.tolist(), texts))
+    close = np.full_like(first, NEVER)
+    close[:, long], work = find_near(
+        lambda rows: [of_row[row] for row in rows.tolist()],
+        rows[long], sizes[long], words[long], first[:, long], similarity, seed=0,
+    )  # fmt: skip
+    return close, work
 
 
-def similarities(texts: list[str]) -> np.ndarray:
+def compared(one: list[str], other: list[str]) -> float:
+    """The similarity of two texts by the sets of their sequences of words."""
+
+    def share(one: list[str], other: list[str]) -> float:
+        first, second = (set(zip(words, words[1:], words[2:])) for words in (one, other))
+        return len(first & second) / max(1, len(first | second))
+
+    one, other = one[:MOST_WORDS], other[:MOST_WORDS]
+    length = min(len(one), len(other))
+    cut = length >= BEGINNING and one[:BEGINNING] == other[:BEGINNING]
+    return max(share(one, other), share(one[:length], other[:length]) if cut else 0)
+
+
+def all_similarities(texts: list[str]) -> np.ndarray:
     """Compare each pair of texts: (texts, texts); 0 for a short one."""
-    words = [split_words(each) for each in texts]
-    compared = np.zeros((len(texts), len(texts)))
-    for a, b in itertools.combinations(range(len(texts)), 2):
-        if min(len(words[a]), len(words[b])) >= FEWEST_WORDS:
-            compared[a, b] = compared[b, a] = similarity_of(words[a], words[b])
-    return compared
+    words = [split_words(each)[:MOST_WORDS] for each in texts]
+    words = [each if len(each) >= FEWEST_WORDS else [] for each in words]
+    sets = [{*zip(each, each[1:], each[2:])} for each in words]
+    number = {three: n for n, three in enumerate(dict.fromkeys(itertools.chain(*sets)))}
+    columns = [number[three] for each in sets for three in each]
+    starts = np.cumsum([0, *map(len, sets)])
+    has = csr_array((np.ones(len(columns)), columns, starts), (len(texts), len(number) + 1))
+    both, sizes = (has @ has.T).toarray(), np.diff(starts)
+    shares = both / np.maximum(1, sizes[:, None] + sizes - both)
+    begun = defaultdict(list)
+    for n, each in enumerate(words):
+        begun[tuple(each[:BEGINNING])].append(n)
+    for alike in begun.values():
+        for a, b in itertools.combinations(alike, 2):
+            shares[a, b] = shares[b, a] = compared(words[a], words[b])
+    np.fill_diagonal(shares, 0)
+    return shares
 
 
 @pytest.mark.parametrize(
@@ -66,8 +102,25 @@ def similarities(texts: list[str]) -> np.ndarray:
 )
 def test_the_similarity_is_the_share_of_common_sequences(change, kept):
     words = VOCABULARY[:100]
-    assert similarity_of(words, change(words)) == pytest.approx(kept, abs=0.02)
-    assert similarity_of(change(words), words) == similarity_of(words, change(words))
+    changed = change(words)
+    assert compared(words, changed) == pytest.approx(kept, abs=0.02)
+    if len(changed) >= FEWEST_WORDS:
+        texts = sequences([" ".join(words), " ".join(changed)])
+        shares = similarities(texts, np.array([0, 1]), np.array([1, 0]))
+        assert shares.tolist() == [compared(words, changed)] * 2
+
+
+@settings(max_examples=FUZZ_EXAMPLES // 5)
+@given(data=st.data())
+def test_the_similarity_is_that_of_comparing_the_sets(data):
+    # Of few words, so that sequences repeat and texts share some, and their beginnings.
+    words = st.lists(st.sampled_from("abcd"), min_size=FEWEST_WORDS, max_size=90)
+    texts = data.draw(st.lists(words, min_size=2, max_size=6))
+    texts += [[*data.draw(st.sampled_from(texts)), *data.draw(words)] for _ in range(2)]
+    one, other = np.indices((len(texts), len(texts))).reshape(2, -1)
+    spaced = [data.draw(st.sampled_from([" ", "  ", "! "])).join(each) for each in texts]
+    shares = similarities(sequences(spaced), one, other)
+    assert shares.tolist() == [compared(texts[a], texts[b]) for a, b in zip(one, other)]
 
 
 @settings(max_examples=FUZZ_EXAMPLES // 10)
@@ -82,11 +135,11 @@ def test_what_is_found_is_near_and_what_is_clearly_near_is_found(seed, copies):
         texts.append(" ".join([*words, "more"]))
     texts = list(dict.fromkeys(texts))
     found = near(texts)[0]
-    compared = similarities(texts)
+    shares = all_similarities(texts)
     # Slots agree by chance: a similarity of 0.5 may be missed, one of 0.65 in one of 10,000.
     reported = found != NEVER
-    assert not (reported & (compared.max(axis=0) < 0.5)).any()
-    assert not (~reported & (compared.max(axis=0) >= 0.65)).any()
+    assert not (reported & (shares.max(axis=0) < 0.5)).any()
+    assert not (~reported & (shares.max(axis=0) >= 0.65)).any()
 
 
 @settings(max_examples=FUZZ_EXAMPLES // 25)
@@ -96,14 +149,7 @@ def test_leaks_do_not_depend_on_the_order_of_the_rows(order):
     texts = [text(rng, 60) for _ in range(15)]
     texts += [f"{each} and more" for each in texts]
     split = np.arange(30) % 2
-    sketches = Sketches(30, seed=0)
-    sketches.add(0, [split_words(each) for each in texts])
-    leaks = []
-    for rows in (np.arange(30), np.array(order)):
-        first = np.full((2, 30), NEVER)
-        first[split, np.arange(30)] = rows  # text number i is in another row
-        found = find_near(first, sketches, np.arange(30), texts.__getitem__, 0.5)
-        leaks.append(found != NEVER)
+    leaks = [near(texts, split, rows=rows) != NEVER for rows in (range(30), order)]
     assert (leaks[0] == leaks[1]).all()
     assert leaks[0].any(axis=0).all()
 
@@ -137,20 +183,90 @@ def test_a_form_that_all_texts_share_takes_seconds_and_not_hours(tail):
 )
 def test_a_strange_text_is_compared_like_any_other(strange):
     texts = [strange, f"x y z {strange}", f"{strange} z"]
-    close = similarities(texts) >= 0.5
+    close = all_similarities(texts) >= 0.5
     assert near(texts)[0].tolist() == [row.argmax() if row.any() else NEVER for row in close]
 
 
 def test_of_a_long_text_the_first_words_are_compared():
     words = VOCABULARY[:MOST_WORDS]
-    assert sequences([*words, "new"]) == sequences(words)
+    both = sequences([" ".join([*words, "new"]), " ".join(words)])
+    assert both.counts.tolist() == [MOST_WORDS - 2] * 2
+    assert (both.hashes[: MOST_WORDS - 2] == both.hashes[MOST_WORDS - 2 :]).all()
     rng = np.random.default_rng(5)
     long = " ".join(words)
     assert near([f"{long} {text(rng, 500)}", f"{long} {text(rng, 3000)}"])[0].tolist() == [1, 0]
 
 
-def test_another_version_of_rensa_makes_the_same_sketches():
-    sketches = Sketches(2000, seed=0)
-    sketches.add(0, [[f"w{a * b % 997}" for b in range(200)] for a in range(2000)])
-    assert sketches.slots.astype(np.int64).sum() == 8384066847
-    assert sketches.beginnings.sum() == 13153449303608864162
+def half_alike(rng, n: int, length: int = 60) -> list[str]:
+    """Texts that have a third of their sequences in common with each other."""
+    form = text(rng, length)
+    return [f"{form} {text(rng, length // 2)} {form[::-1]}" for _ in range(n)]
+
+
+HOSTILE = {
+    "half alike": lambda rng: half_alike(rng, 400),
+    "nearly the same": lambda rng: [f"{form} {n}" for form in [text(rng, 60)] for n in range(400)],
+    "half of the beginnings": lambda rng: [
+        f"{text(np.random.default_rng(n % 15), 40)} {text(rng, 60)}" for n in range(400)
+    ],
+}
+
+
+@pytest.mark.parametrize("texts", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("bound", [MOST_BY_SKETCH, 200])
+def test_a_text_is_compared_with_a_bounded_number_of_others(texts, bound, monkeypatch):
+    if bound == 200:  # smaller buckets: the bound is less than there are texts
+        for name, value in {"LEADERS": 4, "LEADERS_PER_BAND": 2, "COMPARED": 2}.items():
+            monkeypatch.setattr(sketches, name, value)
+        bound = 3 + 4 * sketches.BANDS
+    _, work = found(texts(np.random.default_rng(9)), in_test=np.arange(400) % 2)
+    assert 0 < work.compared_by_sketch <= 400 * bound
+    assert work.compared_by_words <= 400 * 4 * sketches.COMPARED
+    assert work.compared_by_words <= 400 * MOST_BY_WORDS
+
+
+@pytest.mark.parametrize("cores", [1, 2, 7])
+def test_neither_cores_nor_batches_change_what_is_found(cores, monkeypatch):
+    rng = np.random.default_rng(11)
+    texts = [text(rng, 40) for _ in range(60)]
+    texts += [f"{each} {text(rng, 20)}" for each in texts for _ in range(3)]
+    split = np.arange(len(texts)) % 3 == 0
+    expected, work = found(texts, split.astype(int))
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    for module, name in [
+        (near_duplicates, "BATCH_BYTES"),
+        (near_duplicates, "BATCH_SEQUENCES"),
+        (near_duplicates, "BATCH_PAIRS"),
+        (sketches, "BATCH_SKETCHES"),
+        (sketches, "MOST_PAIRS"),
+    ]:
+        monkeypatch.setattr(module, name, 10 * cores)
+    again, same_work = found(texts, split.astype(int))
+    assert (again == expected).all()
+    assert same_work == work
+    assert (expected != NEVER).any()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_of_2000_reviews_996_in_1000_near_ones_are_found_and_no_other(seed):
+    bank = synthetic.read_bank(SENTENCES, "train")
+    made = synthetic.reviews(bank, 2000, median_words=40, label_noise=0.0, seed=seed, split="train")
+    texts = [*{" ".join(split_words(each)): None for _, each in made}]
+    # Half of them have few words, and share sentences with many; then copies with words changed.
+    rng = np.random.default_rng(seed)
+    for words in [each.split() for each in texts[:600]]:
+        if len(words) > FEWEST_WORDS:
+            place = rng.integers(len(words))
+            words[place : place + len(words) // 6] = ["other"]
+        texts.append(" ".join(words))
+    reported = near(texts)[0] != NEVER
+    is_near = all_similarities(texts).max(axis=0) >= 0.5
+    assert (reported & is_near).sum() >= 0.996 * is_near.sum()
+    assert not (reported & ~is_near).any()
+
+
+def test_another_version_of_a_library_makes_the_same_sketches():
+    texts = sequences([" ".join(f"w{a * b % 997}" for b in range(200)) for a in range(2000)])
+    assert sketch(texts.hashes, texts.starts, seed=0).astype(np.int64).sum() == 32648520
+    assert texts.beginnings.sum() == 11615705007092866365

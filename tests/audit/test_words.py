@@ -4,11 +4,9 @@ import time
 import unicodedata
 
 import pytest
-from helpers import FUZZ_EXAMPLES
+from helpers import FUZZ_EXAMPLES, split_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from yelp_stars.audit.words import split_words
 
 WORDS = st.lists(st.text("abcdeéßñд", min_size=1, max_size=6), max_size=20)
 BETWEEN = st.sampled_from(

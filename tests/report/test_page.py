@@ -11,6 +11,7 @@ from browser import needs_chromium, visit
 from helpers import thorough
 
 from yelp_stars.audit import audit
+from yelp_stars.audit.near_duplicates import Work
 from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation import estimates, slices
 from yelp_stars.evaluation.predictions import Predictions
@@ -74,7 +75,7 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> dict[str, Any]:
             "evaluate": {"slices": {"a": HOSTILE[3]}, "empty": None, "flag": True},
         },
         "data": {"source": "files", "files": {HOSTILE[0]: "0" * 64}, "texts_in_train_and_test": 0},
-        "audit": audit.summary({"train": audited, "test": audited}, names),
+        "audit": audit.summary({"train": audited, "test": audited}, names, Work()),
         "baseline": {"tfidf": scored, "majority": scored, "strongest": "tfidf"},
         "validation": scored,
         "evaluation": evaluation,

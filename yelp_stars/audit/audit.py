@@ -5,19 +5,27 @@ whatever the case, the punctuation and the spaces.
 """
 
 import hashlib
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from scipy.stats import ks_2samp
 from tqdm import tqdm
 
-from yelp_stars.audit.near_duplicates import NEVER, Sketches, find_near
-from yelp_stars.audit.words import split_words
+from yelp_stars.audit.near_duplicates import (
+    BATCH_BYTES,
+    FEWEST_WORDS,
+    Read,
+    Work,
+    batches,
+    find_near,
+)
+from yelp_stars.audit.sketches import MOST_BY_SKETCH, MOST_BY_WORDS, NEVER
+from yelp_stars.audit.words import count_words, normalize
 from yelp_stars.data import arrow
 from yelp_stars.data.flags import KINDS
 from yelp_stars.scoring.metrics import decimals
@@ -49,59 +57,73 @@ class Audit(NamedTuple):
 
 def audit(
     raw: Path, *, min_words: int, near_duplicates: bool, similarity: float, seed: int
-) -> dict[str, Audit]:
-    """Audit both splits of data/raw; stages/audit.py documents the parameters."""
-    mapped = {split: arrow.read_mapped(raw / f"{split}.arrow") for split in SPLITS}
-    sizes = [len(file.table) for file in mapped.values()]
-    rows = sum(sizes)
+) -> tuple[dict[str, Audit], Work]:
+    """Audit both splits of data/raw; stages/audit.py documents the parameters.
+
+    Also return what the search for near-duplicates compared.
+    """
+    files = [arrow.read_mapped(raw / f"{split}.arrow") for split in SPLITS]
+    read_in_passing = [
+        (batch["label"].to_numpy().copy(), pc.binary_length(batch["text"]).to_numpy())
+        for file in files
+        for batch in file.batches()
+    ]
+    labels, sizes = (np.concatenate(column) for column in zip(*read_in_passing))
+    read, train_rows, rows = _reader(files), len(files[0].table), len(labels)
     lengths, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
-    sketches = Sketches(rows if near_duplicates else 0, seed)
-    start = 0
-    for split, file in mapped.items():
-        for batch in tqdm(file.batches(), f"audit {split}", file.table["text"].num_chunks, delay=1):
-            words = [split_words(text) for text in batch["text"].to_pylist()]
-            stop = start + len(words)
-            lengths[start:stop] = [len(text) for text in words]
-            hashes[start:stop] = [_hashed("".join(text)) for text in words]
-            if near_duplicates:
-                sketches.add(start, words)
-            start = stop
-    in_test = np.arange(rows) >= sizes[0]
+    for part in tqdm(list(batches(sizes, BATCH_BYTES)), "audit texts", delay=1):
+        texts = [normalize(text) for text in read(np.arange(rows)[part])]
+        lengths[part], joined = count_words(texts)
+        hashes[part] = [_hashed(text) for text in joined]
+    in_test = np.arange(rows) >= train_rows
     # Texts are numbered in the order of their hashes, whatever the order of the rows.
     _, chosen, text = np.unique(hashes, return_index=True, return_inverse=True)
+    del hashes
     first = np.full((2, len(chosen)), NEVER)
     np.minimum.at(first, (in_test.astype(np.int64), text), np.arange(rows))
-    near = np.full_like(first, NEVER)
+    near, work = np.full_like(first, NEVER), Work()
     if near_duplicates:
-        near = find_near(first, sketches, chosen, _reader([*mapped.values()]), similarity)
-    labels = np.concatenate([file.table["label"].to_numpy() for file in mapped.values()])
+        long = np.flatnonzero(lengths[chosen] >= FEWEST_WORDS)
+        compared = chosen[long]
+        near[:, long], work = find_near(
+            read,
+            compared,
+            sizes[compared],
+            lengths[compared],
+            first[:, long],
+            similarity,
+            seed,
+        )
     same = np.minimum(first, near).min(axis=0)[text]
     flags = {**_flags(text, labels, in_test, first, near), "short": lengths < min_words}
-    parts = dict(zip(SPLITS, (slice(0, sizes[0]), slice(sizes[0], rows))))
-    return {
+    parts = dict(zip(SPLITS, (slice(0, train_rows), slice(train_rows, rows))))
+    audits = {
         split: Audit(
             labels[part], lengths[part], {name: flags[name][part] for name in KINDS}, same[part]
         )
         for split, part in parts.items()
     }
+    return audits, work
 
 
-def _reader(files: list[arrow.Mapped]) -> Callable[[int], str]:
-    """Return a function that reads the text of a row; the rows of all `files` are numbered on."""
-    texts = pa.chunked_array([chunk for file in files for chunk in file.table["text"].chunks])
-    reads = itertools.count(1)
+def _reader(files: list[arrow.Mapped]) -> Read:
+    """Return a function that reads the texts of rows; those of all `files` are numbered on."""
+    texts = [chunk for file in files for chunk in file.table["text"].chunks]
+    starts = np.cumsum([0, *map(len, texts)])
 
-    def read(row: int) -> str:
-        if next(reads) % RELEASE_ROWS == 0:
-            for file in files:
-                file.release()
-        return str(texts[row].as_py())
+    def read(rows: np.ndarray) -> list[str]:
+        chunks = np.searchsorted(starts, rows, side="right") - 1
+        places = zip(chunks.tolist(), (rows - starts[chunks]).tolist())
+        found = [texts[chunk][row].as_py() for chunk, row in places]
+        for file in files:
+            file.release()
+        return found
 
     return read
 
 
-def _hashed(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest())
+def _hashed(text: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest())
 
 
 def _flags(
@@ -139,8 +161,11 @@ def write(audits: dict[str, Audit], path: Path) -> None:
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)
 
 
-def summary(audits: dict[str, Audit], names: list[str]) -> dict[str, Any]:
-    """Count flags (with examples' row numbers), labels and lengths of each split, for JSON."""
+def summary(audits: dict[str, Audit], names: list[str], work: Work) -> dict[str, Any]:
+    """Count flags (with examples' row numbers), labels and lengths of each split, for JSON.
+
+    With what the search for near-duplicates compared, and the most that it compares a text with.
+    """
     lengths = [audited.words for audited in audits.values()]
     shift = ks_2samp(*lengths, method="asymp")
     fewest = min(map(len, lengths))
@@ -150,6 +175,11 @@ def summary(audits: dict[str, Audit], names: list[str]) -> dict[str, Any]:
             "kolmogorov_smirnov": round(float(shift.statistic), decimals(fewest)),
             "p": float(f"{shift.pvalue:.2g}"),
             **{f"n_{split}": len(audited.labels) for split, audited in audits.items()},
+        },
+        "near_duplicates": {
+            **work._asdict(),
+            "most_by_sketch_per_text": MOST_BY_SKETCH,
+            "most_by_words_per_text": MOST_BY_WORDS,
         },
     }
 

@@ -2,181 +2,178 @@
 
 The similarity of two texts is the share of their sequences of three words that both have (Jaccard
 1912). If they begin with the same 30 words, the longer one is also compared as if it were cut to
-the length of the other, and the larger share counts. MinHash sketches (Broder 1997) in bands, and
-equal beginnings, propose pairs; each pair is then compared by its texts: none is found by chance.
+the length of the other, and the larger share counts. Sketches, and equal beginnings, propose pairs
+(see `sketches`); each pair is then compared by its sequences: none is found by chance.
 """
 
-import functools
+import mmap
+import tempfile
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-import rensa
+import pyarrow as pa
+import pyarrow.compute as pc
+from tqdm import tqdm
+from xxhash import xxh3_64_intdigest
 
-from yelp_stars.audit.words import split_words
+from yelp_stars.audit.sketches import NEVER, SLOTS, in_order, mixed, propose, sketch
+from yelp_stars.audit.words import normalize
 
 FEWEST_WORDS = 16  # common phrases have fewer
 BEGINNING = 30
 MOST_WORDS = 2_000  # of a longer text the first ones are compared: memory is bounded
-# 42 bands of 3 slots propose 99.6 % of the pairs of similarity 0.5, and 94 % of those of 0.4.
-BANDS, BAND = 42, 3
-SLOTS = 128
-# Texts of each split with which those of one bucket are compared: a phrase that a thousand reviews
-# have must not make half a million pairs.
-LEADERS = 32
-# Other texts in vain, after which a text is compared only with those that have been compared less:
-# forms that have a third of their words in common must not take hours.
-TRIES = 20
-PAIRS = 20_000  # compared at a time by their sketches
-CACHED_TEXTS, CACHED_PAIRS = 500, 100_000
-NEVER = np.iinfo(np.int64).max
+BATCH_BYTES = 1 << 19  # of texts, read at a time
+BATCH_SEQUENCES = 1 << 18  # of pairs, compared at a time
+BATCH_PAIRS = 1 << 12
+
+Read = Callable[[np.ndarray], list[str]]
+"""Return the texts of these rows, which ascend."""
 
 
-class Sketches:
-    """Sketch of each row for finding similar ones: 272 bytes."""
+class Sequences(NamedTuple):
+    """The sequences of three words of texts, of which text number i has `counts[i]`."""
 
-    def __init__(self, rows: int, seed: int) -> None:
-        self.slots = np.zeros((rows, SLOTS), np.uint16)
-        self.beginnings = np.zeros(rows, np.uint64)
-        """Hashes; 0 for a text that is too short."""
-        self.long = np.zeros(rows, bool)
-        """Texts with `FEWEST_WORDS`, bool; others are not compared."""
-        self._seed = seed
+    hashes: np.ndarray
+    """Of all texts, uint64."""
+    starts: np.ndarray
+    """Place of each text's first one in `hashes`."""
+    counts: np.ndarray
+    beginnings: np.ndarray
+    """Hash of each text's first `BEGINNING` words, uint64; 0 if it has fewer."""
 
-    def add(self, start: int, words: list[list[str]]) -> None:
-        """Sketch the texts of some rows, given their words; the first is row number `start`."""
-        long = [row for row in words if len(row) >= FEWEST_WORDS]
-        if not long:
-            return
-        rows = start + np.flatnonzero([len(row) >= FEWEST_WORDS for row in words])
-        sets = [sequences(row) for row in long]
-        slots = rensa.RMinHash.digest_matrix_from_token_sets(sets, SLOTS, self._seed)
-        # 16 bits of 32: one slot of 65,536 agrees by chance.
-        self.slots[rows] = np.array(slots.to_rows(), np.uint32).astype(np.uint16)
-        self.long[rows] = True
-        heads = [[" ".join(row[:BEGINNING])] for row in long]
-        hashes = np.array(rensa.RMinHash.hash_token_sets(heads), np.uint64).ravel()
-        lengths = np.array([len(row) for row in long])
-        self.beginnings[rows] = np.where(lengths >= BEGINNING, hashes, 0)
+
+class Work(NamedTuple):
+    """What was compared, for metrics/audit.json."""
+
+    texts: int = 0
+    compared_by_sketch: int = 0
+    """Pairs of texts; one that several bands propose counts several times."""
+    compared_by_words: int = 0
+    """Pairs of texts."""
 
 
 def find_near(
-    first: np.ndarray,
-    sketches: Sketches,
+    read: Read,
     rows: np.ndarray,
-    read: Callable[[int], str],
+    sizes: np.ndarray,
+    words: np.ndarray,
+    first: np.ndarray,
     similarity: float,
-) -> np.ndarray:
+    seed: int,
+) -> tuple[np.ndarray, Work]:
     """Find the first row of each split whose text is near each text, or `NEVER`: (splits, texts).
 
-    Text number i has the sketch and the text `read` of row `rows[i]`, and `first[:, i]` is its own
-    first row in each split, or `NEVER`. The order of the texts must not depend on that of the rows.
+    Text number i is `read` from row `rows[i]`, and has `sizes[i]` bytes and `words[i]` words, at
+    least `FEWEST_WORDS`. `first[:, i]` is its own first row in each split, or `NEVER`. The order of
+    the texts must not depend on that of the rows.
     """
-    near, tries = np.full_like(first, NEVER), np.zeros(len(rows), np.int64)
-    slots, beginnings = sketches.slots, _rare(sketches.beginnings[rows])
-    long = np.flatnonzero(sketches.long[rows])
+    near = np.full_like(first, NEVER)
+    if not len(rows):
+        return near, Work()
+    in_file = np.argsort(rows)
+    counts = _counts(words)
+    starts = np.empty_like(counts)
+    starts[in_file] = np.cumsum(counts[in_file]) - counts[in_file]
+    slots = np.empty((len(rows), SLOTS), np.uint8)
+    beginnings = np.empty(len(rows), np.uint64)
 
-    @functools.lru_cache(CACHED_TEXTS)
-    def words(text: int) -> list[str]:
-        return split_words(read(int(rows[text])))[:MOST_WORDS]
+    def read_batch(texts: np.ndarray) -> tuple[np.ndarray, Sequences, np.ndarray]:
+        of_texts = sequences(read(rows[texts]))
+        return texts, of_texts, sketch(of_texts.hashes, of_texts.starts, seed)
 
-    @functools.lru_cache(CACHED_PAIRS)
-    def similar(a: int, b: int) -> bool:
-        return similarity_of(words(a), words(b)) >= similarity
+    # On disk: of 7,000,000 long texts they would have a hundred gigabytes.
+    with tempfile.TemporaryFile() as file:
+        jobs = [in_file[part] for part in batches(sizes[in_file], BATCH_BYTES)]
+        for texts, of_texts, sketches in tqdm(
+            in_order(read_batch, jobs), "audit sketches", len(jobs), delay=1
+        ):
+            file.write(of_texts.hashes.data)
+            slots[texts], beginnings[texts] = sketches, of_texts.beginnings
+        file.flush()
+        pairs, sketches_compared = propose(slots, beginnings, first, similarity)
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    found = Sequences(np.frombuffer(pages, np.uint64), starts, counts, beginnings)
+    pairs = pairs[:, np.argsort(starts[pairs[0]], kind="stable")]
+    costs = counts[pairs].sum(axis=0).clip(min=BATCH_SEQUENCES // BATCH_PAIRS)
+    jobs = [pairs[:, part] for part in batches(costs, BATCH_SEQUENCES)]
 
-    for keys in (beginnings[long], *_bands(slots, rows[long])):
-        for member, leader in _same_bucket(keys, first[:, long] != NEVER):
-            a, b = long[member], long[leader]
-            useful = _changes(first, near, a, b) | _changes(first, near, b, a)
-            useful &= np.minimum(tries[a], tries[b]) < TRIES
-            a, b = np.sort((a[useful], b[useful]), axis=0)
-            likely = _agree(slots, rows[a], rows[b], similarity)
-            likely |= (beginnings[a] == beginnings[b]) & (beginnings[a] != 0)
-            for pair in zip(a[likely].tolist(), b[likely].tolist()):
-                if similar(*pair):
-                    near[:, pair] = np.minimum(near[:, pair], first[:, pair[::-1]])
-                else:
-                    tries[[*pair]] += 1
-    return near
+    def compare(pairs: np.ndarray) -> np.ndarray:
+        similar = similarities(found, *pairs) >= similarity
+        pages.madvise(mmap.MADV_DONTNEED)
+        return pairs[:, similar]
 
-
-def _changes(first: np.ndarray, near: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Say whether a flag of the texts `a` can change if they are near the texts `b`.
-
-    In its own split, what matters is a near text before the first row of a text; in the other
-    split, any.
-    """
-    changes = np.zeros(len(a), bool)
-    for split, other in ((0, 1), (1, 0)):
-        own = (first[split, a] != NEVER) & (near[split, a] > first[split, a])
-        across = (first[other, a] != NEVER) & (near[split, a] == NEVER)
-        changes |= (first[split, b] < near[split, a]) & (own | across)
-    return changes
-
-
-def sequences(words: list[str]) -> list[str]:
-    """Return the sequences of words that are compared."""
-    words = words[:MOST_WORDS]
-    return [" ".join(three) for three in zip(words, words[1:], words[2:])]
+    for alike in tqdm(in_order(compare, jobs), "audit pairs", len(jobs), delay=1):
+        for one, other in (alike, alike[::-1]):
+            for split in range(len(near)):
+                np.minimum.at(near[split], one, first[split, other])
+    return near, Work(len(rows), sketches_compared, pairs.shape[1])
 
 
-def similarity_of(one: list[str], other: list[str]) -> float:
-    """Return the similarity of two texts, given their words."""
-    share = _shared(one, other)
-    length = min(len(one), len(other))
-    if length < BEGINNING or one[:BEGINNING] != other[:BEGINNING]:
-        return share
-    return max(share, _shared(one[:length], other[:length]))
+def batches(sizes: np.ndarray, limit: int) -> Iterator[slice]:
+    """Cut a row of things of these sizes into batches of at most `limit`, or of one thing."""
+    ends, start = np.append(0, np.cumsum(sizes, dtype=np.int64)), 0
+    while start < len(sizes):
+        stop = int(np.searchsorted(ends, ends[start] + limit, side="right")) - 1
+        yield slice(start, stop := max(stop, start + 1))
+        start = stop
 
 
-def _shared(one: list[str], other: list[str]) -> float:
-    first, second = set(sequences(one)), set(sequences(other))
-    common = len(first & second)
-    return common / max(1, len(first) + len(second) - common)
+def _counts(words: np.ndarray) -> np.ndarray:
+    return words.clip(max=MOST_WORDS).astype(np.int64) - 2
 
 
-def _rare(beginnings: np.ndarray) -> np.ndarray:
-    """Return `beginnings`, with 0 for those of many texts: a form or a greeting, not a copy."""
-    _, number, texts = np.unique(beginnings, return_inverse=True, return_counts=True)
-    return np.where(texts[number] > LEADERS, 0, beginnings)
+def sequences(texts: list[str]) -> Sequences:
+    """Return the sequences that are compared; each text needs `FEWEST_WORDS`."""
+    split = pc.split_pattern(pa.array(map(normalize, texts), pa.large_string()), " ")
+    words = split.values.dictionary_encode()
+    known = words.dictionary.cast(pa.large_binary()).to_pylist()
+    hashes = np.fromiter(map(xxh3_64_intdigest, known), np.uint64, len(known))
+    number = words.indices.to_numpy()
+    real = np.fromiter(map(len, known), np.int64, len(known))[number] > 0  # not between two spaces
+    number = number[real]
+    ends = np.append(0, np.cumsum(real))[split.offsets.to_numpy()]
+    starts, lengths = ends[:-1], np.diff(ends)
+    second, third = hashes * np.uint64(0x9E3779B97F4A7C15), hashes * np.uint64(0xC2B2AE3D27D4EB4F)
+    threes = mixed(hashes[number[:-2]] + second[number[1:-1]] + third[number[2:]])
+    beginnings = np.zeros(len(texts), np.uint64)
+    long = lengths >= BEGINNING
+    for word in range(0, BEGINNING, 3):
+        beginnings[long] = mixed(beginnings[long] + threes[starts[long] + word])
+    counts = _counts(lengths)
+    return Sequences(threes[_spans(starts, counts)], np.cumsum(counts) - counts, counts, beginnings)
 
 
-def _bands(slots: np.ndarray, sketched: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield keys of texts, which agree in a band more often the more similar the texts are."""
-    for band in range(BANDS):
-        keys = np.zeros(len(sketched), np.uint64)
-        for slot in range(band * BAND, (band + 1) * BAND):
-            keys = keys << np.uint64(16) | slots[sketched, slot]
-        yield keys
+def similarities(texts: Sequences, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the similarity of at most `BATCH_PAIRS` pairs of texts, given their numbers."""
+    shares = _shares(texts, one, other, texts.counts[one], texts.counts[other])
+    alike = (texts.beginnings[one] == texts.beginnings[other]) & (texts.beginnings[one] != 0)
+    one, other = one[alike], other[alike]
+    shorter = np.minimum(texts.counts[one], texts.counts[other])
+    shares[alike] = np.maximum(shares[alike], _shares(texts, one, other, shorter, shorter))
+    return shares
 
 
-def _same_bucket(keys: np.ndarray, present: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield pairs of texts with the same key: each with the first `LEADERS` of each split.
-
-    A key of 0 is none.
-    """
-    order = np.argsort(keys, kind="stable")
-    order = order[keys[order] != 0]
-    _, bucket, sizes = np.unique(keys[order], return_inverse=True, return_counts=True)
-    shared = sizes[bucket] > 1
-    members, bucket = order[shared], bucket[shared]
-    for there in present:
-        leaders, led = members[there[members]], bucket[there[members]]
-        ranks = np.arange(len(led)) - np.searchsorted(led, led)
-        rest, bucket_of = members, bucket
-        for rank in range(min(LEADERS, ranks.max(initial=-1) + 1)):
-            leader = np.full(len(sizes), -1)
-            leader[led[ranks == rank]] = leaders[ranks == rank]
-            has = leader[bucket_of] >= 0
-            rest, bucket_of = rest[has], bucket_of[has]
-            different = rest != leader[bucket_of]
-            yield rest[different], leader[bucket_of[different]]
+def _shares(
+    texts: Sequences, one: np.ndarray, other: np.ndarray, n_one: np.ndarray, n_other: np.ndarray
+) -> np.ndarray:
+    """Return which share of the first sequences of pairs of texts both have."""
+    pair = np.arange(len(one), dtype=np.uint64) << np.uint64(52)
+    keys = []  # 12 bits for the pair, 51 of the hash, 1 for the side
+    for side, text, n in ((0, one, n_one), (1, other, n_other)):
+        key = texts.hashes[_spans(texts.starts[text], n)] >> np.uint64(12)
+        keys.append(key & ~np.uint64(1) | np.repeat(pair | np.uint64(side), n))
+    key = np.sort(np.concatenate(keys))
+    key = key[np.append(True, key[1:] != key[:-1])[: len(key)]]
+    same = key[1:][key[1:] >> np.uint64(1) == key[:-1] >> np.uint64(1)]
+    both, sides = (
+        np.bincount((part >> np.uint64(52)).astype(np.int64), minlength=len(one))
+        for part in (same, key)
+    )
+    return both / (sides - both)
 
 
-def _agree(slots: np.ndarray, one: np.ndarray, other: np.ndarray, similarity: float) -> np.ndarray:
-    """Say whether sketches agree as those of similar texts do, less two standard deviations."""
-    fewest = SLOTS * similarity - 2 * np.sqrt(SLOTS * similarity * (1 - similarity))
-    agreeing = np.zeros(len(one), np.int64)
-    for start in range(0, len(one), PAIRS):
-        part = slice(start, start + PAIRS)
-        agreeing[part] = (slots[one[part]] == slots[other[part]]).sum(axis=1)
-    return agreeing >= fewest
+def _spans(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Return the numbers from each start on, as many as its count."""
+    ends = np.cumsum(counts)
+    return np.arange(counts.sum()) + np.repeat(starts - ends + counts, counts)

@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+import numpy as np
+
 # Scripts that write no spaces between words: each character counts as one. Chinese and Japanese;
 # Thai and Lao; Burmese; Khmer.
 UNSPACED = (
@@ -32,16 +34,30 @@ class _Characters(dict[int, int | str | None]):
 
 
 _CHARACTERS = _Characters()
+# The same for `bytes.translate`, which is five times as fast.
+_ASCII = bytes(ord((chr(code).lower().translate(_CHARACTERS)) or " ") for code in range(128))
+_ASCII += bytes(range(128, 256))
 
 
-def split_words(text: str) -> list[str]:
-    """Return the words of a text, in Unicode's form NFKC and casefolded.
+def normalize(text: str) -> bytes:
+    """Return the words of a text in UTF-8, with spaces between them, casefolded, in NFKC.
 
     Punctuation and whitespace separate words and are dropped. So are apostrophes ("don't" is
     "dont") and invisible characters. Symbols and emoji stay: "$5" is not "5".
     """
     if text.isascii():
-        return text.lower().translate(_CHARACTERS).split()
+        return text.encode().translate(_ASCII, b"'")
     pieces = text.translate(_CHARACTERS)
     text = PIECE.sub(lambda piece: unicodedata.normalize("NFKC", piece[0]), pieces)
-    return WORD.findall(text.casefold().translate(_CHARACTERS))
+    return " ".join(WORD.findall(text.casefold().translate(_CHARACTERS))).encode()
+
+
+def count_words(texts: list[bytes]) -> tuple[np.ndarray, list[bytes]]:
+    """Return the number of words of normalized texts, (texts,), and the texts without spaces."""
+    characters = np.frombuffer(b" ".join([b"", *texts, b""]), np.uint8)
+    starts = np.cumsum([0, *(len(text) + 1 for text in texts[:-1])])
+    kept = characters != ord(" ")
+    words = np.add.reduceat(kept[1:] & ~kept[:-1], starts, dtype=np.int32)
+    ends = np.cumsum(np.add.reduceat(kept[1:], starts, dtype=np.int64)).tolist()
+    joined = characters[kept].tobytes()
+    return words, [joined[start:end] for start, end in zip([0, *ends], ends)]
