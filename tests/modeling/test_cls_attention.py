@@ -89,11 +89,17 @@ def test_training_and_inference_compute_only_cls_in_their_last_layer(
         tiny_checkpoint, ["a", "b"], seed=0, attention_dropout=0.0, attention=resolved.attention
     )
     trained.save_pretrained(tmp_path)
-    for model in (trained, load_finetuned(tmp_path, resolved)):
+    loaded = load_finetuned(tmp_path, resolved)
+    bf16 = precision == "bf16" and not torch.accelerator.is_available()
+    for model, attention in ((trained, "eager" if bf16 else "sdpa"), (loaded, "sdpa")):
         assert isinstance(model.bert.encoder.layer[-1], ClsOnlyBertLayer)
-        on_cpu = not torch.accelerator.is_available()
-        eager = precision == "bf16" and on_cpu
-        assert model.config._attn_implementation == ("eager" if eager else "sdpa")
+        assert model.config._attn_implementation == attention
+    assert {weight.dtype for weight in trained.parameters()} == {torch.float32}
+    assert loaded.bert.embeddings.word_embeddings.weight.dtype == (
+        torch.bfloat16 if bf16 else torch.float32
+    )
+    assert loaded.bert.encoder.layer[-1].output.dense.weight.dtype == torch.float32
+    assert loaded.classifier.weight.dtype == torch.float32
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import AutoModelForSequenceClassification, BertConfig, PreTrainedModel
 
 from yelp_stars.data import arrow
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.modeling.compute import Compute
-from yelp_stars.modeling.inference import load_finetuned, predict_logits
+from yelp_stars.modeling.inference import attention_width, load_finetuned, predict_logits
+from yelp_stars.modeling.padding import padded_width
 from yelp_stars.pipeline.errors import UserError
 
 FP32 = Compute("fp32", "as requested", None)
@@ -70,6 +73,35 @@ def test_logits_in_bf16_are_those_of_fp32_up_to_rounding(finetuned, reviews):
     assert 0 < (single - half).std() < 0.05 * single.std(axis=0).min()
 
 
+class Reversed:
+    """The rows of a dataset, the last first."""
+
+    def __init__(self, reviews: ReviewDataset) -> None:
+        self.reviews, self.lengths = reviews, reviews.lengths[::-1]
+
+    def __getitem__(self, row: int) -> dict:
+        return self.reviews[len(self.lengths) - 1 - row]
+
+
+@pytest.mark.parametrize("resolved", [FP32, BF16], ids=["fp32", "bf16"])
+def test_a_row_has_its_logits_wherever_it_is_in_the_file(finetuned, reviews, resolved):
+    model = load_finetuned(finetuned, resolved)
+    forwards = predict_logits(model, reviews, 8, resolved)
+    backwards = predict_logits(model, Reversed(reviews), 8, resolved)[::-1]
+    tolerance = 1e-5 if resolved is FP32 else 0.05 * forwards.std()
+    assert np.allclose(forwards, backwards, atol=tolerance)
+
+
+@given(longest=st.integers(1, 600), positions=st.integers(8, 600))
+def test_a_batch_is_as_wide_as_a_cpu_attends_fastest_or_as_the_positions_allow(longest, positions):
+    config = BertConfig(max_position_embeddings=positions)
+    assume(padded_width(longest) <= config.max_position_embeddings)
+    width = attention_width(longest, config)
+    assert longest <= width <= config.max_position_embeddings
+    assert width in (padded_width(longest), padded_width(longest) + 8)
+    assert width % 16 == 0 or width + 8 > config.max_position_embeddings
+
+
 @pytest.mark.parametrize(
     ("lost", "cut"), [("classifier.weight", False), ("bert.pooler.dense.bias", True)]
 )
@@ -100,7 +132,11 @@ def test_a_damaged_file_is_reported(finetuned, name, content):
     assert str(caught.value).endswith("); run `dvc repro`")
 
 
-def test_each_core_computes_batches_of_its_own_to_the_same_bytes(model, reviews, three_cores):
+@pytest.mark.parametrize("resolved", [FP32, BF16], ids=["fp32", "bf16"])
+def test_each_core_computes_batches_of_its_own_to_the_same_bytes(
+    finetuned, reviews, three_cores, resolved
+):
+    model = load_finetuned(finetuned, resolved)
     seen, all_there = set(), threading.Barrier(3)
 
     def watch(*_) -> None:
@@ -110,12 +146,12 @@ def test_each_core_computes_batches_of_its_own_to_the_same_bytes(model, reviews,
         assert torch.get_num_threads() == 1
 
     hook = model.register_forward_pre_hook(watch)
-    logits = [predict_logits(model, reviews, 4, FP32)]
+    logits = [predict_logits(model, reviews, 4, resolved)]
     assert len(seen) == 3
     assert torch.get_num_threads() == 3
     torch.set_num_threads(1)
     hook.remove()
-    logits.append(predict_logits(model, reviews, 4, FP32))
+    logits.append(predict_logits(model, reviews, 4, resolved))
     assert np.isfinite(logits[0]).all()
     assert logits[0].tobytes() == logits[1].tobytes()
 

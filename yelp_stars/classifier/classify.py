@@ -154,7 +154,9 @@ class Classifier:
             features = inference.predict_logits(
                 self._model, self.encode(texts), self.batch_size, self.resolved, doing="look"
             )
-        weight, bias = (parameter.detach().cpu().numpy() for parameter in linear.parameters())
+        weight, bias = (
+            parameter.detach().float().cpu().numpy() for parameter in linear.parameters()
+        )
         ordered = np.sort(softmax(features @ weight.T + bias, axis=1), axis=1)
         return ordered[:, -1] - ordered[:, -2], features
 

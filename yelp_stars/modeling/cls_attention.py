@@ -25,6 +25,8 @@ class ClsOnlyBertLayer(BertLayer):
         **__: Any,
     ) -> torch.Tensor:
         attention = self.attention.self
+        # For inference, these weights may be float32, and those of the other layers bf16.
+        hidden_states = hidden_states.to(attention.query.weight.dtype)
         size = attention.attention_head_size
         cls = hidden_states[:, :1]
 
@@ -69,3 +71,11 @@ def use_cls_only_last_layer(model: torch.nn.Module) -> None:
     if model.config._attn_implementation in ("sdpa", "eager"):  # others have other masks
         # Change the class of the existing layer: its weights and their names stay.
         model.bert.encoder.layer[-1].__class__ = ClsOnlyBertLayer
+
+
+def cls_only_parameters(model: Any) -> set[int]:
+    """Return the ids of the parameters that a model with such a last layer applies to [CLS]."""
+    if not any(isinstance(module, ClsOnlyBertLayer) for module in model.modules()):
+        return set()
+    modules = (model.bert.encoder.layer[-1], model.bert.pooler, model.classifier)
+    return {id(parameter) for module in modules for parameter in module.parameters()}

@@ -20,7 +20,7 @@ class Compute(NamedTuple):
     reason: str
     """Reason to print: "auto: this CPU has AMX", or "as requested"."""
     attention: str | None
-    """Fastest `attn_implementation`; None leaves the choice to transformers."""
+    """Fastest `attn_implementation` of training; None leaves the choice to transformers."""
 
     @property
     def dtype(self) -> torch.dtype:
