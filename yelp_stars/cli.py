@@ -21,6 +21,7 @@ from yelp_stars.commands.release import release
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.serve.command import serve
 from yelp_stars.commands.show import show
+from yelp_stars.commands.verify import verify
 from yelp_stars.pipeline.entrypoint import explain, print_anywhere
 from yelp_stars.pipeline.errors import UserError
 
@@ -68,7 +69,7 @@ def in_project(context: typer.Context) -> None:
 
 ALL = [
     show, use, params, compare, plots, predict, label_next, serve, seeds, search, curve, doctor,
-    release,
+    release, verify,
 ]  # fmt: skip
 for command in ALL:
     app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`

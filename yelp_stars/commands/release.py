@@ -1,5 +1,7 @@
 """`stars release`: register the model of a commit as a version, by an annotated git tag of GTO."""
 
+import contextlib
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -7,9 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from yelp_stars.commands.runs.git import check_repository, git
+from yelp_stars.commands.runs.git import ask_git, check_repository, git, git_bytes
 from yelp_stars.evaluation.titles import SCORES
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.text import one_line, quoted, shell_word
 
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
@@ -18,6 +21,7 @@ SHOWN = ("accuracy", "macro_f1", "mae", "loss")
 SCORE = "{value} [{low}, {high}] on {n} test reviews"
 EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
+LOCKS = ("dvc.lock", "requirements.lock")  # of data, code and parameters; of the libraries
 
 
 def release(
@@ -34,16 +38,16 @@ def release(
     from gto.exceptions import GTOException
     from scmrepo.exceptions import SCMError
 
-    if not VERSION.fullmatch(version):
-        raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
     check_repository()
+    tag_of(version)
     if changed := git("status", "--porcelain", "--untracked-files=no", "--", "."):
         raise UserError(
             f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a "
             f"commit; run `git commit -a`"
         )
     model = _scored_model()
-    message = describe(model, json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"])
+    scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
+    message = describe(model, scores, hash_version("HEAD"))
     # In a subfolder of a git repository, DVC and GTO expect the folder before the name.
     folder = git("rev-parse", "--show-prefix").rstrip("/")
     name = f"{folder}:{ARTIFACT}" if folder else ARTIFACT
@@ -60,10 +64,37 @@ def release(
     print(f"  dvc push\n  git push origin {shell_word(tag)}")
 
 
-def describe(model: str, scores: dict[str, Any]) -> str:
-    """Write the message of the tag: scores with their intervals and rows, the hash of the model."""
+def tag_of(version: str) -> str:
+    """Return the name of a version's tag, as GTO writes it."""
+    if not VERSION.fullmatch(version):
+        raise UserError(f"{quoted(version)} is not a version such as v1.0.0")
+    folder = git("rev-parse", "--show-prefix").rstrip("/")
+    return f"{folder}={ARTIFACT}@{version}" if folder else f"{ARTIFACT}@{version}"
+
+
+def describe(model: str, scores: dict[str, Any], hashes: dict[str, str]) -> str:
+    """Write the message of the tag: scores with their intervals and rows, hashes of all files."""
     lines = [f"{SCORES[name]} {SCORE.format(**scores[name])}" for name in SHOWN if name in scores]
-    return "\n".join([*lines, f"{MODEL}: md5 {model}"])
+    files = [f"{digest}  {name}" for name, digest in hashes.items()]  # as sha256sum writes it
+    return "\n".join([*lines, f"{MODEL}: md5 {model}", "", *files])
+
+
+def hash_version(commit: str, folder: Path | None = None) -> dict[str, str]:
+    """Hash what a version is: its model, in `folder` or DVC's cache or remote, and its locks."""
+    from yelp_stars.commands.runs.revisions import open_model
+
+    with contextlib.nullcontext(folder) if folder else open_model(commit) as model:
+        if not model.is_dir():
+            raise UserError(f"no folder {quoted(str(model))}")
+        files = sorted(path for path in model.rglob("*") if path.is_file())
+        hashes = {
+            f"{MODEL}/{file.relative_to(model).as_posix()}": sha256_of(file) for file in files
+        }
+    for name in LOCKS:
+        if ask_git("ls-tree", commit, "--", name):
+            content = git_bytes("show", f"{commit}:./{name}")
+            hashes[name] = hashlib.sha256(content).hexdigest()
+    return hashes
 
 
 def _scored_model() -> str:

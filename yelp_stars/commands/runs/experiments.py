@@ -139,17 +139,11 @@ def run(snapshot: Snapshot, prefix: str, overrides: Overrides) -> str:
         return name
     changes = snapshot.overrides | overrides
     options = [f"--set-param={key}={json.dumps(value)}" for key, value in changes.items()]
-    # The stages run `python`: this one, also where the environment is not active.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    problem = "an experiment of another `stars` command is running here; wait until it ends"
-    CLONE.parent.mkdir(parents=True, exist_ok=True)
-    # The process of DVC inherits the lock, and may survive this one.
-    with locked(CLONE.with_suffix(".lock"), problem) as lock, _cloned(snapshot) as clone:
-        command = [sys.executable, "-P", "-m", "dvc", "exp", "run", "--name", name, *options]
+    with cloned(snapshot.head, snapshot.tree) as clone:
         print(f"\n{name}, in a copy of the project", flush=True)
-        done = subprocess.run(command, cwd=clone, env=os.environ | {"PATH": path}, pass_fds=[lock])
-        reference = find(name, clone)
-        if done.returncode or not reference:
+        is_done = clone.dvc("exp", "run", "--name", name, *options)
+        reference = find(name, clone.folder)
+        if not is_done or not reference:
             problem = f"the experiment {name} failed, see DVC's error above"
             raise Failed(problem, advice="run the same command to resume")
         git("fetch", "--quiet", str(CLONE.resolve()), f"{reference}:{reference}")
@@ -166,9 +160,35 @@ def read_score(name: str) -> tuple[float, int]:
         return float(scores["accuracy"]), int(scores["n"])
 
 
+class Clone(NamedTuple):
+    """A copy of the project, which shares git's objects and DVC's cache."""
+
+    folder: Path
+    lock: int
+    """Descriptor that DVC inherits: it may survive this process."""
+
+    def dvc(self, *arguments: str) -> bool:
+        """Run DVC there; return whether it succeeds."""
+        # The stages run `python`: this one, also where the environment is not active.
+        known = os.environ.get("PATH", os.defpath)
+        path = os.pathsep.join([str(Path(sys.executable).parent), known])
+        command = [sys.executable, "-P", "-m", "dvc", *arguments]
+        environment = os.environ | {"PATH": path}
+        done = subprocess.run(command, cwd=self.folder, env=environment, pass_fds=[self.lock])
+        return not done.returncode
+
+
 @contextlib.contextmanager
-def _cloned(snapshot: Snapshot) -> Iterator[Path]:
-    """Yield a clone of the project at a snapshot, which shares git's objects and DVC's cache."""
+def cloned(head: str, tree: str) -> Iterator[Clone]:
+    """Yield a clone at the commit `head`, with the files of the commit `tree`."""
+    problem = "an experiment of another `stars` command is running here; wait until it ends"
+    CLONE.parent.mkdir(parents=True, exist_ok=True)
+    with locked(CLONE.with_suffix(".lock"), problem) as lock, _cloned(head, tree) as folder:
+        yield Clone(folder, lock)
+
+
+@contextlib.contextmanager
+def _cloned(head: str, tree: str) -> Iterator[Path]:
     shutil.rmtree(CLONE, ignore_errors=True)  # of a command that was killed
     try:
         git("init", "--quiet", str(CLONE))
@@ -181,8 +201,8 @@ def _cloned(snapshot: Snapshot) -> Iterator[Path]:
         for key in ("user.name", "user.email"):
             if value := ask_git("config", key):
                 git("config", key, value, folder=CLONE)
-        git("checkout", "--quiet", "--detach", snapshot.head, folder=CLONE)
-        git("restore", f"--source={snapshot.tree}", "--worktree", ".", folder=CLONE)
+        git("checkout", "--quiet", "--detach", head, folder=CLONE)
+        git("restore", f"--source={tree}", "--worktree", ".", folder=CLONE)
         folder = CLONE / git("rev-parse", "--show-prefix")
         local = Path(".dvc", "config.local")  # addresses and passwords of remotes
         if local.is_file():

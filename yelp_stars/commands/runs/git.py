@@ -9,6 +9,11 @@ from yelp_stars.pipeline.text import one_line, shell_word
 
 def git(*arguments: str, folder: Path = Path()) -> str:
     """Return the output of a command of git, without the line break at its end."""
+    return git_bytes(*arguments, folder=folder).decode("utf-8", "replace").rstrip("\n")
+
+
+def git_bytes(*arguments: str, folder: Path = Path()) -> bytes:
+    """Return the output of a command of git."""
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True)
     except FileNotFoundError:
@@ -16,7 +21,7 @@ def git(*arguments: str, folder: Path = Path()) -> str:
     if done.returncode:
         reason = one_line(done.stderr.decode("utf-8", "replace"))
         raise UserError(f"git {' '.join(arguments)[:200]} failed: {reason}")
-    return done.stdout.decode("utf-8", "replace").rstrip("\n")
+    return done.stdout
 
 
 def check_repository() -> None:
