@@ -3,6 +3,7 @@
 import ast
 import dataclasses
 import importlib
+import importlib.metadata
 import re
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import ROOT, out_paths, run
+from packaging.requirements import Requirement
 
 from yelp_stars.commands.doctor.imports import imported, is_code, modules, own_imports
 from yelp_stars.pipeline.entrypoint import declared_paths
@@ -295,13 +297,21 @@ def canonical(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", name[0]).lower()
 
 
-def test_the_lock_file_has_every_dependency_and_no_address():
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
-    assert not [line for line in lines if "/" in line or "@" in line]
-    locked = {canonical(line) for line in lines if "==" in line}
+def test_each_lock_file_has_its_dependencies_and_theirs_and_no_address():
+    files = ("requirements.lock", "requirements-dev.lock")
+    lines, more = [(ROOT / name).read_text().splitlines() for name in files]
+    assert not [line for line in lines + more if not re.fullmatch(r"[\w.-]+==[\w.]+", line)]
+    locked, both = {*map(canonical, lines)}, {*map(canonical, lines + more)}
+    assert len(both) == len(lines + more)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert {"dev", "cluster"} <= set(extras)
-    others = [names for extra, names in extras.items() if extra not in UNLOCKED]
-    required = [*project["dependencies"], *(name for names in others for name in names)]
-    assert set(map(canonical, required)) <= locked
+    assert {"serve", "plots", "ssh", "dev", "cluster"} == set(extras) - UNLOCKED
+    used = [*project["dependencies"], *extras["serve"], *extras["plots"], *extras["ssh"]]
+    assert {canonical(name) for name in used} <= locked
+    assert {canonical(name) for name in extras["dev"] + extras["cluster"]} <= both - locked
+    for allowed, entries in ((locked, lines), (both, more)):
+        for entry in entries:
+            required = map(Requirement, importlib.metadata.requires(entry.split("==")[0]) or [])
+            needed = {canonical(r.name) for r in required if not r.marker or r.marker.evaluate()}
+            # PyTorch's default build also needs NVIDIA's libraries: pip installs what it names.
+            assert needed <= allowed or entry.startswith("torch=="), entry
