@@ -54,7 +54,9 @@ def part(table: pa.Table, rows: np.ndarray, path: Path) -> Path:
     return path
 
 
-def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], Turn]:
+def ours(
+    folder: Path, checkpoint: Path, precision: Precision, *, fast: bool = True
+) -> Callable[[], Turn]:
     """Train on every eighth length-grouped batch; gives the rows a second."""
     reuse_freed_memory()
     table = arrow.read(folder / "train.arrow")
@@ -77,7 +79,8 @@ def ours(folder: Path, checkpoint: Path, precision: Precision) -> Callable[[], T
         attention_dropout=params["attention_dropout"],
         attention=resolved.attention,
     )
-    use_fast_cpu(model)
+    if fast:
+        use_fast_cpu(model)
     rates = ("learning_rate", "head_learning_rate", "weight_decay")
     return timed(
         ResumableTrainer(
@@ -195,6 +198,10 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = 
         "ours, precision auto",
         lambda folder, checkpoint: ours(folder, checkpoint, "auto"),
     ),
+    "plain-auto": (
+        "ours, precision auto, with PyTorch's dropout and hidden states in fp32",
+        lambda folder, checkpoint: ours(folder, checkpoint, "auto", fast=False),
+    ),
     "predict": ("`trainer.predict`, padded to 512", peer_evaluation),
     "our-evaluation": (
         "ours, fp32: in order of length, no gradients, each core with batches of its own",
@@ -218,7 +225,7 @@ def report(turns: dict[str, list[Turn]]) -> list[str]:
         "|---|---|---|---|---|",
     ]
     for name, own in turns.items():
-        evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto")
+        evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto", "plain-auto")
         of_first = ratio(own, turns["predict" if evaluates else "notebook"])
         of_dynamic = "–" if evaluates else ratio(own, turns["dynamic"])
         lines.append(
