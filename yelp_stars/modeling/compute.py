@@ -46,9 +46,9 @@ def resolve(precision: Precision, name: str) -> Compute:
         problem = f"{name} is {precision!r}, but this machine has no hardware for it"
         raise UserError(problem, setting=name, advice="set it to 'fp32' or 'auto'")
     chosen = fastest if precision == "auto" else precision
-    # On a CPU, the fused kernel of torch 2.13 (SDPA) is as slow in bf16 as in fp32, and slower in
-    # its backward pass; plain matrix products make training a third faster, at the cost of a matrix
-    # of all pairs of tokens for each head and trained layer.
+    # Training in bf16 with the fused kernel (SDPA) takes 1.6 times as long as with plain matrix
+    # products (torch 2.13, two cores with AMX): its backward pass is slow. They cost a matrix of all
+    # pairs of tokens for each head and trained layer.
     eager = chosen == "bf16" and not torch.accelerator.is_available()
     return Compute(
         chosen,
