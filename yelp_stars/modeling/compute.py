@@ -47,8 +47,8 @@ def resolve(precision: Precision, name: str) -> Compute:
         raise UserError(problem, setting=name, advice="set it to 'fp32' or 'auto'")
     chosen = fastest if precision == "auto" else precision
     # Training in bf16 with the fused kernel (SDPA) takes 1.6 times as long as with plain matrix
-    # products (torch 2.13, two cores with AMX): its backward pass is slow. They cost a matrix of all
-    # pairs of tokens for each head and trained layer.
+    # products (torch 2.13, two cores with AMX): its backward pass is slow. They cost a matrix of
+    # all pairs of tokens for each head and trained layer.
     eager = chosen == "bf16" and not torch.accelerator.is_available()
     return Compute(
         chosen,
