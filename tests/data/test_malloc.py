@@ -50,7 +50,7 @@ release_freed_memory()
 large = np.ones(1_000_000)
 del large  # by default, glibc would now keep what is smaller than these 8 MB
 before = resident()
-arrays = [np.ones(50_000) for _ in range(200)]  # 400 kB each
+arrays = [np.ones(625_000) for _ in range(16)]  # 5 MB each
 last = np.ones(1000)  # stays at the end of the heap
 assert resident() - before > 70_000_000
 del arrays
