@@ -47,6 +47,32 @@ def test_a_host_in_params_yaml_is_not_asked_what_to_unpickle(data_project, backe
     assert "train.launcher is not a parameter: set the environment variable STARS_LAUN" in message
 
 
+LOADERS = {
+    "load_finetuned": "from yelp_stars.modeling.inference import load_finetuned as load; "
+    "from yelp_stars.modeling.compute import Compute; load(folder, Compute('fp32', '', None))",
+    "read_config": "from yelp_stars.checkpoint.architecture import read_config as load; "
+    "load(folder)",
+    "tokenizer": "from yelp_stars.checkpoint.architecture import load_auto_tokenizer as load; "
+    "load(folder)",
+    "frozen": "from yelp_stars.baseline.frozen import MeanPooled; MeanPooled(folder)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loader", LOADERS)
+def test_a_model_folder_that_is_missing_is_not_asked_of_the_hub(tmp_path, loader):
+    # transformers takes "models/finetuned" for the name of somebody's repository.
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        endpoint = f"http://127.0.0.1:{server.getsockname()[1]}"
+        code = f"from pathlib import Path; folder = Path('models/finetuned'); {LOADERS[loader]}"
+        hub = {"HF_ENDPOINT": endpoint, "HF_HUB_OFFLINE": "0"}
+        message = run("python", "-c", code, cwd=tmp_path, ok=False, **hub)
+        with pytest.raises(BlockingIOError):
+            server.accept()
+    assert "Missing: no folder 'models/finetuned'; run `dvc repro` or `dvc pull`" in message
+
+
 # --- Advice ---------------------------------------------------------------------------------------
 
 

@@ -56,10 +56,8 @@ def in_project(context: typer.Context) -> None:
     """  # noqa: D301
     anywhere = context.invoked_subcommand in ANYWHERE
     if not anywhere and not (Path("dvc.yaml").is_file() and Path("stages").is_dir()):
-        raise UserError(
-            f"{str(Path.cwd())!r} is not the project's folder: it has no dvc.yaml and no stages/; "
-            f"run `stars` where dvc.yaml is"
-        )
+        problem = "is not the project's folder: it has no dvc.yaml and no stages/"
+        raise UserError(f"{str(Path.cwd())!r} {problem}", advice="run `stars` where dvc.yaml is")
     if not anywhere:
         # For this import alone: no other file of the folder is imported.
         sys.path.insert(0, str(Path.cwd()))

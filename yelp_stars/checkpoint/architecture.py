@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.utils import logging
 
-from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.errors import Missing, UserError
 from yelp_stars.pipeline.files import refusing
 from yelp_stars.pipeline.text import quoted
 
@@ -42,6 +42,12 @@ def be_quiet() -> None:
     logging.set_verbosity_error()
 
 
+def check_folder(folder: Path) -> None:
+    """Refuse a folder that is missing: transformers would ask the Hub for its name."""
+    if not folder.is_dir():
+        raise Missing(f"no folder {str(folder)!r}", advice="run `dvc repro` or `dvc pull`")
+
+
 def load_config(checkpoint: Path, label_names: Sequence[str]) -> PreTrainedConfig:
     """Load the config as a classifier's of one label per text, whatever the checkpoint is for."""
     return read_config(
@@ -56,6 +62,7 @@ def load_config(checkpoint: Path, label_names: Sequence[str]) -> PreTrainedConfi
 def read_config(checkpoint: Path, **values: Any) -> PreTrainedConfig:
     """Load the config of an encoder that is in `ENCODERS`, with `values` instead of its own."""
     be_quiet()
+    check_folder(checkpoint)
     with refusing("the checkpoint's 'config.json' is not valid", CORRECT):
         # Without a model_type, transformers would take it from the name of the folder.
         own, _ = PreTrainedConfig.get_config_dict(checkpoint)
@@ -85,6 +92,7 @@ def classifier_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
 def load_auto_tokenizer(checkpoint: Path, **values: Any) -> PreTrainedTokenizerBase:
     """Load the tokenizer as plain `from_pretrained` does, without truncation and padding."""
     be_quiet()
+    check_folder(checkpoint)
     with refusing("the checkpoint's tokenizer files are not valid", CORRECT):
         tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False, **values)
         # all-MiniLM's file truncates and pads to 128 whatever its caller asks for.

@@ -41,10 +41,8 @@ def release(
     check_repository()
     tag_of(version)
     if changed := git("status", "--porcelain", "--untracked-files=no", "--", "."):
-        raise UserError(
-            f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a "
-            f"commit; run `git commit -a`"
-        )
+        problem = f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a commit"
+        raise UserError(problem, advice="run `git commit -a`")
     model = _scored_model()
     scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
     message = describe(model, scores, hash_version("HEAD"))

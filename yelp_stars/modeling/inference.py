@@ -40,6 +40,7 @@ def load_finetuned(
 ) -> PreTrainedModel:
     """Load a fine-tuned classifier to this machine's device, for inference only."""
     architecture.be_quiet()
+    architecture.check_folder(finetuned)
     compute.set_up_cuda(repeatable=False)
     with refusing(f"{str(finetuned)!r} cannot be loaded", advice):
         model, info = AutoModelForSequenceClassification.from_pretrained(

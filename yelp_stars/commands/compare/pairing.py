@@ -65,11 +65,9 @@ def describe(first: Revision, second: Revision, *, margin: float, texts: int) ->
     if reviews is not None:
         parts += [*slices.by_length(reviews), *_by_pattern(first, reviews)]
     elif texts:
-        raise UserError(
-            f"neither DVC's cache nor its remote has the texts of the test rows of "
-            f"{quoted(first.name)}",
-            advice="run `dvc repro download` at that revision",
-        )
+        problem = "neither DVC's cache nor its remote has the texts of the test rows of"
+        advice = "run `dvc repro download` at that revision"
+        raise UserError(f"{problem} {quoted(first.name)}", advice=advice)
     parts += slices.by_flag(revisions.read_flags(first))
     a, b = tested.predicted, other.predicted[matched]
     flips = compared.flips._asdict()
