@@ -41,8 +41,9 @@ def release(
     check_repository()
     tag_of(version)
     if changed := git("status", "--porcelain", "--untracked-files=no", "--", "."):
-        problem = f"{quoted(changed.splitlines()[0][3:])} is not committed, but a version is a commit"
-        raise UserError(problem, advice="run `git commit -a`")
+        problem = "is not committed, but a version is a commit"
+        path = changed.splitlines()[0][3:]
+        raise UserError(f"{quoted(path)} {problem}", advice="run `git commit -a`")
     model = _scored_model()
     scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
     message = describe(model, scores, hash_version("HEAD"))
