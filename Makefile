@@ -2,8 +2,8 @@
 PYTHON ?= python3
 SHELL := /bin/bash
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
-# Without --no-compile, pip compiles every module of every package, which takes longer than the rest
-# of the installation. Python compiles what is imported, once, unless that variable is set.
+# Without --no-compile, pip compiles every module of every package, most of which nothing imports.
+# Python compiles what is imported, once, unless that variable is set.
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -75,8 +75,6 @@ def compare(stated: dict[str, str], actual: dict[str, str]) -> dict[str, str]:
 
 def train_again(commit: str, stated: dict[str, str]) -> None:
     """Train and evaluate in a clone at a commit; say whether its model has the same bytes."""
-    import numpy as np
-
     from yelp_stars.commands.runs import experiments, revisions
     from yelp_stars.comparing import paired
     from yelp_stars.evaluation import predictions
@@ -92,15 +90,14 @@ def train_again(commit: str, stated: dict[str, str]) -> None:
     if not differing:
         print(f"trained again: byte-identical, {counted(len(stated), 'file')}")
         return
-    matched = np.argsort(after.rows)[np.searchsorted(np.sort(after.rows), before.rows)]
-    gap = abs(after.logits[matched] - before.logits).max()
-    same = (after.predicted[matched] == before.predicted).mean()
-    compared = paired.compare_accuracy(before.labels, before.predicted, after.predicted[matched])
-    low, high = compared.scores["accuracy"].low, compared.scores["accuracy"].high
+    gap = abs(after.logits - before.logits).max()  # of the same rows in the same order
+    same = (after.predicted == before.predicted).mean()
+    compared = paired.compare_accuracy(before.labels, before.predicted, after.predicted)
+    accuracy = compared.scores["accuracy"]
     print(
         f"trained again: {counted(len(differing), 'file')} of {len(stated)} differ, as on another "
         f"processor; on {counted(compared.n, 'test row')}, {100 * same:.1f} % of the predictions "
         f"are the same, the largest difference of a logit is {gap:.2g}, and that of the accuracy "
-        f"{100 * compared.scores['accuracy'].difference:+.1f} points "
-        f"(95 % interval {paired.in_points(low, high, '+')})"
+        f"{100 * accuracy.difference:+.1f} points "
+        f"(95 % interval {paired.in_points(accuracy.low, accuracy.high, '+')})"
     )
