@@ -264,6 +264,8 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = 
 }
 
 
+TRAIN = ("notebook", "dynamic", "ours", "ours-auto", "plain-auto")
+EVALUATE = ("predict", "our-evaluation", "our-evaluation-short", "our-evaluation-auto")
 # Evaluations of one cut: the folder where each leaves its labels, ours in fp32 first.
 LABELS = {
     "our-evaluation": "our-evaluation-train-fp32",
@@ -290,7 +292,7 @@ def report(turns: dict[str, list[Turn]], folder: Path) -> list[str]:
         "|---|---|---|---|---|---|---|",
     ]
     for name, own in turns.items():
-        evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto", "plain-auto")
+        evaluates = name in EVALUATE
         of_first = ratio(own, turns["predict" if evaluates else "notebook"])
         of_dynamic = "–" if evaluates else ratio(own, turns["dynamic"])
         lines.append(
@@ -317,7 +319,10 @@ def markdown() -> list[str]:
         names = [  # where auto is fp32, once is enough
             name for name in CONTENDERS if auto != "fp32" or not name.endswith("-auto")
         ]
-        turns = take_turns("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
+        turns: dict[str, list[Turn]] = {}
+        for part_of in (TRAIN, EVALUATE):  # all at once would need more than 24 GiB
+            some = [name for name in names if name in part_of]
+            turns |= take_turns("benchmarks.training", some, [str(folder), str(checkpoint)], TURNS)
         table = report(turns, folder)
     return [
         "",
