@@ -5,6 +5,7 @@ import posixpath
 import re
 import shlex
 import subprocess
+import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -16,6 +17,7 @@ from dvc.cli.parser import DvcParserError, get_main_parser
 from helpers import ROOT, out_paths, run
 
 from yelp_stars import cli
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
@@ -374,6 +376,18 @@ def test_the_cells_of_the_notebook_have_the_values_of_its_preset():
     assert len(values) >= 10
     for section, parameter, value in values:
         assert str(preset[section][parameter]) == value, (section, parameter)
+
+
+@pytest.mark.slow
+def test_the_code_that_looks_at_the_data_leaves_it_as_it_is(tmp_path):
+    (code,) = (block.text for block in blocks(DOCS[NOTEBOOK]) if block.language == "python")
+    raw = tmp_path / "data" / "raw" / "train.arrow"
+    raw.parent.mkdir(parents=True)
+    write_reviews(raw, [(row % 2, f"text {row}") for row in range(20)], ["bad", "good"])
+    shown = run(sys.executable, "-c", code, cwd=tmp_path).splitlines()
+    assert len(shown) == 10
+    assert all(re.fullmatch(r"(\d+) (bad|good) text \1", line) for line in shown)
+    assert [*raw.parent.iterdir()] == [raw]
 
 
 def test_the_hours_of_the_homework_follow_from_the_measured_rates():
