@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
@@ -219,7 +220,13 @@ def main(given: Inputs, made: Outputs) -> None:
             # Not committed: durations differ on every run.
             write_json(
                 made.dvclive / "runtime.json",
-                {"seconds": seconds, **bar.rates(), "device": compute.device_name()},
+                {
+                    "finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+                    "seconds": seconds,
+                    **bar.rates(),
+                    "device": compute.device_name(),
+                    "versions": checkpoints.versions(),
+                },
             )
             print(saving.describe(result, seconds, bar.rates()))
             checkpoints.remove_run(run_dir)

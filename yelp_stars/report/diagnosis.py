@@ -26,12 +26,17 @@ def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> l
     evaluation, baseline = metrics["evaluation"], metrics["baseline"]
     accuracy = evaluation["scores"]["accuracy"]
     behind = accuracy["value"] <= baseline[baseline["strongest"]]["accuracy"]
+    training = _of_training(params, curves, evaluation["calibration"], behind)
+    problems = [training, *of_classes(params, metrics), _wide_interval(accuracy)]
+    return [problem for problem in problems if problem is not None]
+
+
+def of_classes(params: dict[str, Any], metrics: dict[str, Any]) -> list[Finding]:
+    """Name the classes that are never predicted or tested, or have few training rows."""
     problems = [
-        _of_training(params, curves, evaluation["calibration"], behind),
-        _never_predicted(params, evaluation["per_class"]),
-        _never_tested(evaluation["per_class"]),
+        _never_predicted(params, metrics["evaluation"]["per_class"]),
+        _never_tested(metrics["evaluation"]["per_class"]),
         _few_rows(metrics["data"]["splits"]["train"]["labels"]),
-        _wide_interval(accuracy),
     ]
     return [problem for problem in problems if problem is not None]
 

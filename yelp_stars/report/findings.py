@@ -1,18 +1,24 @@
-"""Derive the verdict of a report and its three main findings."""
+"""Derive the findings of a report, and its first line from them: ship the model, or not yet."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from yelp_stars.comparing.paired import compare_accuracy, outcome, verdict
-from yelp_stars.evaluation.intervals import written
+from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, cut
 
 MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`
 # Calibration errors up to which probabilities may be read as they are, or with care.
 CALIBRATED, USABLE = 0.05, 0.15
+WEAK = 0.5  # F1 of a class
+RELEASE = "Commit this run, then tag it: `stars release v1.0.0`."
 
 LONGEST_MEANING = 120  # characters of a slice's pattern
+LONGEST_NAME = 40  # characters of a class
 
 Status = Literal["good", "fair", "poor"]
 ORDER: tuple[Status, ...] = ("good", "fair", "poor")
@@ -25,6 +31,37 @@ class Finding(NamedTuple):
     title: str
     text: str
     advice: str = ""
+    examples: Sequence[str] = ()
+    """Texts of the data, to show below."""
+
+
+class Verdict(NamedTuple):
+    """The first line of a report."""
+
+    ship: bool
+    because: str
+    then: str
+    """What to do next."""
+
+
+def decide(found: Sequence[Finding]) -> Verdict:
+    """Derive the verdict from the findings, of which the first is that against the baseline.
+
+    Ship: the model is better than its baseline, and no finding is poor. Because: the comparison
+    with the baseline. Next: release the model, and to improve it the first advice.
+
+    Not yet: otherwise. Because: the first finding that speaks against it, and the titles of the
+    others. Next: the first of their advices with a command, or the first one.
+    """
+    against = [found[0]] if found[0].status != "good" else []
+    against += [finding for finding in found[1:] if finding.status == "poor"]
+    advices = [finding.advice for finding in against or found if finding.advice]
+    if not against:
+        improve = f" To improve it: {advices[0]}" if advices else ""
+        return Verdict(True, f"{found[0].text} No finding is poor.", RELEASE + improve)
+    others = ", ".join(finding.title for finding in against[1:])
+    because = against[0].text + (f" Also poor: {others}." if others else "")
+    return Verdict(False, because, next((a for a in advices if "`" in a), advices[0]))
 
 
 def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Finding:
@@ -38,7 +75,7 @@ def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Fi
     decided = outcome(compared, MARGIN)
     if decided == "better":
         return Finding("good", title, text)
-    advice = "Fine-tuning that does not beat its baseline is not worth its cost here."
+    advice = "Use the baseline, which costs less, or train and test on more rows."
     return Finding("poor" if decided == "worse" else "fair", title, text, advice)
 
 
@@ -84,7 +121,7 @@ def repeated(repeats: int, rows: int, noun: str = "review") -> list[Finding]:
         f"{repeats:,} of {counted(rows, f'validation {noun}')} {verb} a training {noun}, word for "
         f"word or nearly: that flatters the validation scores, the temperature and the ranges."
     )
-    advice = "Add duplicates to sample.exclude to have none."
+    advice = "Add duplicates to sample.exclude to validate on other texts."
     return [Finding("fair", "Repeated in validation", text, advice)]
 
 
@@ -105,9 +142,84 @@ def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
         verb, others = "is" if len(worse) == 2 else "are", counted(len(worse) - 1, "other slice")
         others = f" So {verb} {others}." if len(worse) > 1 else ""
         text = f"{numbers}: worse by more than chance.{others}"
-        return Finding("poor", title, text, f"Add training {noun}s of this kind.")
+        advice = f"Add training {noun}s of the slice “{lowest['name']}”."
+        return Finding("fair", title, text, advice)
     text = f"No slice is worse than the rest by more than chance. The lowest: {numbers}."
     return Finding("good", title, text)
+
+
+def weakest(per_class: list[dict[str, Any]], model: Predictions) -> tuple[int, int, np.ndarray]:
+    """Return the class with the lowest F1, the one it is most often taken for, and those rows.
+
+    Only classes with test rows count. The rows are indices (rows,) of the predictions, in the order
+    of the sample, which is random; without a mistake there are none.
+    """
+    tested = [label for label, row in enumerate(per_class) if row["recall"]["n"]]
+    label = min(tested, key=lambda label: per_class[label]["f1"]["value"])
+    mistaken = model.predicted[(model.labels == label) & ~model.right]
+    guess = int(np.bincount(mistaken).argmax()) if len(mistaken) else label
+    taken = (model.labels == label) & (model.predicted == guess) & ~model.right
+    return label, guess, np.flatnonzero(taken)
+
+
+def classes(
+    per_class: list[dict[str, Any]],
+    model: Predictions,
+    examples: Sequence[str],
+    problems: Sequence[Finding],
+    noun: str = "review",
+) -> Finding:
+    """Which class is weakest, what is it taken for, and which are never predicted or tested?
+
+    `examples` are texts of the rows of `weakest`, `problems` are those of the classes in the
+    diagnosis.
+    """
+    label, guess, taken = weakest(per_class, model)
+    name, other = (f"“{cut(model.names[number], LONGEST_NAME)}”" for number in (label, guess))
+    f1, recall = per_class[label]["f1"], per_class[label]["recall"]
+    texts = [problem.text for problem in problems]
+    texts.append(
+        f"The weakest class is {name}: F1 {written(f1)}; {written(recall, 100)} of its "
+        f"{counted(recall['n'], f'test {noun}')} are found."
+    )
+    if len(taken):
+        texts.append(f"{len(taken):,} are taken for {other}.")
+    statuses: list[Status] = [problem.status for problem in problems]
+    advices = [problem.advice for problem in problems]
+    if f1["value"] < WEAK:
+        statuses.append("fair")
+        advices.append(f"Label more {noun}s of {name}.")
+    status = max(statuses, key=ORDER.index, default="good")
+    return Finding(status, "Classes", " ".join(texts), " ".join(advices), examples)
+
+
+def avoided(model: Predictions, share: float) -> str:
+    """Count the mistakes per 1,000 rows that are in the share of the least sure rows."""
+    wrong, n = ~model.right[np.argsort(-model.probability, kind="stable")], len(model.rows)
+    mistakes = proportion(int(wrong[n - round(share * n) :].sum()), n)
+    value, low, high = (f"{1000 * mistakes[key]:.0f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def least_sure(model: Predictions, points: list[dict[str, Any]], noun: str = "review") -> Finding:
+    """How many rows should a person check, if any?
+
+    The smallest share without which the accuracy is higher by more than chance: the interval of
+    the others is above the accuracy of all.
+    """
+    title = "If a person checks the least sure"
+    for point in points:
+        if point["low"] > points[0]["value"]:
+            text = (
+                f"With `stars predict --fail-below {point['from']}` a person checks "
+                f"{100 * point['to_a_person']:.0f} % of the {noun}s. That avoids "
+                f"{avoided(model, point['to_a_person'])} mistakes per 1,000 {noun}s, if the person "
+                f"makes none. Of the others {written(point, 100)} are right, of all "
+                f"{written(points[0], 100)}."
+            )
+            return Finding("good", title, text)
+    text = "The model is not more often right by more than chance on those it is surer of."
+    return Finding("good" if points[0]["value"] == 1 else "fair", title, text)
 
 
 def calibration(

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from yelp_stars.data import arrow
+from yelp_stars.evaluation import predictions
 
 LONGEST = 600  # characters of a text
 MISTAKES = SUSPECTS = 300  # rows of each table
@@ -14,11 +15,22 @@ EXAMPLES = 2  # of each class
 CLASSES = 20  # with examples, in tables and in pictures
 
 
-def listed(rows: pa.Table, reviews: Path, limit: int) -> list[dict[str, Any]]:
-    """Return the first rows of a table, with their texts in data/raw."""
-    rows = rows.slice(0, limit)
-    texts = arrow.read(reviews)["text"].take(rows["row"].combine_chunks())
-    return rows.append_column("text", texts).to_pylist()
+def listed(rows: pa.Table, alike: np.ndarray, reviews: Path, limit: int) -> list[dict[str, Any]]:
+    """Return the first rows of a table, with their texts in data/raw.
+
+    `alike` has a number for each row of the split, the same for those with nearly the same text: of
+    these, the first one with a label and a prediction stands for the others, and has their rows.
+    """
+    groups: dict[Any, dict[str, Any]] = {}
+    for row in rows.to_pylist():
+        key = alike[row["row"]], row["label"], row["predicted"]
+        if key in groups:
+            groups[key]["others"].append(row["row"])
+        else:
+            groups[key] = {**row, "others": []}
+    shown = list(groups.values())[:limit]
+    texts = predictions.read_texts(reviews, np.array([row["row"] for row in shown], np.int64))
+    return [row | {"text": text} for row, text in zip(shown, texts, strict=True)]
 
 
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:
