@@ -15,7 +15,7 @@ from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.report import findings
-from yelp_stars.report.texts import CLASSES, LONGEST
+from yelp_stars.report.texts import LONGEST, classes_shown
 from yelp_stars.scoring import metrics
 
 FOLDER = Path(__file__).parent
@@ -108,7 +108,7 @@ def render(run: dict[str, Any]) -> str:
         "baselines": {key: name for key, name in titles.BASELINES.items() if key in baseline},
         "lengths": LENGTHS,
         "flags": FLAGS,
-        "classes": CLASSES,
+        "shown": classes_shown(evaluation["per_class"]),
         "stages": ["external", *parameters, "report"],
         "counted": counted,
         "written": written,

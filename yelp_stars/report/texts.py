@@ -33,6 +33,13 @@ def listed(rows: pa.Table, alike: np.ndarray, reviews: Path, limit: int) -> list
     return [row | {"text": text} for row, text in zip(shown, texts, strict=True)]
 
 
+def classes_shown(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the scores of all classes, or of the weakest ones of many."""
+    if len(per_class) <= CLASSES:
+        return per_class
+    return sorted(per_class, key=lambda row: row["f1"]["value"] or 0)[:CLASSES]
+
+
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:
     """Return the first training rows of each class: a seeded sample is in random order."""
     table = arrow.read(sampled / "train.arrow")

@@ -41,7 +41,7 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> b
     Of more than `MAX_LABELLED` classes, every second, third... has its name, and no cell a number.
     """
     step = math.ceil(len(names) / MAX_LABELLED)
-    size = 2.4 + 0.55 * min(len(names), MAX_LABELLED)
+    size = 2.4 + 0.55 * min(max(len(names), 4), MAX_LABELLED)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
