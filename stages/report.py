@@ -37,7 +37,7 @@ def main(given: Inputs, made: Outputs) -> None:
 
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
-    from yelp_stars.report import diagnosis, findings, history, page, pictures, texts
+    from yelp_stars.report import diagnosis, history, page, pictures, texts
 
     model = predictions.read(given.predictions)
     errors = predictions.read_table(given.errors, mistakes.MISTAKES)
@@ -61,7 +61,6 @@ def main(given: Inputs, made: Outputs) -> None:
     }
     alike = mistakes.read_alike(given.audit)
     repeats = alike[parameters["sample"]["validation_from"]][rows["validation"]]
-    taken = findings.weakest(metrics["evaluation"]["per_class"], model)[-1]
     tests, trains = given.raw / "test.arrow", given.raw / "train.arrow"
     content = {
         "parameters": parameters,
@@ -70,8 +69,7 @@ def main(given: Inputs, made: Outputs) -> None:
         "strongest": predictions.read(given.baseline),
         "history": history.read(given.predictions, model),
         "diagnosis": diagnosis.diagnose(parameters["train"], given.training_plots, metrics),
-        "of_classes": diagnosis.of_classes(parameters["train"], metrics),
-        "confused": predictions.read_texts(tests, model.rows[taken][: texts.EXAMPLES]),
+        "read_texts": lambda indices: predictions.read_texts(tests, model.rows[indices]),
         "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         "rows": {name: len(numbers) for name, numbers in rows.items()},
         "repeats": int(np.isin(repeats, alike["train"][rows["train"]]).sum()),

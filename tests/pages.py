@@ -12,7 +12,6 @@ from yelp_stars.data.flags import KINDS
 from yelp_stars.evaluation import estimates, slices
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import visible
-from yelp_stars.report.history import History
 from yelp_stars.scoring.calibration import Calibration
 from yelp_stars.scoring.metrics import rounded, scores
 
@@ -77,10 +76,9 @@ def made(classes: tuple[str, ...], rows: int, ordered: bool) -> dict[str, Any]:
         "evaluation": evaluation,
         "model": model,
         "strongest": model,
-        "history": History("abc1234", "v1.0.0 and 1 commit", ("params.yaml",), "Beside: <b>."),
+        "history": ("v1.0.0-1-gabc1234, with changes to 'params.yaml'", "Beside: <b>."),
         "diagnosis": [],
-        "of_classes": [],
-        "confused": [HOSTILE[3], HOSTILE[2]],
+        "read_texts": lambda indices: [HOSTILE[3], HOSTILE[2]],
         "pictures": dict.fromkeys(PLOTS + DRAWN, SVG),
         "rows": {"train": 100, "validation": 50, "test": rows},
         "repeats": 3,

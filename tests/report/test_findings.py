@@ -111,14 +111,6 @@ def test_other_slices_that_are_worse_are_counted(others, sentence):
     assert text.endswith(f": worse by more than chance.{sentence}")
 
 
-def test_a_long_pattern_leaves_room_for_the_numbers():
-    part = scored("long", 1, 5) | {"meaning": "x" * 500}
-    text = findings.worst_slice([part]).text
-    assert len(text) < 400
-    assert "x… " not in text
-    assert "x…) has an accuracy of" in text
-
-
 @pytest.mark.parametrize(
     ("error", "held", "status", "advised"),
     [(0.02, 900, "good", False), (0.1, 900, "fair", False), (0.3, 900, "poor", True),
@@ -129,7 +121,8 @@ def test_probabilities_are_judged_with_the_temperature(error, held, status, advi
         "before": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 1000},
         "after": {"value": error, "low": 0.0, "high": 0.4, "n": 1000},
     }
-    ranges = {"promised": 0.9, "coverage": proportion(held, 1000)}
+    width = {"value": 2.2, "low": 2.1, "high": 2.3, "n": 1000}
+    ranges = {"promised": 0.9, "coverage": proportion(held, 1000), "mean_width": width}
     found = findings.calibration({"calibration_error": errors, "temperature": 1.4}, ranges)
     assert (found.status, bool(found.advice)) == (status, advised)
     assert f"hold 90 % of the labels hold {held / 10:.1f} % [" in found.text
@@ -163,7 +156,8 @@ def test_a_model_ships_if_it_beats_its_baseline_and_no_finding_is_poor(found, sh
 
 def of_classes(model: Predictions, *problems: Finding) -> Finding:
     evaluation = estimates.details(model, FITTED, resamples=50, seed=0)
-    return findings.classes(evaluation["per_class"], model, ["a text"], problems, "ticket")
+    read_texts = lambda indices: [f"text {index}" for index in indices]  # noqa: E731
+    return findings.classes(evaluation["per_class"], model, problems, read_texts, "ticket")
 
 
 def test_the_weakest_class_is_named_with_what_it_is_taken_for():
@@ -173,12 +167,7 @@ def test_the_weakest_class_is_named_with_what_it_is_taken_for():
     assert found.status == "good"
     assert "The weakest class is “2 stars”: F1 0.98" in found.text
     assert "of its 100 test tickets are found. 3 are taken for “3 stars”." in found.text
-    assert found.examples == ["a text"]
-    label, guess, rows = findings.weakest(
-        estimates.details(predicted(LABELS, guesses), FITTED, resamples=50, seed=0)["per_class"],
-        predicted(LABELS, guesses),
-    )
-    assert (label, guess, rows.tolist()) == (1, 2, [1, 4, 7])
+    assert found.examples == ["text 1", "text 4"]
 
 
 def test_a_class_with_a_low_f1_is_fair_and_needs_rows():

@@ -50,11 +50,3 @@ def test_examples_are_the_first_rows_of_each_class_of_the_sample(tmp_path):
         "good": [7, 5],
     }
     assert found["good"][0]["text"] == "text 7"
-
-
-def test_of_many_classes_the_weakest_are_shown():
-    scores = [None, *(number / 100 for number in range(100, 70, -1))]
-    rows = [{"label": str(number), "f1": {"value": score}} for number, score in enumerate(scores)]
-    assert texts.classes_shown(rows[:20]) == rows[:20]
-    shown = [row["label"] for row in texts.classes_shown(rows)]
-    assert shown == ["0", *map(str, range(30, 11, -1))]

@@ -41,7 +41,7 @@ def test_the_page_has_what_the_other_stages_found(finished_repo):
         assert f'<td class="number">{row}</td>' in in_doubt
     assert "learning_rate" in html
     commit = run("git", "rev-list", "HEAD~1", cwd=finished_repo).strip()  # before the run's own
-    assert f"<dd>{commit[:7]}</dd>" in html
+    assert f"<dt>commit</dt><dd>{commit[:7]}</dd>" in html
     assert str(finished_repo) not in html
 
 

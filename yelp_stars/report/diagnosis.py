@@ -15,6 +15,7 @@ LEARNED = 0.05  # training loss: nothing is left to learn from the training rows
 UNSURE = 0.7  # temperature: below it, the model was far surer on average than it let on
 WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
 FEW = 10  # training rows of a class
+OF_CLASSES = ("Never predicted", "Never tested", "Few rows of a class")  # titles
 
 
 def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> list[Finding]:
@@ -26,17 +27,12 @@ def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> l
     evaluation, baseline = metrics["evaluation"], metrics["baseline"]
     accuracy = evaluation["scores"]["accuracy"]
     behind = accuracy["value"] <= baseline[baseline["strongest"]]["accuracy"]
-    training = _of_training(params, curves, evaluation["calibration"], behind)
-    problems = [training, *of_classes(params, metrics), _wide_interval(accuracy)]
-    return [problem for problem in problems if problem is not None]
-
-
-def of_classes(params: dict[str, Any], metrics: dict[str, Any]) -> list[Finding]:
-    """Name the classes that are never predicted or tested, or have few training rows."""
     problems = [
-        _never_predicted(params, metrics["evaluation"]["per_class"]),
-        _never_tested(metrics["evaluation"]["per_class"]),
+        _of_training(params, curves, evaluation["calibration"], behind),
+        _never_predicted(params, evaluation["per_class"]),
+        _never_tested(evaluation["per_class"]),
         _few_rows(metrics["data"]["splits"]["train"]["labels"]),
+        _wide_interval(accuracy),
     ]
     return [problem for problem in problems if problem is not None]
 

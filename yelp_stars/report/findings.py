@@ -1,7 +1,7 @@
 """Derive the findings of a report, and its first line from them: ship the model, or not yet."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -16,9 +16,6 @@ MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars
 CALIBRATED, USABLE = 0.05, 0.15
 WEAK = 0.5  # F1 of a class
 RELEASE = "Commit this run, then tag it: `stars release v1.0.0`."
-
-LONGEST_MEANING = 120  # characters of a slice's pattern
-LONGEST_NAME = 40  # characters of a class
 
 Status = Literal["good", "fair", "poor"]
 ORDER: tuple[Status, ...] = ("good", "fair", "poor")
@@ -35,17 +32,8 @@ class Finding(NamedTuple):
     """Texts of the data, to show below."""
 
 
-class Verdict(NamedTuple):
-    """The first line of a report."""
-
-    ship: bool
-    because: str
-    then: str
-    """What to do next."""
-
-
-def decide(found: Sequence[Finding]) -> Verdict:
-    """Derive the verdict from the findings, of which the first is that against the baseline.
+def decide(found: Sequence[Finding]) -> tuple[bool, str, str]:
+    """Decide by the findings, that against the baseline first: ship or not, because, what next.
 
     Ship: the model is better than its baseline, and no finding is poor. Because: the comparison
     with the baseline. Next: release the model, and to improve it the first advice.
@@ -53,15 +41,15 @@ def decide(found: Sequence[Finding]) -> Verdict:
     Not yet: otherwise. Because: the first finding that speaks against it, and the titles of the
     others. Next: the first of their advices with a command, or the first one.
     """
-    against = [found[0]] if found[0].status != "good" else []
-    against += [finding for finding in found[1:] if finding.status == "poor"]
+    against = found[:1] if found[0].status != "good" else []
+    against = [*against, *(finding for finding in found[1:] if finding.status == "poor")]
     advices = [finding.advice for finding in against or found if finding.advice]
     if not against:
         improve = f" To improve it: {advices[0]}" if advices else ""
-        return Verdict(True, f"{found[0].text} No finding is poor.", RELEASE + improve)
+        return True, f"{found[0].text} No finding is poor.", RELEASE + improve
     others = ", ".join(finding.title for finding in against[1:])
     because = against[0].text + (f" Also poor: {others}." if others else "")
-    return Verdict(False, because, next((a for a in advices if "`" in a), advices[0]))
+    return False, because, next((advice for advice in advices if "`" in advice), advices[0])
 
 
 def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Finding:
@@ -134,7 +122,7 @@ def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
         return Finding("fair", title, "No slice has rows.")
     lowest = min(worse or scored, key=lambda part: part["accuracy"]["value"])
     numbers = (
-        f"“{lowest['name']}” ({cut(lowest['meaning'], LONGEST_MEANING)}) has an accuracy of "
+        f"“{lowest['name']}” ({lowest['meaning']}) has an accuracy of "
         f"{written(lowest['accuracy'])} on {counted(lowest['accuracy']['n'], 'row')}, the rest "
         f"{written(lowest['accuracy_of_the_rest'])}"
     )
@@ -148,49 +136,36 @@ def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
     return Finding("good", title, text)
 
 
-def weakest(per_class: list[dict[str, Any]], model: Predictions) -> tuple[int, int, np.ndarray]:
-    """Return the class with the lowest F1, the one it is most often taken for, and those rows.
-
-    Only classes with test rows count. The rows are indices (rows,) of the predictions, in the order
-    of the sample, which is random; without a mistake there are none.
-    """
-    tested = [label for label, row in enumerate(per_class) if row["recall"]["n"]]
-    label = min(tested, key=lambda label: per_class[label]["f1"]["value"])
-    mistaken = model.predicted[(model.labels == label) & ~model.right]
-    guess = int(np.bincount(mistaken).argmax()) if len(mistaken) else label
-    taken = (model.labels == label) & (model.predicted == guess) & ~model.right
-    return label, guess, np.flatnonzero(taken)
-
-
 def classes(
     per_class: list[dict[str, Any]],
     model: Predictions,
-    examples: Sequence[str],
     problems: Sequence[Finding],
+    read_texts: Callable[[np.ndarray], list[str]],
     noun: str = "review",
 ) -> Finding:
     """Which class is weakest, what is it taken for, and which are never predicted or tested?
 
-    `examples` are texts of the rows of `weakest`, `problems` are those of the classes in the
-    diagnosis.
+    `problems` are the classes' own, of the diagnosis; `read_texts` reads texts of the predictions
+    by their indices. The examples are the first of the sample, which is in random order.
     """
-    label, guess, taken = weakest(per_class, model)
-    name, other = (f"“{cut(model.names[number], LONGEST_NAME)}”" for number in (label, guess))
-    f1, recall = per_class[label]["f1"], per_class[label]["recall"]
-    texts = [problem.text for problem in problems]
-    texts.append(
-        f"The weakest class is {name}: F1 {written(f1)}; {written(recall, 100)} of its "
+    tested = [label for label, row in enumerate(per_class) if row["recall"]["n"]]
+    label = min(tested, key=lambda label: per_class[label]["f1"]["value"])
+    f1, recall, name = per_class[label]["f1"], per_class[label]["recall"], model.names[label]
+    mistaken = np.flatnonzero((model.labels == label) & ~model.right)
+    text = (
+        f"The weakest class is “{cut(name, 40)}”: F1 {written(f1)}; {written(recall, 100)} of its "
         f"{counted(recall['n'], f'test {noun}')} are found."
     )
-    if len(taken):
-        texts.append(f"{len(taken):,} are taken for {other}.")
-    statuses: list[Status] = [problem.status for problem in problems]
-    advices = [problem.advice for problem in problems]
-    if f1["value"] < WEAK:
-        statuses.append("fair")
-        advices.append(f"Label more {noun}s of {name}.")
-    status = max(statuses, key=ORDER.index, default="good")
-    return Finding(status, "Classes", " ".join(texts), " ".join(advices), examples)
+    if len(mistaken):
+        guess = np.bincount(model.predicted[mistaken]).argmax()
+        mistaken = mistaken[model.predicted[mistaken] == guess]
+        text += f" {len(mistaken):,} are taken for “{cut(model.names[guess], 40)}”."
+    weak = f1["value"] < WEAK
+    advice = f"Label more {noun}s of “{cut(name, 40)}”." if weak else ""
+    found = [*problems, Finding("fair" if weak else "good", "", text, advice)]
+    status = max((one.status for one in found), key=ORDER.index)
+    text, advice = " ".join(one.text for one in found), " ".join(one.advice for one in found)
+    return Finding(status, "Classes", text, advice.strip(), read_texts(mistaken[:2]))
 
 
 def avoided(model: Predictions, share: float) -> str:
@@ -202,11 +177,7 @@ def avoided(model: Predictions, share: float) -> str:
 
 
 def least_sure(model: Predictions, points: list[dict[str, Any]], noun: str = "review") -> Finding:
-    """How many rows should a person check, if any?
-
-    The smallest share without which the accuracy is higher by more than chance: the interval of
-    the others is above the accuracy of all.
-    """
+    """Name the smallest share without which the interval of the accuracy is above that of all."""
     title = "If a person checks the least sure"
     for point in points:
         if point["low"] > points[0]["value"]:
@@ -231,7 +202,7 @@ def calibration(
         f"Probabilities are off by {written(before)} on average; with the temperature "
         f"{calibrated['temperature']} of calibration.json, by {written(after)}. Ranges that should "
         f"hold {100 * ranges['promised']:.0f} % of the labels hold "
-        f"{written(ranges['coverage'], 100)}."
+        f"{written(ranges['coverage'], 100)}; {written(ranges['mean_width'])} classes on average."
     )
     error = after["value"]
     status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"

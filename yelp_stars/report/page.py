@@ -15,7 +15,8 @@ from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.report import findings
-from yelp_stars.report.texts import LONGEST, classes_shown
+from yelp_stars.report.diagnosis import OF_CLASSES
+from yelp_stars.report.texts import CLASSES, LONGEST
 from yelp_stars.scoring import metrics
 
 FOLDER = Path(__file__).parent
@@ -29,7 +30,6 @@ FLAGS = {
 }
 PROVENANCE = {"sha256": "SHA-256", "repo": "repository", "revision": "revision"}
 CONFUSIONS = 10  # of the most frequent mistakes
-TILES = "accuracy", "within_one", "macro_f1"
 # What a score says, by its name in yelp_stars/evaluation/titles.py.
 MEANINGS = {
     "accuracy": "the share of right predictions",
@@ -68,11 +68,13 @@ def render(run: dict[str, Any]) -> str:
         {row["label"]: row["recall"]["n"] for row in evaluation["per_class"]}
     )
     shown = {key: title for key, title in shown.items() if key in evaluation["scores"]}
+    tiles = [next(iter(shown)), "accuracy", "within_one", "macro_f1"]
     noun = parameters["download"].get("noun", "review")
     points = evaluation["risk_coverage"]["points"]
     name_of_strongest = titles.BASELINES[baseline["strongest"]]
+    of_classes = [problem for problem in run["diagnosis"] if problem.title in OF_CLASSES]
     others = [
-        *(problem for problem in run["diagnosis"] if problem not in run["of_classes"]),
+        *(problem for problem in run["diagnosis"] if problem not in of_classes),
         findings.leaks(
             audit,
             slices,
@@ -80,7 +82,7 @@ def render(run: dict[str, Any]) -> str:
             near=parameters["audit"]["near_duplicates"],
             excluded="leaks" in parameters["sample"]["exclude"],
         ),
-        findings.classes(evaluation["per_class"], model, run["confused"], run["of_classes"], noun),
+        findings.classes(evaluation["per_class"], model, of_classes, run["read_texts"], noun),
         findings.worst_slice(slices, noun),
         findings.least_sure(model, points, noun),
         findings.calibration(evaluation["calibration"], evaluation["ranges"], noun),
@@ -94,11 +96,9 @@ def render(run: dict[str, Any]) -> str:
         "slices": slices,
         "findings": found,
         "verdict": findings.decide(found),
-        "tiles": list(dict.fromkeys([next(iter(shown)), *(t for t in TILES if t in shown)]))[:2],
+        "tiles": [key for key in dict.fromkeys(tiles) if key in shown][:2],
         "meanings": MEANINGS,
-        "points": [
-            point | {"avoided": findings.avoided(model, point["to_a_person"])} for point in points
-        ],
+        "avoided": lambda share: findings.avoided(model, share),
         "confusions": findings.confusions(model, CONFUSIONS),
         "checkpoint": _checkpoint(parameters["pretrained"]),
         "provenance": "; ".join(_provenance(data)),
@@ -108,7 +108,7 @@ def render(run: dict[str, Any]) -> str:
         "baselines": {key: name for key, name in titles.BASELINES.items() if key in baseline},
         "lengths": LENGTHS,
         "flags": FLAGS,
-        "shown": classes_shown(evaluation["per_class"]),
+        "classes": CLASSES,
         "stages": ["external", *parameters, "report"],
         "counted": counted,
         "written": written,
@@ -145,15 +145,11 @@ def _number(scores: dict[str, Any], key: str) -> str:
 
 
 def _slices(evaluation: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the slices; those of the audit are named as its flags are, patterns are explained."""
-    slices = []
-    for part in evaluation["slices"]:
-        if part["kind"] == "audit":
-            part = part | {"name": part["name"].replace("_", "-")}
-        elif part["kind"] == "pattern":
-            part = part | {"meaning": f"what evaluate.slices.{part['name']} matches"}
-        slices.append(part)
-    return slices
+    """Return the slices; those of the audit are named as its flags are."""
+    return [
+        part | {"name": part["name"].replace("_", "-")} if part["kind"] == "audit" else part
+        for part in evaluation["slices"]
+    ]
 
 
 def _checkpoint(pretrained: dict[str, Any]) -> str:

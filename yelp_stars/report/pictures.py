@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from yelp_stars.pipeline.text import printable
-from yelp_stars.report.texts import CLASSES, classes_shown
+from yelp_stars.report.texts import CLASSES
 from yelp_stars.scoring import plots
 
 COLOURS = "tab:blue", "tab:orange"  # as in plots/
@@ -31,13 +31,13 @@ def draw(
     }
     scored = [
         (printable(row["label"], LONGEST_NAME), row["f1"] | {"n": row["recall"]["n"]})
-        for row in classes_shown(evaluation["per_class"])
+        for row in evaluation["per_class"]
         if row["f1"]["value"] is not None
     ]
     rates = [(float(at), float(rate)) for at, rate in _rows(training / "train_learning_rate.tsv")]
     drawn = {
         "labels": bars(labels),
-        "classes": plots.draw_scores(scored, evaluation["scores"]["macro_f1"], "F1"),
+        "classes": plots.draw_scores(scored[:CLASSES], evaluation["scores"]["macro_f1"], "F1"),
         "learning_rate": lines("learning rate", {"rate": rates}, "step"),
     }
     for name, (title, top, files) in LOADS.items():

@@ -18,26 +18,18 @@ CLASSES = 20  # with examples, in tables and in pictures
 def listed(rows: pa.Table, alike: np.ndarray, reviews: Path, limit: int) -> list[dict[str, Any]]:
     """Return the first rows of a table, with their texts in data/raw.
 
-    `alike` has a number for each row of the split, the same for those with nearly the same text: of
-    these, the first one with a label and a prediction stands for the others, and has their rows.
+    `alike` has the same number for all rows of the split with nearly the same text: the first of
+    these with a label and a prediction stands for the others, whose rows it has.
     """
-    groups: dict[Any, dict[str, Any]] = {}
+    groups: dict[Any, list[dict[str, Any]]] = {}
     for row in rows.to_pylist():
-        key = alike[row["row"]], row["label"], row["predicted"]
-        if key in groups:
-            groups[key]["others"].append(row["row"])
-        else:
-            groups[key] = {**row, "others": []}
-    shown = list(groups.values())[:limit]
+        groups.setdefault((alike[row["row"]], row["label"], row["predicted"]), []).append(row)
+    shown = [
+        first | {"others": [row["row"] for row in others]}
+        for first, *others in list(groups.values())[:limit]
+    ]
     texts = predictions.read_texts(reviews, np.array([row["row"] for row in shown], np.int64))
     return [row | {"text": text} for row, text in zip(shown, texts, strict=True)]
-
-
-def classes_shown(per_class: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the scores of all classes, or of the weakest ones of many."""
-    if len(per_class) <= CLASSES:
-        return per_class
-    return sorted(per_class, key=lambda row: row["f1"]["value"] or 0)[:CLASSES]
 
 
 def examples(sampled: Path, raw: Path) -> dict[str, list[dict[str, Any]]]:
