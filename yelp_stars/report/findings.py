@@ -202,7 +202,7 @@ def calibration(
         f"Probabilities are off by {written(before)} on average; with the temperature "
         f"{calibrated['temperature']} of calibration.json, by {written(after)}. Ranges that should "
         f"hold {100 * ranges['promised']:.0f} % of the labels hold "
-        f"{written(ranges['coverage'], 100)}; {written(ranges['mean_width'])} classes on average."
+        f"{written(ranges['coverage'], 100)}, and have {written(ranges['mean_width'])} classes."
     )
     error = after["value"]
     status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"
