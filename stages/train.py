@@ -55,7 +55,7 @@ class TrainerParams(StageParams):
     save_steps: PositiveInt
     """Steps between resumable checkpoints."""
     logging_steps: PositiveInt
-    """Steps between two points of the training curves."""
+    """Steps between two points of the training curves, and lines of a log without a terminal."""
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the head, the row order and the dropout."""
 

@@ -23,6 +23,40 @@ def test_help_lists_every_command_and_examples(capsys, arguments, code):
         assert f"\n    {example} " in shown
 
 
+def test_help_has_the_commands_in_groups_and_cuts_no_line_at_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    assert stars("--help") == 0
+    shown = capsys.readouterr().out
+    assert re.findall(r"^(\w+):\n  (\w+) ", shown.split("Options:")[1], re.M) == [
+        (title, commands[0].__name__) for title, commands in cli.GROUPS.items()
+    ]
+    assert "..." not in shown.split("Options:")[1]
+    assert max(map(len, shown.splitlines())) <= 80
+    first = [line for line in shown.splitlines() if re.match(r"  [a-z-]+ +[A-Z]", line)]
+    assert len(first) == len(COMMANDS)
+    assert all(line.endswith((".", "?")) for line in first)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["predict", "good"], ["serve"]])
+def test_what_loads_a_model_says_so_before_it_imports_torch(tmp_path, arguments):
+    start = """if True:
+        import io, sys
+        from yelp_stars.cli import main
+
+        class Terminal(io.StringIO):
+            def write(self, text):
+                print(text, sorted({"torch", "fastapi"} & sys.modules.keys()))
+                raise SystemExit(1)
+
+        sys.stderr = Terminal()
+        main()
+    """
+    assert (
+        run("python", "-c", start, *arguments, cwd=tmp_path, ok=False) == "loading the model []\n"
+    )
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example_of_its_arguments(data_project, capsys, command):
     assert stars(command, "--help") == 0

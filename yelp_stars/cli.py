@@ -7,9 +7,12 @@ import sys
 sys.path.sort(key=lambda entry: os.path.realpath(entry) == os.path.realpath("."))
 
 import importlib
+import itertools
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from yelp_stars.commands.compare.command import compare
 from yelp_stars.commands.doctor.command import doctor
@@ -18,6 +21,7 @@ from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
 from yelp_stars.commands.presets import params, use
 from yelp_stars.commands.release import release
+from yelp_stars.commands.runs.command import runs
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.serve.command import serve
 from yelp_stars.commands.show import show
@@ -25,7 +29,24 @@ from yelp_stars.commands.verify import verify
 from yelp_stars.pipeline.entrypoint import explain, print_anywhere
 from yelp_stars.pipeline.errors import UserError
 
+
+class Grouped(TyperGroup):
+    """A list of commands in groups, which typer prints with rich only: that takes longer."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        listed: dict[str, Any] = {**self.commands}
+        width = max(map(len, listed))
+        grouped = itertools.groupby(listed.items(), lambda item: item[1].rich_help_panel)
+        for title, commands in grouped:
+            with formatter.section(title):
+                limit = formatter.width - width - 4
+                formatter.write_dl(
+                    [(name.ljust(width), one.get_short_help_str(limit)) for name, one in commands]
+                )
+
+
 app = typer.Typer(
+    cls=Grouped,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -46,6 +67,7 @@ def in_project(context: typer.Context) -> None:
       stars use                   list the presets
       stars use cpu               copy presets/cpu.yaml over params.yaml
       stars params train          explain the parameters of a section
+      stars runs                  list all runs, the best first
       stars compare main slow     see whether the second run is better
       stars plots main slow       draw their curves in one picture
       stars seeds 5               measure the variation between seeds
@@ -65,12 +87,15 @@ def in_project(context: typer.Context) -> None:
         sys.path.pop(0)
 
 
-ALL = [
-    show, use, params, compare, plots, predict, label_next, serve, seeds, search, curve, doctor,
-    release, verify,
-]  # fmt: skip
-for command in ALL:
-    app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`
+GROUPS: dict[str, list[Any]] = {
+    "Train": [use, params, seeds, search, curve, doctor],
+    "Decide": [show, runs, compare, plots],
+    "Use": [predict, serve, label_next],
+    "Share": [release, verify],
+}
+for title, commands in GROUPS.items():
+    for command in commands:
+        app.command(rich_help_panel=title)(command)
 
 
 def main() -> None:

@@ -48,6 +48,19 @@ def test_an_undefined_score_is_shown_as_such_and_one_that_needs_an_order_only_wi
 
 
 @pytest.mark.slow
+def test_a_run_that_is_not_committed_is_to_be_committed(finished_repo, monkeypatch, capsys):
+    path = finished_repo / "metrics" / "test.json"
+    content = path.read_text()
+    monkeypatch.chdir(finished_repo)
+    path.write_text(content + "\n")
+    assert stars("show") == 0
+    following = capsys.readouterr().out.split("\nNext")[1].splitlines()[1:]
+    assert following[0].startswith('  git add -A && git commit -m "my run"  ')
+    assert len(following) == 5
+    path.write_text(content)
+
+
+@pytest.mark.slow
 def test_a_finished_run_shows_what_it_made_and_four_commands(finished_repo):
     output = run("stars", "show", cwd=finished_repo)
     scores = json.loads((finished_repo / "metrics" / "test.json").read_text())

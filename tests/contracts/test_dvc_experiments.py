@@ -56,14 +56,13 @@ def names(repo: Path) -> set[str]:
     return {ref.rpartition("/")[2] for ref in refs if re.match("refs/exps/[0-9a-f]{2}/", ref)}
 
 
-def test_one_call_shows_name_scores_and_what_changed_in_120_columns(pushed):
-    call = next(b for b in documented("experiments.md", "Compare") if "--sort-by" in b)
-    shown = follow(call.replace("dvc exp show", "dvc exp show --no-pager"), pushed, COLUMNS="120")
-    header = next(line for line in shown.splitlines() if "Experiment" in line).split()
-    accuracies = [f"metrics/{split}.json:accuracy" for split in ("validation", "test")]
-    assert header == ["Experiment", *accuracies, "audit.min_words"]
-    assert "[slow]" in shown
-    assert "…" not in shown
+def test_stars_runs_has_experiments_and_those_of_the_queue(here):
+    for name, words in (("later", 8), ("last", 9)):
+        dvc_in(here, "exp", "run", "--queue", "-n", name, "-S", f"audit.min_words={words}", "audit")
+    table, queue = run("stars", "runs", cwd=here, COLUMNS="80").split("\n\n")
+    (slow,) = [line for line in table.splitlines() if line.startswith("slow ")]
+    assert slow.endswith("  audit.min_words 7")
+    assert queue == "Waiting or running: 'last', 'later'; see `dvc queue status`\n"
 
 
 def test_an_experiment_reaches_another_clone_with_its_files(pushed, tmp_path):
@@ -125,6 +124,7 @@ def test_a_queue_runs_a_grid_and_keeps_the_log_of_a_failed_run(queueing):
     assert names(queueing) == {"slow", "rate-1", "rate-2"}
     assert run("git", "status", "--porcelain", cwd=queueing) == before
     assert re.search("bad .*Failed", run("dvc", "queue", "status", cwd=queueing))
+    assert "\n\nFailed: 'bad'; see `dvc queue status`\n" in run("stars", "runs", cwd=queueing)
     log = run("dvc", "queue", "logs", "bad", cwd=queueing)
     assert "error: params.yaml: audit.similarity is 2" in log
     files = list((queueing / ".dvc" / "tmp" / "exps" / "run").glob("*/*.out"))

@@ -1,8 +1,9 @@
-"""What the terminal shows: a bar, an estimate, a row for each epoch, a result on its own line."""
+"""What training shows: a bar or lines, an estimate, a row for each epoch, the result below."""
 
 import contextlib
 import math
 import re
+import time
 from collections.abc import Iterator
 from io import StringIO
 from types import SimpleNamespace
@@ -55,10 +56,17 @@ class Training:
         self.progress.on_train_end(self.args, self.state, CONTROL)
 
 
+class Terminal(StringIO):
+    """What a terminal receives."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 @contextlib.contextmanager
-def terminal() -> Iterator[StringIO]:
+def terminal(kind: type[StringIO] = Terminal) -> Iterator[StringIO]:
     """Standard output and standard error in one, as a terminal receives them."""
-    received = StringIO()
+    received = kind()
     with contextlib.redirect_stdout(received), contextlib.redirect_stderr(received):
         yield received
 
@@ -80,9 +88,37 @@ def test_the_terminal_has_the_bar_the_time_left_and_a_row_of_scores_for_each_epo
     ]
     (left,) = [line for line in lines if " left" in line]  # once
     assert re.fullmatch(r"about \d+:\d\d:\d\d left, estimated from the tokens of 10 steps", left)
-    assert re.search(r"train: 100%\|.*\| 20/20 \[.*(step/s|s/step)", bar)
-    assert re.search(r"loss=0\.100, lr=1\.0e-04, tokens/s=[\d,]+\]$", bar)
+    assert re.search(
+        r"train: 100%\|.*\| 20/20 \[00:0\d<00:00, loss 0\.100, [\d,]+ tokens/s\]$", bar
+    )
     assert result == "trained in 1 s"
+
+
+def test_in_a_terminal_of_80_columns_the_bar_is_visible(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with terminal() as received:
+        training = Training(epochs=1, per_epoch=99_999)
+        time.sleep(0.1)
+        training.step(tokens=20_000)
+        training.state.global_step = 50_000
+        training.log(loss=12.3456, learning_rate=1e-4)
+        training.progress.close()
+    bars = [part for part in re.split("[\r\n]+", received.getvalue()) if part.startswith("train:")]
+    assert "loss 12.346, " in bars[-1]
+    assert max(map(len, bars)) <= 80
+    assert all(re.match(r"train: +\d+%\|[^|]{8,}\| [\d/]+ \[", bar) for bar in bars)
+
+
+def test_without_a_terminal_there_is_a_line_for_each_logging_step_and_no_bar():
+    with terminal(StringIO) as received:
+        Training(epochs=2, per_epoch=10).run()
+    steps = [line for line in received.getvalue().splitlines() if line.startswith("step ")]
+    assert len(steps) == 4
+    assert re.fullmatch(r"step 5 of 20: loss 0\.400, [\d,]+ tokens/s", steps[0])
+    assert HEADER in received.getvalue().splitlines()
+    assert "    2         0.1000           0.7500    0.5000\n" in received.getvalue()
+    assert "\r" not in received.getvalue()
+    assert "%" not in received.getvalue()
 
 
 @pytest.mark.parametrize("steps", [1, 3, 4, 13])

@@ -71,7 +71,7 @@ def audit(
     labels, sizes = (np.concatenate(column) for column in zip(*read_in_passing))
     read, train_rows, rows = _reader(files), len(files[0].table), len(labels)
     lengths, hashes = np.empty(rows, np.int32), np.empty(rows, np.uint64)
-    for part in tqdm(list(batches(sizes, BATCH_BYTES)), "audit texts", delay=1):
+    for part in tqdm(list(batches(sizes, BATCH_BYTES)), "audit texts", delay=1, disable=None):
         texts = [normalize(text) for text in read(np.arange(rows)[part])]
         lengths[part], joined = count_words(texts)
         hashes[part] = [_hashed(text) for text in joined]

@@ -86,7 +86,7 @@ def find_near(
     with tempfile.TemporaryFile() as file:
         jobs = [in_file[part] for part in batches(sizes[in_file], BATCH_BYTES)]
         for texts, of_texts, sketches in tqdm(
-            in_order(read_batch, jobs), "audit sketches", len(jobs), delay=1
+            in_order(read_batch, jobs), "audit sketches", len(jobs), delay=1, disable=None
         ):
             file.write(of_texts.hashes.data)
             slots[texts], beginnings[texts] = sketches, of_texts.beginnings
@@ -103,7 +103,8 @@ def find_near(
         pages.madvise(mmap.MADV_DONTNEED)
         return pairs[:, similar]
 
-    for alike in tqdm(in_order(compare, jobs), "audit pairs", len(jobs), delay=1):
+    compared = in_order(compare, jobs)
+    for alike in tqdm(compared, "audit pairs", len(jobs), delay=1, disable=None):
         for one, other in (alike, alike[::-1]):
             for split in range(len(near)):
                 np.minimum.at(near[split], one, first[split, other])

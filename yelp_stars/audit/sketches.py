@@ -105,7 +105,8 @@ def propose(
     found: list[Likely] = []
     kept = 0
     search = functools.partial(_search_band, slots, first, fewest)
-    for of_band in tqdm(in_order(search, range(BANDS)), "audit bands", BANDS, delay=1):
+    searched = in_order(search, range(BANDS))
+    for of_band in tqdm(searched, "audit bands", BANDS, delay=1, disable=None):
         found.append(of_band)
         if sum(len(part.pairs) for part in found) > kept + MOST_PAIRS:
             found = [_best(_joined(found), first)]

@@ -57,7 +57,9 @@ def plots(
         list[str] | None, typer.Argument(help="Revisions or experiments to draw together")
     ] = None,
 ) -> None:
-    """Draw the plots of the last run, or of several, in a page that opens offline.
+    """Draw the plots of the last run, or of several, in one page.
+
+    It opens offline.
 
     \b
     Examples:

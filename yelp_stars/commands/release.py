@@ -27,7 +27,7 @@ LOCKS = ("dvc.lock", "requirements.lock")  # of data, code and parameters; of th
 def release(
     version: Annotated[str, typer.Argument(help="Version, such as v1.0.0")],
 ) -> None:
-    """Tag this commit as a version of the model, with its scores in the message.
+    """Tag this commit as a version of the model, with its scores.
 
     \b
     Examples:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from yelp_stars.commands.runs.git import ask_git
 from yelp_stars.evaluation.titles import BASELINES, ORDERED, score_titles
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import DAMAGE, damaged_as, read_object
@@ -21,6 +22,7 @@ MADE = {
     "plots/training/training.svg": "picture: loss and validation accuracy",
     "plots/test/confusion.svg": "picture: confusion matrix",
 }
+COMMIT = {'git add -A && git commit -m "my run"': "keep this run: its scores, curves and dvc.lock"}
 NEXT = {
     'stars predict "The soup was cold."': "use the model; stars serve tries it in a browser",
     "dvc exp run -S train.learning_rate=5e-5": "try a change as an experiment",
@@ -48,7 +50,8 @@ def show() -> None:
     for made, meaning in MADE.items():
         print(f"  {made:<44}{meaning}")
     print("\nNext (first: source .venv/bin/activate)")
-    for command, meaning in NEXT.items():
+    changed = ask_git("status", "--porcelain", "--", "dvc.lock", "params.yaml", "metrics", "plots")
+    for command, meaning in ((COMMIT if changed else {}) | NEXT).items():
         if command.startswith("stars predict") and _noun() != "review":
             command = "stars predict new.csv"
         if command.endswith("=5e-5") and _param("train", "learning_rate") == 5e-5:

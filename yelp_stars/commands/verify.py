@@ -23,7 +23,7 @@ def verify(
         bool, typer.Option("--rerun", help="Train and evaluate again here, and compare the results")
     ] = False,
 ) -> None:
-    """Check a version of the model: the signature of its tag, and the hash of each file.
+    """Check a version of the model: signature of its tag, hashes.
 
     \b
     Examples:

@@ -166,7 +166,8 @@ def write_rows(mapped: arrow.Mapped, labels: np.ndarray, rows: np.ndarray, targe
 
     def batches() -> Iterator[pa.RecordBatch]:
         starts = range(0, len(rows), arrow.RECORD_BATCH_ROWS)
-        for number, start in enumerate(tqdm(starts, f"sample {target.stem}", delay=1)):
+        shown = tqdm(starts, f"sample {target.stem}", delay=1, disable=None)
+        for number, start in enumerate(shown):
             part = rows[start : start + arrow.RECORD_BATCH_ROWS]
             lists = [ids[row].values.to_numpy() for row in part.tolist()]
             lengths = np.fromiter(map(len, lists), np.int32, len(lists))

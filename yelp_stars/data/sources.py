@@ -237,7 +237,7 @@ class Files(Cleaned):
         counts: Counter[str] = Counter()
         # A row that is not valid is reported when the file is read.
         rows = readers.rows(path, self._layout, skip=lambda problem: None)
-        for row in tqdm(rows, "labels", unit=" rows", delay=1):
+        for row in tqdm(rows, "labels", unit=" rows", delay=1, disable=None):
             with contextlib.suppress(TypeError):
                 counts.update(filter(None, [canonical_label(row.label)]))
             if len(counts) > MAX_CLASSES:
@@ -276,7 +276,9 @@ class Files(Cleaned):
         than a few bytes per row.
         """
         assert self.test_size is not None  # the stage requires one of the two
-        reviews = tqdm(self._read(path, labels, Counter()), "count", unit=" rows", delay=1)
+        reviews = tqdm(
+            self._read(path, labels, Counter()), "count", unit=" rows", delay=1, disable=None
+        )
         of_rows = np.fromiter((label for label, _ in reviews), np.uint16)
         size, total = self.test_size, len(of_rows)
         if isinstance(size, float):
@@ -390,7 +392,8 @@ def write_reviews(
     schema = arrow.make_schema(COLUMNS, label_names, ordered=ordered, **how)
 
     def batches() -> Iterator[pa.RecordBatch]:
-        rows = iter(tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1))
+        bar = tqdm(reviews, f"download {path.stem}", unit=" rows", delay=1, disable=None)
+        rows = iter(bar)
         while batch := list(islice(rows, arrow.RECORD_BATCH_ROWS)):
             yield pa.record_batch([*map(list, zip(*batch))], schema=schema)
 

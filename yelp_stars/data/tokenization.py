@@ -133,7 +133,9 @@ def tokenize_file(
 
     def texts() -> Iterator[pa.Array]:
         size = source.stat().st_size
-        with tqdm(total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True) as bar:
+        with tqdm(
+            total=size, desc=f"tokenize {source.stem}", unit="B", unit_scale=True, disable=None
+        ) as bar:
             for batch, bytes_read in arrow.stream(source):
                 labels.append(batch.column("label"))
                 yield batch.column("text")

@@ -155,7 +155,7 @@ def predict_logits(
 
     model.eval()
     parts = [np.empty((0, model.config.num_labels), np.float32)] if not batches else []
-    own = tqdm(total=len(order), desc=doing, unit=" rows") if bar is None else None
+    own = tqdm(total=len(order), desc=doing, unit=" rows", disable=None) if bar is None else None
     with own or contextlib.nullcontext(bar) as shown:
         alone = len(batches) == 1  # on all cores, in this thread
         if not alone:

@@ -1,6 +1,7 @@
 """Intermediate-task training on synthetic reviews (STILTs, Phang et al. 2018)."""
 
 import contextlib
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,8 @@ def train(
     # fp16 needs loss scaling, which this loop does not have.
     autocast = trainer.accelerator.autocast if args.bf16 else contextlib.nullcontext
     model.train()
-    for rows in tqdm(steps, "intermediate training", unit="step", disable=args.process_index > 0):
+    often = {"unit": "step", "miniters": 1, "mininterval": 0.1 if sys.stderr.isatty() else 60}
+    for rows in tqdm(steps, "intermediate training", disable=args.process_index > 0, **often):
         for start in range(0, len(rows), args.train_batch_size):
             part = [examples[row] for row in rows[start : start + args.train_batch_size]]
             batch = pad(part, model.config.pad_token_id)

@@ -1,4 +1,4 @@
-"""Show training in the terminal: a progress bar, an estimate, a row per epoch."""
+"""Show training: a bar in a terminal, else a line per logging step; a row per epoch."""
 
 import datetime
 import math
@@ -12,6 +12,8 @@ from yelp_stars.pipeline.errors import UserError
 
 WARM_UP = 3  # steps that allocate memory and compile: rates and estimates leave them out
 ESTIMATE_AFTER = 10  # steps
+# Without steps per second, the bar is visible in 80 columns.
+BAR = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
 
 
 class ConsoleProgress(TrainerCallback):
@@ -32,9 +34,10 @@ class ConsoleProgress(TrainerCallback):
                 total=state.max_steps,
                 initial=state.global_step,
                 desc="train",
-                unit="step",
+                bar_format=BAR,
                 dynamic_ncols=True,
                 smoothing=0,
+                disable=None,  # without a terminal
             )
             self._bar.write("Epoch  Training Loss  Validation Loss  Accuracy")
 
@@ -64,9 +67,10 @@ class ConsoleProgress(TrainerCallback):
             raise diverged(state.global_step)
         if self._bar is not None and "loss" in logs:
             self._loss = logs["loss"]
-            rate = f"{self.rates()['tokens_per_second']:,.0f}"
-            lr = f"{logs['learning_rate']:.1e}"
-            self._bar.set_postfix({"loss": f"{self._loss:.3f}", "lr": lr, "tokens/s": rate})
+            shown = f"loss {self._loss:.3f}, {self.rates()['tokens_per_second']:,.0f} tokens/s"
+            self._bar.set_postfix_str(shown)
+            if self._bar.disable:
+                print(f"step {state.global_step:,} of {state.max_steps:,}: {shown}", flush=True)
 
     def on_evaluate(self, args, state, control, metrics=None, **kwargs):  # type: ignore[no-untyped-def]
         if self._bar is not None:

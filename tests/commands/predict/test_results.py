@@ -318,3 +318,10 @@ def test_the_rate_has_its_rows_and_seconds():
     assert results.rate(1000, 50.0) == "1,000 rows in 50 s, 20 rows/s"
     assert results.rate(3, 0.25) == "3 rows in 0.2 s, 12 rows/s"
     assert results.rate(0, 0.0) == "0 rows in 0.0 s, 0 rows/s"
+
+
+def test_in_a_file_the_bar_is_written_once_a_minute(capsys):
+    with results.progress(1000) as bar:
+        for _ in range(1000):
+            bar.update()
+    assert capsys.readouterr().err == ""

@@ -151,7 +151,7 @@ def check(
     """Read everything once: check texts and labels, return the number of rows and the columns."""
     rows = 0
     kinds: dict[str, set[type]] = {}
-    for row in tqdm(source.rows(skip), "check", unit=" rows", delay=1):
+    for row in tqdm(source.rows(skip), "check", unit=" rows", delay=1, disable=None):
         rows += 1
         if numbers is not None:
             label_number(row, numbers)

@@ -18,6 +18,7 @@ def run(request: Request) -> None:
         with inputs.open_input(request.inputs, is_table) as source:
             request.check_options(source)
             request.check_paths(source)
+            print("loading the model", file=sys.stderr)
             model: AbstractContextManager[Path] = nullcontext(request.model)
             if request.rev is not None:
                 from yelp_stars.commands.runs import revisions  # DVC takes a second

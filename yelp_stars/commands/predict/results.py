@@ -165,8 +165,10 @@ def rows_of(parts: Parts) -> int:
 
 
 def progress(total: int, finished: int = 0) -> tqdm:
-    """Make a bar with rows per second and the time left."""
-    return tqdm(total=total, initial=finished, desc="predict", unit=" rows", delay=1, mininterval=1)
+    """Make a bar with rows per second and the time left; a minute apart in a file."""
+    seconds = 1 if sys.stderr.isatty() else 60
+    bar = {"desc": "predict", "unit": " rows", "delay": seconds, "mininterval": seconds}
+    return tqdm(total=total, initial=finished, miniters=1, **bar)
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ def seeds(
     number: Annotated[int, typer.Argument(min=2, max=100, metavar="N", help="Number of seeds")],
     set_param: Settings = None,
 ) -> None:
-    """Run the same parameters with N seeds, to measure the variation between seeds.
+    """Run the same parameters with N seeds, to measure the variation.
 
     Each run is an experiment; existing ones are not repeated, so an interrupted command resumes.
 
@@ -73,7 +73,7 @@ def curve(
     ] = 0.01,
     set_param: Settings = None,
 ) -> None:
-    """Measure accuracy against training rows, to see whether more data is worth it.
+    """Measure accuracy against training rows: is more data worth it?
 
     Each run is an experiment; existing ones are not repeated.
 

@@ -1,6 +1,7 @@
 """Define the arguments of `stars serve`. FastAPI is imported when it is called."""
 
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,7 +29,7 @@ def serve(
         str, typer.Option(help="Path below which a proxy serves it, such as /stars")
     ] = "",
 ) -> None:
-    """Serve a model over HTTP: POST /predict, a page to try it, and /docs.
+    """Serve a model over HTTP: POST /predict, /docs, a page to try.
 
     \b
     Examples:
@@ -41,6 +42,7 @@ def serve(
         )
     if not re.fullmatch(r"(/[\w.~-]+)*", root_path, re.ASCII):
         raise typer.BadParameter("is no path such as /stars", param_hint="--root-path")
+    print("loading the model", file=sys.stderr)  # before the imports, which take seconds
     try:
         from yelp_stars.commands.serve import server as serving
     except ImportError:
