@@ -5,10 +5,12 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field, NonNegativeInt, RootModel
 
+from yelp_stars.checkpoint.card import CARD, FACTS, read_facts
 from yelp_stars.checkpoint.copying import TEXT_FILES, WEIGHTS, copy_text_files, weight_files
 from yelp_stars.checkpoint.find import find_folder, find_in_package
 from yelp_stars.checkpoint.tokenizer import read_json
 from yelp_stars.pipeline.entrypoint import run
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import HubRepo, HubRevision, StageParams, load_params
 
 FolderName = Annotated[str, Field(pattern=r"^[^/.][^/]*$")]
@@ -77,12 +79,17 @@ def main(given: Inputs, made: Outputs) -> None:
     elif isinstance(params, Hub):
         from yelp_stars.checkpoint import hub  # late: only this source needs it
 
-        source = hub.download(params.repo, params.revision, [*TEXT_FILES, *WEIGHTS])
+        source = hub.download(params.repo, params.revision, [*TEXT_FILES, *WEIGHTS, CARD])
     else:
         source = find_folder(given.checkpoints / params.folder)
     seed = params.seed if isinstance(params, RandomWeights) else None
     copy_text_files(source, made.pretrained)
     files = weight_files(source) if seed is None else []
+    facts = read_facts(source) if seed is None else {}
+    if isinstance(params, Hub):
+        facts["base_model"] = params.repo
+    if facts:
+        write_json(made.pretrained / FACTS, facts)
     # Late: imports torch and transformers, and a missing file must not wait for them.
     from yelp_stars.checkpoint.weights import add_weights
 

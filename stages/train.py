@@ -214,7 +214,7 @@ def main(given: Inputs, made: Outputs) -> None:
             result = saving.result_of(trainer, validated)
             saving.save(result, given.pretrained, made.finetuned)
             shown = params.model_dump(include=saving.SHOWN)
-            saving.write_card(result, shown, given.sentences, made.finetuned)
+            saving.write_card(result, shown, given.sentences, given.pretrained, made.finetuned)
             curves.write_plots(trainer.state, args, made.plots)
             write_json(made.metrics, result.scores)
             # Not committed: durations differ on every run.

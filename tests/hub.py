@@ -10,7 +10,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from huggingface_hub import constants
@@ -27,16 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         url = urllib.parse.urlsplit(self.path)
         parts = url.path.strip("/").split("/")
-        self.server.requests.append(Request(self.command, url.path, dict(self.headers.items())))
-        if parts[:2] == ["api", "agent-harnesses"]:  # the client's own, without a token
-            self.answer(404, b"{}", {})
-            return
-        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
-            self.answer(401, b"{}", {"X-Error-Code": "RepoNotFound"})
-            return
-        if self.server.failures and re.search(self.server.failing, url.path):
-            self.server.failures -= 1
-            self.answer(self.server.status, b"{}", self.server.error)
+        if self.is_refused(url.path):
             return
         if parts[0] == "api" and len(parts) >= 4:
             self.api("/".join(parts[1:4]), parts[4:])
@@ -68,6 +59,24 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     do_HEAD = do_GET
 
+    def is_refused(self, path: str) -> bool:
+        """Note a request, and answer it if it is one to refuse."""
+        self.server.requests.append(Request(self.command, path, dict(self.headers.items())))
+        if path.startswith("/api/agent-harnesses"):  # the client's own, without a token
+            self.answer(404, b"{}", {})
+        elif self.server.failures and re.search(self.server.failing, f"{self.command} {path}"):
+            self.server.failures -= 1
+            self.answer(self.server.status, b"{}", self.server.error)
+        elif (
+            self.server.token
+            and not path.startswith("/storage/")
+            and self.headers.get("Authorization") != f"Bearer {self.server.token}"
+        ):
+            self.answer(401, b"{}", {"X-Error-Code": "RepoNotFound"})
+        else:
+            return False
+        return True
+
     def api(self, repo: str, rest: list[str]) -> None:
         files = self.server.files.get(repo)
         if files is None:
@@ -96,6 +105,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.answer(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def answer(self, status: int, body: bytes, headers: dict[str, str]) -> None:
+        if not status:  # the connection is cut
+            self.close_connection = True
+            return
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
@@ -134,9 +146,10 @@ class Hub(http.server.ThreadingHTTPServer):
     """A server whose attributes say what it has, and what is wrong with it."""
 
     daemon_threads = True
+    handler = Handler
 
     def __init__(self, revision: str) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
+        super().__init__(("127.0.0.1", 0), self.handler)
         self.revision = revision
         self.files: dict[str, dict[str, bytes]] = {}
         self.requests: list[Request] = []
@@ -153,8 +166,8 @@ class Hub(http.server.ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def serving(revision: str) -> Iterator[Hub]:
-    hub = Hub(revision)
+def serving(revision: str, kind: type[Hub] = Hub) -> Iterator[Any]:
+    hub = kind(revision)
     thread = threading.Thread(target=hub.serve_forever, daemon=True)
     thread.start()
     try:

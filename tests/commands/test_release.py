@@ -1,16 +1,22 @@
 """A version of the model: tagged with its scores, fetched and used by somebody else."""
 
 import json
+import re
 import sys
 
 import dvc.api
+import numpy as np
 import pytest
+from dvc_data.hashfile.hash import file_md5
 from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars import load_classifier
 from yelp_stars.classifier.classify import fingerprint
+from yelp_stars.commands.release import state
 from yelp_stars.commands.runs.lock import read_lock
+from yelp_stars.evaluation import predictions
+from yelp_stars.pipeline.files import sha256_of
 
 pytestmark = pytest.mark.slow
 TAG = "yelp-stars@v1.0.0"
@@ -116,6 +122,56 @@ def test_a_version_has_the_scores_of_its_own_model(here):
     (here / "metrics" / "evaluation.json").write_text(scores)
     commit(here, "as the command in the message writes it")
     assert stars("release", "v1.0.0") == 0
+
+
+def test_a_model_that_its_baseline_beats_is_released_by_force_alone(here, tmp_path):
+    path = "data/predictions/baseline.parquet"
+    before = predictions.read(here / path)
+    perfect = np.eye(len(before.names))[before.labels]
+    predictions.write(before._replace(logits=perfect), tmp_path / "better.parquet")
+    md5 = file_md5(str(tmp_path / "better.parquet"))
+    (cached := here / ".dvc" / "cache" / "files" / "md5" / md5[:2] / md5[2:]).parent.mkdir(
+        exist_ok=True
+    )
+    cached.write_bytes((tmp_path / "better.parquet").read_bytes())
+    lock = here / "dvc.lock"
+    lock.write_text(lock.read_text().replace(file_md5(str(here / path)), md5))
+    commit(here, "a better baseline")
+    message = stars("release", "v1.0.0")
+    assert "the baseline is better than the model by " in message
+    assert " points (95 % interval " in message
+    assert "; improve the model, or release it with --force" in message
+    assert run("git", "tag", cwd=here) == ""
+    assert stars("release", "v1.0.0", "--force") == 0
+
+
+def test_a_version_is_an_in_toto_statement_of_the_type_link(here):
+    """The fields that the layouts of both require, with no others."""
+    assert stars("release", "v1.0.0") == 0
+    stated = json.loads(json.dumps(state(TAG)))
+    assert stated.keys() == {"_type", "subject", "predicateType", "predicate"}
+    assert stated["_type"] == "https://in-toto.io/Statement/v1"
+    assert stated["predicateType"] == "https://in-toto.io/attestation/link/v0.3"
+    predicate = stated["predicate"]
+    assert predicate.keys() <= {"name", "command", "materials", "byproducts", "environment"}
+    assert predicate["command"] == ["dvc", "repro"]
+    for listed in (stated["subject"], predicate["materials"]):
+        assert len({item["name"] for item in listed}) == len(listed)
+        for item in listed:
+            assert item.keys() == {"name", "digest"}
+            ((algorithm, digest),) = item["digest"].items()
+            assert re.fullmatch("[0-9a-f]+", digest)
+            assert len(digest) == {"sha256": 64, "gitCommit": 40}[algorithm]
+    head = run("git", "rev-parse", "HEAD", cwd=here).strip()
+    digests = {item["name"]: item["digest"] for item in predicate["materials"]}
+    assert digests["git"] == {"gitCommit": head}
+    assert digests.keys() == {"git", "dvc.lock"}  # requirements.lock is not in this project
+    model = here / "models" / "finetuned"
+    hashed = {item["name"]: item["digest"]["sha256"] for item in stated["subject"]}
+    files = [path for path in model.rglob("*") if path.is_file()]
+    assert hashed == {str(file.relative_to(model)): sha256_of(file) for file in files}
+    assert predicate["byproducts"]["tag"] == TAG
+    assert predicate["byproducts"]["scores"][0].startswith("accuracy 0.")
 
 
 def test_without_a_name_in_git_it_is_one_line(here, tmp_path, monkeypatch):

@@ -56,6 +56,24 @@ def test_a_received_folder_that_differs_is_named(released, tmp_path, change, pro
     assert f"'models/finetuned/{problem}" in message
 
 
+def test_a_folder_from_the_hub_has_files_beside_the_model(released, tmp_path):
+    folder = shutil.copytree("models/finetuned", tmp_path / "received")
+    (folder / ".gitattributes").write_text("*.safetensors filter=lfs\n")
+    (folder / ".cache" / "huggingface").mkdir(parents=True)
+    (folder / ".cache" / "huggingface" / "CACHEDIR.TAG").write_text("")
+    statement = folder / "release.json"
+    verify = ("verify", "v1.0.0", "--folder", str(folder))
+    assert stars(*verify, "--statement", str(statement)) == 0
+    assert stars(*verify) == 0
+    for name in ("release.json.py", ".cache/a.py"):
+        (folder / name).write_text("")
+        assert f"{name}' is not in the tag" in stars(*verify)
+        (folder / name).unlink()
+    for content in (statement.read_text().replace("dvc", "DVC"), "{"):
+        statement.write_text(content)
+        assert "'release.json' differs" in stars(*verify)
+
+
 def test_a_moved_tag_does_not_have_the_lock_of_its_commit(released):
     message = run("git", "tag", "-l", "--format=%(contents)", TAG, cwd=released)
     lock = released / "dvc.lock"

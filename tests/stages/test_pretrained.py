@@ -49,7 +49,9 @@ def test_the_packaged_checkpoint_is_copied_and_checked(data_project, capsys):
     copied = copy()
     assert capsys.readouterr().out == "bert checkpoint, 90.9 MB of weights\n"
     assert copied.pop(WEIGHTS) == MINILM["sha256"]
-    text_files = ("config", "special_tokens_map", "tokenizer", "tokenizer_config")
+    facts = json.loads(Path("pretrained", "card.json").read_text())
+    assert facts == {"license": "apache-2.0", "language": "en"}  # of its own card
+    text_files = ("card", "config", "special_tokens_map", "tokenizer", "tokenizer_config")
     assert copied.keys() == {"vocab.txt", *(f"{name}.json" for name in text_files)}
 
 
@@ -157,12 +159,16 @@ def test_a_checkpoint_is_downloaded_from_the_hub_at_its_revision(
 ):
     expected = hashes(TINY)
     (TINY / "pytorch_model.bin").write_bytes(b"pickle")
-    (TINY / "README.md").write_text("no")
+    (TINY / "README.md").write_text("---\nlicense: mit\n---\nno")
     replace(tiny_project, "pretrained", HUB)
     with serving(REVISION) as hub:
         hub.add_folder("models/google-bert/bert-base-cased", TINY)
         connect(monkeypatch, hub, tmp_path / "hf")
-        assert copy() == expected
+        copied = copy()
+    assert copied.pop("card.json")
+    assert copied == expected
+    facts = json.loads(Path("pretrained", "card.json").read_text())
+    assert facts == {"license": "mit", "base_model": HUB["repo"]}
 
 
 def bytes_read() -> int:

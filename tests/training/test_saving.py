@@ -17,6 +17,7 @@ from transformers import (
     TrainerState,
 )
 
+from yelp_stars.checkpoint.card import FACTS
 from yelp_stars.data import synthetic
 from yelp_stars.scoring import calibration
 from yelp_stars.training.saving import Result, describe, save, validation_scores, write_card
@@ -98,6 +99,7 @@ def written(folder, train) -> str:
         params,
         SENTENCES,
         folder,
+        folder,
     )
     return (folder / "README.md").read_text("utf-8")
 
@@ -119,6 +121,28 @@ def test_the_hub_reads_the_accuracy_with_its_interval(tmp_path, source, name, re
     assert ("says nothing about real reviews" in text.replace("say ", "says ")) == (
         source == "synthetic"
     )
+
+
+@pytest.mark.parametrize(
+    ("noun", "example"),
+    [("review", "The soup was cold, but the staff were lovely."), ("ticket", "A text.")],
+)
+def test_the_hub_reads_what_is_known_of_the_checkpoint_and_an_example(tmp_path, noun, example):
+    facts = {"license": "apache-2.0", "language": "en", "base_model": "google-bert/bert"}
+    (tmp_path / FACTS).write_text(json.dumps(facts))
+    train = review_dataset(list("abc"), "files")
+    train.origin["noun"] = noun
+    text = written(tmp_path, train)
+    data = ModelCard.load(tmp_path / "README.md").data.to_dict()
+    assert facts.items() <= data.items()
+    assert data["widget"] == [{"text": example}]
+    assert f'print(classify("{example}"))' in text
+
+
+def test_of_an_unknown_checkpoint_the_card_claims_nothing(tmp_path):
+    written(tmp_path, review_dataset(list("abc")))
+    data = ModelCard.load(tmp_path / "README.md").data.to_dict()
+    assert not {"license", "language", "base_model"} & data.keys()
 
 
 def test_every_label_has_its_rows_and_stars_have_a_synthetic_review(tmp_path):

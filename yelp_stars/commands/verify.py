@@ -1,17 +1,15 @@
 """`stars verify`: is this the model of a version? Its tag's signature, its hashes, a second run."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from yelp_stars.commands.release import MODEL, hash_version, tag_of
-from yelp_stars.commands.runs.git import ask_git, check_repository, git
+from yelp_stars.commands.release import MODEL, check_files, commit_of, hash_version, state, tag_of
+from yelp_stars.commands.runs.git import check_repository, git
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.text import counted, printable, quoted, shell_word
-
-HASH = re.compile(r"([0-9a-f]{64})  (.+)")  # as sha256sum writes it
 
 
 def verify(
@@ -22,6 +20,9 @@ def verify(
     rerun: Annotated[
         bool, typer.Option("--rerun", help="Train and evaluate again here, and compare the results")
     ] = False,
+    statement: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the version as an in-toto statement")
+    ] = None,
 ) -> None:
     """Check a version of the model: signature of its tag, hashes.
 
@@ -30,24 +31,19 @@ def verify(
       stars verify v1.0.0
       stars verify v1.0.0 --folder received/model
       stars verify v1.0.0 --rerun
+      stars verify v1.0.0 --statement release.json
     """  # noqa: D301
     check_repository()
     tag = tag_of(version)
-    commit = ask_git("rev-parse", "--verify", "--quiet", f"refs/tags/{tag}^{{commit}}")
+    commit = commit_of(tag)
     if not commit:
         problem = f"no tag {quoted(tag)}"
         raise UserError(problem, advice="run `git fetch --tags`; `git tag` lists the versions")
     print(f"{printable(tag)}, commit {commit[:12]}")
     print(f"signature: {check_signature(tag)}")
-    stated = read_hashes(git("tag", "--list", "--format=%(contents)", tag))
-    if not stated:
-        raise UserError(f"{tag} has no hashes: it was made by an earlier version of `stars`")
-    problems = compare(stated, hash_version(commit, folder))
-    for name in stated:
-        print(f"{printable(name, 200)}: {problems.get(name, 'ok')}")
-    if problems:
-        names = ", ".join(f"{quoted(name)} {problem}" for name, problem in problems.items())
-        raise UserError(f"{tag}: {names}"[:400])
+    stated = check_files(tag, folder)
+    if statement:
+        write_json(statement, state(tag))
     if rerun:
         train_again(commit, {name: stated[name] for name in stated if name.startswith(MODEL)})
 
@@ -58,19 +54,6 @@ def check_signature(tag: str) -> str:
         return "none"
     git("verify-tag", tag)
     return f"valid; `git verify-tag {shell_word(tag)}` says whose"
-
-
-def read_hashes(message: str) -> dict[str, str]:
-    """Read the files that a tag's message names, and their SHA-256."""
-    found = map(HASH.fullmatch, message.splitlines())
-    return {match[2]: match[1] for match in found if match}
-
-
-def compare(stated: dict[str, str], actual: dict[str, str]) -> dict[str, str]:
-    """Return what is wrong with each file that is not as stated."""
-    wrong = {name: "differs" for name in stated.keys() & actual if stated[name] != actual[name]}
-    missing = dict.fromkeys(stated.keys() - actual, "is missing")
-    return missing | wrong | dict.fromkeys(actual.keys() - stated, "is not in the tag")
 
 
 def train_again(commit: str, stated: dict[str, str]) -> None:

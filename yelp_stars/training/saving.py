@@ -10,10 +10,11 @@ from transformers import PreTrainedModel, TrainerState
 from transformers.trainer_utils import PredictionOutput
 
 from yelp_stars.checkpoint.architecture import load_auto_tokenizer
+from yelp_stars.checkpoint.card import FACTS
 from yelp_stars.checkpoint.tokenizer import ORIGIN, TRUNCATION
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
-from yelp_stars.pipeline.files import write_json
+from yelp_stars.pipeline.files import read_object, write_json
 from yelp_stars.pipeline.text import markdown_cell
 from yelp_stars.scoring import calibration
 from yelp_stars.scoring.metrics import rounded
@@ -26,6 +27,7 @@ SOURCES = {"synthetic": "synthetic reviews", "files": "own files"}
 # The parameters of `train` that the card shows.
 SHOWN = {"num_train_epochs", "learning_rate", "batch_size", "class_weights", "precision", "seed"}
 SHOWN_LABELS = 20
+EXAMPLE = "The soup was cold, but the staff were lovely."
 
 
 class Result(NamedTuple):
@@ -81,18 +83,23 @@ def save(result: Result, pretrained: Path, target: Path) -> None:
     write_json(target / calibration.FILE, result.fitted._asdict())
 
 
-def write_card(result: Result, params: dict[str, Any], sentences: Path, target: Path) -> None:
+def write_card(
+    result: Result, params: dict[str, Any], sentences: Path, pretrained: Path, target: Path
+) -> None:
     """Write the model card: README.md beside the weights, in the Hugging Face Hub's format.
 
-    It holds no text of a user: the examples are synthetic reviews.
+    Its license, language and base model are those of the checkpoint's own card. It holds no text of
+    a user: the examples are synthetic reviews.
     """
     train, scores = result.train, result.scores
     repo = train.source if HUB.fullmatch(train.source) else None
     source = repo or SOURCES.get(train.source, train.source)
+    example = EXAMPLE if train.origin["noun"] == "review" else "A text."
     interval = [scores["accuracy_low"], scores["accuracy_high"]]
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag="text-classification",
+        widget=[{"text": example}],
         tags=["yelp-stars"],
         datasets=[repo] if repo else None,
         metrics=["accuracy"],
@@ -108,6 +115,7 @@ def write_card(result: Result, params: dict[str, Any], sentences: Path, target: 
                 metric_args={"interval_95": interval, "n": scores["n"]},
             )
         ],
+        **read_object(pretrained / FACTS),
     )
     examples: dict[int, str] = {}
     if train.ordered and len(train.label_names) == len(synthetic.LABEL_NAMES):
@@ -121,6 +129,7 @@ def write_card(result: Result, params: dict[str, Any], sentences: Path, target: 
         cell=markdown_cell,
         source=source,
         labels=list(zip(train.label_names, train.label_counts))[:SHOWN_LABELS],
+        example=example,
         examples=examples,
         parameters={
             f"{train.origin['noun']}s": f"{len(train):,}, {source}",
