@@ -39,7 +39,7 @@ def test_the_tag_has_the_scores_with_their_intervals_and_the_models_hash(here, c
     accuracy = scores["accuracy"]
     assert (
         f"accuracy {accuracy['value']} [{accuracy['low']}, {accuracy['high']}] on "
-        f"{accuracy['n']} test reviews" in message
+        f"{accuracy['n']} test rows" in message
     )
     assert model_hash() in message
     tagged, head = run("git", "rev-parse", f"{TAG}^{{commit}}", "HEAD", cwd=here).split()

@@ -19,7 +19,7 @@ from yelp_stars.pipeline.text import one_line, printable, quoted, shell_word
 ARTIFACT = "yelp-stars"  # its name in dvc.yaml
 VERSION = re.compile(r"v(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})\.(0|[1-9]\d{0,8})", re.ASCII)
 SHOWN = ("accuracy", "macro_f1", "mae", "loss")
-SCORE = "{value} [{low}, {high}] on {n} test reviews"
+SCORE = "{value} [{low}, {high}] on {n} test rows"
 EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
 LOCKS = ("dvc.lock", "requirements.lock")  # of data, code and parameters; of the libraries
