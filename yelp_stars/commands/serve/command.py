@@ -72,9 +72,10 @@ def serve(
         raise UserError("the extra is not installed; run `pip install -e '.[serve]'`") from None
     from yelp_stars import load_classifier
 
+    html = None if report is None else report.read_bytes()
     classify = load_classifier(model, precision=precision, threads=threads)
     described = serving.describe(model, classify)
     described["limits"] = {"texts": max_texts, "bytes": max_body, "rows": serving.table.MAX_ROWS}
-    html, origins = None if report is None else report.read_bytes(), cors_origin or ()
+    origins = cors_origin or ()
     app = serving.make_app(classify, described, max_texts, max_requests, token, origins, html)
     serving.run(app, host, port, max_body, root_path, access_log)

@@ -104,7 +104,7 @@ def make_app(
         sent, expected = given.credentials if given else "", token or ""
         is_right = secrets.compare_digest(sent.encode(), expected.encode())  # in constant time
         if not is_right and not (http.method == "GET" and http.scope["route"].path in OPEN):
-            problem = "send the header Authorization: Bearer, with the token of this server"
+            problem = "no token, or a wrong one: send the header Authorization: Bearer TOKEN"
             raise HTTPException(401, problem, {"WWW-Authenticate": "Bearer"})
 
     app: FastAPI = FastAPIOffline(
