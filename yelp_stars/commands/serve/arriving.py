@@ -10,8 +10,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 LOOK_SECONDS = 15.0  # a request may take this long, and at most twice as long
 # How long a connection stays open after an answer. A proxy must be the first to close it, or it
 # sends a request into a closed connection: nginx and AWS keep theirs for 60 s, Google for 600.
-KEEP_SECONDS = 620.0
-KEPT, KEEP_SECONDS_BEYOND = 256, 5.0  # connections, and for how long those after them stay open
+KEEP_SECONDS = 620
+KEPT, KEEP_SECONDS_BEYOND = 256, 5  # connections, and for how long those after them stay open
 
 
 class Connection(H11Protocol):

@@ -68,6 +68,7 @@ def serve(
         raise typer.BadParameter(problem, param_hint="--report")
     try:
         from yelp_stars.commands.serve import server as serving
+        from yelp_stars.commands.serve.table import MAX_ROWS
     except ImportError:
         raise UserError("the extra is not installed; run `pip install -e '.[serve]'`") from None
     from yelp_stars import load_classifier
@@ -75,7 +76,7 @@ def serve(
     html = None if report is None else report.read_bytes()
     classify = load_classifier(model, precision=precision, threads=threads)
     described = serving.describe(model, classify)
-    described["limits"] = {"texts": max_texts, "bytes": max_body, "rows": serving.table.MAX_ROWS}
-    origins = cors_origin or ()
-    app = serving.make_app(classify, described, max_texts, max_requests, token, origins, html)
+    described["limits"] = {"texts": max_texts, "bytes": max_body, "rows": MAX_ROWS}
+    limits = max_texts, max_requests
+    app = serving.make_app(classify, described, *limits, token, cors_origin or (), html)
     serving.run(app, host, port, max_body, root_path, access_log)
