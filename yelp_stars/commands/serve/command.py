@@ -77,6 +77,6 @@ def serve(
     classify = load_classifier(model, precision=precision, threads=threads)
     described = serving.describe(model, classify)
     described["limits"] = {"texts": max_texts, "bytes": max_body, "rows": MAX_ROWS}
-    limits = max_texts, max_requests
-    app = serving.make_app(classify, described, *limits, token, cors_origin or (), html)
+    origins = cors_origin or ()
+    app = serving.make_app(classify, described, max_texts, max_requests, token, origins, html)
     serving.run(app, host, port, max_body, root_path, access_log)
