@@ -26,7 +26,7 @@ def read(content: bytes, origin: Origin) -> tuple[list[str], list[Row]]:
     column, rows = str(origin.text_column), list[Row]()
     try:
         file = io.StringIO(content.decode("utf-8-sig"), newline="")
-        csv.field_size_limit(len(content))  # the default is shorter than a text may be
+        csv.field_size_limit(max(csv.field_size_limit(), len(content)))  # texts may be as long
         table = csv.reader(file, delimiter=known.delimiter or ",", strict=True)
         header = next(table, [])
         if column not in header or len({*header}) < len(header):
