@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.metadata
+import json
 import os
 import platform
 import resource
@@ -64,6 +65,13 @@ def product_rate(precision: Precision) -> float:
     finally:
         torch.set_num_threads(cores)
     return cores * PRODUCTS * 2 * SIZE**3 / best
+
+
+def checkpoint_flops(lengths: list[int], checkpoint: Path) -> int:
+    """The `encoder_flops` of a checkpoint's folder."""
+    config = json.loads((checkpoint / "config.json").read_text())
+    shape = [config[f"{name}_size"] for name in ("hidden", "intermediate")]
+    return encoder_flops(lengths, config["num_hidden_layers"], *shape)
 
 
 def encoder_flops(lengths: list[int], layers: int, hidden: int, intermediate: int) -> int:

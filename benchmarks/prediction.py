@@ -11,7 +11,7 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
-from benchmarks.machine import encoder_flops, product_rate
+from benchmarks.machine import checkpoint_flops, product_rate
 from benchmarks.tokenization import MINILM, corpora
 from yelp_stars.checkpoint.find import find_in_package
 from yelp_stars.checkpoint.tokenizer import TRUNCATION, load_tokenizer
@@ -126,9 +126,7 @@ def flops_of_text(texts: list[str], checkpoint: Path) -> float:
     """The mean work of a text, cut at the limit."""
     tokenizer, _ = load_tokenizer(checkpoint)
     lengths = [min(len(each), MAX_LENGTH) for each in tokenizer.encode_batch_fast(texts)]
-    config = json.loads((checkpoint / "config.json").read_text())
-    shape = [config[f"{name}_size"] for name in ("hidden", "intermediate")]
-    return encoder_flops(lengths, config["num_hidden_layers"], *shape) / len(texts)
+    return checkpoint_flops(lengths, checkpoint) / len(texts)
 
 
 def contender(name: str, folder: Path) -> Callable[[], Turn]:

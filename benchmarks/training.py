@@ -4,6 +4,7 @@ A turn of the notebook's recipe is one batch: all of its batches have one shape,
 dynamic padding nearly so, as long as the longest of 16 reviews.
 """
 
+import json
 import sys
 import tempfile
 import time
@@ -16,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.interleaved import Turn, median, rates, ratio, serve, take_turns
+from benchmarks.machine import checkpoint_flops, product_rate
 from benchmarks.prediction import make_model
 from benchmarks.tokenization import MINILM, corpora
 from benchmarks.workspace import ROOT
@@ -49,6 +51,11 @@ def some_batches(lengths: np.ndarray, every: int) -> np.ndarray:
     return by_length[every // 2 :: every].ravel()
 
 
+def lengths_of(table: pa.Table) -> np.ndarray:
+    lengths: np.ndarray = pc.list_value_length(table["input_ids"]).to_numpy()
+    return lengths
+
+
 def part(table: pa.Table, rows: np.ndarray, path: Path) -> Path:
     arrow.write(path, table.schema, table.take(rows).combine_chunks().to_batches())
     return path
@@ -60,7 +67,8 @@ def ours(
     """Train on every eighth length-grouped batch; gives the rows a second."""
     reuse_freed_memory()
     table = arrow.read(folder / "train.arrow")
-    rows = some_batches(pc.list_value_length(table["input_ids"]).to_numpy(), 8)
+    lengths = lengths_of(table)
+    rows = some_batches(lengths, 8)
     chosen = part(table, rows, folder / f"ours-{precision}.arrow")
     train = batching.ReviewDataset(arrow.read(chosen))
     params, resolved = PRESET["train"], compute.resolve(precision, "train.precision")
@@ -82,19 +90,30 @@ def ours(
     if fast:
         use_fast_cpu(model)
     rates = ("learning_rate", "head_learning_rate", "weight_decay")
-    return timed(
-        ResumableTrainer(
-            model,
-            training_arguments(fields, BATCH, folder / "scratch", resolved),
-            train,
-            train,
-            optimizer=make_optimizer(model, **{name: params[name] for name in rates}),
-        )
+    trainer = ResumableTrainer(
+        model,
+        training_arguments(fields, BATCH, folder / "scratch", resolved),
+        train,
+        train,
+        optimizer=make_optimizer(model, **{name: params[name] for name in rates}),
     )
+    return timed(trainer, flops_of_row(lengths[rows], checkpoint), resolved.precision)
 
 
-def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any:
-    """Plain transformers with Trainer's defaults, on `size` rows in random order."""
+def flops_of_row(lengths: np.ndarray, checkpoint: Path) -> float:
+    return checkpoint_flops(lengths.tolist(), checkpoint) / len(lengths)
+
+
+def peer_training(folder: Path, checkpoint: Path, padding: str) -> Callable[[], Turn]:
+    table = arrow.read(folder / "train.arrow")
+    rows = np.random.default_rng(0).permutation(len(table))[:BATCH]
+    path = part(table, rows, folder / f"peer-{padding}.arrow")
+    flops = flops_of_row(lengths_of(table)[rows], checkpoint)
+    return timed(peer_trainer(folder, checkpoint, padding, path), flops, "fp32")
+
+
+def peer_trainer(folder: Path, checkpoint: Path, padding: str, rows: Path) -> Any:
+    """Plain transformers with Trainer's defaults."""
     import datasets
     from transformers import (
         AutoModelForSequenceClassification,
@@ -104,9 +123,6 @@ def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any
         TrainingArguments,
     )
 
-    table = arrow.read(folder / "train.arrow")
-    rows = np.random.default_rng(0).permutation(len(table))[:size]
-    path = part(table, rows, folder / f"peer-{padding}-{size}.arrow")
     tokenizer = AutoTokenizer.from_pretrained(
         checkpoint, model_max_length=MAX_LENGTH, trust_remote_code=False
     )
@@ -119,13 +135,16 @@ def peer_trainer(folder: Path, checkpoint: Path, padding: str, size: int) -> Any
             checkpoint, num_labels=5, trust_remote_code=False
         ),
         args=args,
-        train_dataset=datasets.Dataset.from_file(str(path)).remove_columns("row"),
+        train_dataset=datasets.Dataset.from_file(str(rows)).remove_columns("row"),
         data_collator=DataCollatorWithPadding(tokenizer, padding, MAX_LENGTH),
     )
 
 
-def timed(trainer: Any) -> Callable[[], Turn]:
-    """A turn: train, and give the rows a second from the first step on."""
+def timed(trainer: Any, flops: float, precision: Precision) -> Callable[[], Turn]:
+    """A turn: train, and give the rows a second from the first step on.
+
+    A step is three passes of `flops` a row: one forward, and backward two.
+    """
     from transformers import PrinterCallback, TrainerCallback
 
     class FromFirstStep(TrainerCallback):
@@ -144,39 +163,65 @@ def timed(trainer: Any) -> Callable[[], Turn]:
 
     def turn() -> Turn:
         trainer.train()
-        return {"rate": len(trainer.train_dataset) / clock.seconds}
+        return measured(len(trainer.train_dataset) / clock.seconds, 3 * flops, precision)
 
     return turn
+
+
+def measured(rate: float, flops: float, precision: Precision) -> Turn:
+    """Rows a second, and their share of the machine's matrix products."""
+    return {"rate": rate, "share": rate * flops / product_rate(precision)}
 
 
 def our_evaluation(
     folder: Path, checkpoint: Path, cut: str, precision: Precision
 ) -> Callable[[], Turn]:
-    """Predict every eighth length-grouped batch; gives the rows a second."""
+    """Predict every eighth length-grouped batch; leaves the label of each row in the folder."""
     reuse_freed_memory()
     table = arrow.read(folder / f"{cut}.arrow")
-    rows = some_batches(pc.list_value_length(table["input_ids"]).to_numpy(), 8)
+    lengths = lengths_of(table)
+    rows = some_batches(lengths, 8)
     chosen = part(table, rows, folder / f"our-evaluation-{cut}-{precision}.arrow")
     some = batching.ReviewDataset(arrow.read(chosen))
     resolved = compute.resolve(precision, "evaluate.precision")
-    make_model(folder / f"our-evaluation-{cut}-{precision}", checkpoint)
-    model = load_finetuned(folder / f"our-evaluation-{cut}-{precision}", resolved)
+    own = folder / f"our-evaluation-{cut}-{precision}"
+    make_model(own, checkpoint)
+    model = load_finetuned(own, resolved)
+    flops = flops_of_row(lengths[rows], checkpoint)
 
     def turn() -> Turn:
         started = time.perf_counter()
-        predict_logits(model, some, 8, resolved)
-        return {"rate": len(rows) / (time.perf_counter() - started)}
+        logits = predict_logits(model, some, 8, resolved)
+        rate = len(rows) / (time.perf_counter() - started)
+        keep_labels(own, rows, logits)
+        return measured(rate, flops, resolved.precision)
 
     return turn
 
 
+def keep_labels(own: Path, rows: np.ndarray, logits: np.ndarray) -> None:
+    labels = dict(zip(rows.tolist(), logits.argmax(axis=1).tolist(), strict=True))
+    (own / "labels.json").write_text(json.dumps(labels))
+
+
 def peer_evaluation(folder: Path, checkpoint: Path) -> Callable[[], Turn]:
-    trainer = peer_trainer(folder, checkpoint, "max_length", 2 * BATCH)
+    """Predict 32 of the rows of `our_evaluation` in the notebook's way, with the same model."""
+    table = arrow.read(folder / "train.arrow")
+    lengths = lengths_of(table)
+    rows = some_batches(lengths, 8)
+    rows = rows[:: len(rows) // (2 * BATCH)][: 2 * BATCH]  # as long as any, when padded
+    path = part(table, rows, folder / "peer-evaluation.arrow")
+    flops = flops_of_row(lengths[rows], checkpoint)
+    own = folder / "peer-evaluation"
+    make_model(own, checkpoint)
+    trainer = peer_trainer(folder, own, "max_length", path)
 
     def turn() -> Turn:
         started = time.perf_counter()
-        trainer.predict(trainer.train_dataset)
-        return {"rate": len(trainer.train_dataset) / (time.perf_counter() - started)}
+        logits = trainer.predict(trainer.train_dataset).predictions
+        rate = len(rows) / (time.perf_counter() - started)
+        keep_labels(own, rows, logits)
+        return measured(rate, flops, "fp32")
 
     return turn
 
@@ -184,11 +229,11 @@ def peer_evaluation(folder: Path, checkpoint: Path) -> Callable[[], Turn]:
 CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = {
     "notebook": (
         "the notebook's recipe: padded to 512, fp32, random order",
-        lambda folder, checkpoint: timed(peer_trainer(folder, checkpoint, "max_length", BATCH)),
+        lambda folder, checkpoint: peer_training(folder, checkpoint, "max_length"),
     ),
     "dynamic": (
         "dynamic padding, fp32, random order",
-        lambda folder, checkpoint: timed(peer_trainer(folder, checkpoint, "longest", BATCH)),
+        lambda folder, checkpoint: peer_training(folder, checkpoint, "longest"),
     ),
     "ours": (
         "ours, fp32: grouped by length, no attention dropout",
@@ -219,17 +264,40 @@ CONTENDERS: dict[str, tuple[str, Callable[[Path, Path], Callable[[], Turn]]]] = 
 }
 
 
-def report(turns: dict[str, list[Turn]]) -> list[str]:
+TRAIN = ("notebook", "dynamic", "ours", "ours-auto", "plain-auto")
+EVALUATE = ("predict", "our-evaluation", "our-evaluation-short", "our-evaluation-auto")
+# Evaluations of one cut: the folder where each leaves its labels, ours in fp32 first.
+LABELS = {
+    "our-evaluation": "our-evaluation-train-fp32",
+    "our-evaluation-auto": "our-evaluation-train-auto",
+    "predict": "peer-evaluation",
+}
+
+
+def same_labels(folder: Path, name: str) -> str:
+    """How many rows get the same label as from ours in fp32, of those that both predicted."""
+    if name not in LABELS:
+        return "–"
+    peer, own = (
+        json.loads((folder / LABELS[each] / "labels.json").read_text())
+        for each in ("our-evaluation", name)
+    )
+    return f"{sum(peer[row] == label for row, label in own.items())} of {len(own)}"
+
+
+def report(turns: dict[str, list[Turn]], folder: Path) -> list[str]:
     lines = [
-        "| | rows/s | times the notebook's | times dynamic padding's | peak RSS, MB |",
-        "|---|---|---|---|---|",
+        "| | rows/s | times the notebook's | times dynamic padding's | same label | share "
+        "| peak RSS, MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for name, own in turns.items():
-        evaluates = name not in ("notebook", "dynamic", "ours", "ours-auto", "plain-auto")
+        evaluates = name in EVALUATE
         of_first = ratio(own, turns["predict" if evaluates else "notebook"])
         of_dynamic = "–" if evaluates else ratio(own, turns["dynamic"])
         lines.append(
             f"| {CONTENDERS[name][0]} | {rates(own, 2)} | {of_first} | {of_dynamic} "
+            f"| {same_labels(folder, name)} | {median(own, 'share'):.1%} "
             f"| {median(own, 'peak') / 1e6:,.0f} |"
         )
     return lines
@@ -251,7 +319,11 @@ def markdown() -> list[str]:
         names = [  # where auto is fp32, once is enough
             name for name in CONTENDERS if auto != "fp32" or not name.endswith("-auto")
         ]
-        turns = take_turns("benchmarks.training", names, [str(folder), str(checkpoint)], TURNS)
+        turns: dict[str, list[Turn]] = {}
+        for part_of in (TRAIN, EVALUATE):  # all at once would need more than 24 GiB
+            some = [name for name in names if name in part_of]
+            turns |= take_turns("benchmarks.training", some, [str(folder), str(checkpoint)], TURNS)
+        table = report(turns, folder)
     return [
         "",
         f"## Training and evaluation: {title}",
@@ -259,9 +331,11 @@ def markdown() -> list[str]:
         f"all-MiniLM-L6-v2 (22.7M parameters), batches of {BATCH}, at most {MAX_LENGTH} tokens; "
         f"{TURNS} turns of each, after one to warm up. Batches are drawn from {ROWS:,} rows: ours "
         f"are every eighth by length, so that long and short ones are in proportion. Precision "
-        f"{reason}, so {auto}.",
+        f"{reason}, so {auto}. Same label: as ours in fp32, of the rows that both predicted. "
+        "Share: of the rate of plain matrix products in the same precision, measured after each "
+        "turn; padding is not work, and a step of training is three passes.",
         "",
-        *report(turns),
+        *table,
     ]
 
 

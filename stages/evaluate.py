@@ -62,7 +62,7 @@ def main(given: Inputs, made: Outputs) -> None:
         *slices.by_length(texts),
         slices.truncated(reviews.lengths, reviews.max_length),
         *slices.by_flag(flags),
-        *slices.by_pattern(params.slices, matches(texts, params.slices)),
+        *slices.by_pattern(matches(texts, params.slices)),
     ]
     model = inference.load_finetuned(given.finetuned, resolved)
     fitted = calibration.read(given.finetuned)

@@ -33,10 +33,13 @@ class Outputs(NamedTuple):
 def main(given: Inputs, made: Outputs) -> None:
     parameters = load_all(skip="report")
     # Late: matplotlib and scikit-learn take seconds, which a typo in params.yaml must not wait for.
+    import numpy as np
+
     from yelp_stars.data import arrow
     from yelp_stars.evaluation import mistakes, predictions
-    from yelp_stars.report import diagnosis, page, pictures, texts
+    from yelp_stars.report import diagnosis, history, page, pictures, texts
 
+    model = predictions.read(given.predictions)
     errors = predictions.read_table(given.errors, mistakes.MISTAKES)
     suspects = predictions.read_table(given.suspects, mistakes.SUSPECTS)
     flags = mistakes.read_flags(given.audit, "train", suspects["row"].to_numpy())
@@ -56,21 +59,25 @@ def main(given: Inputs, made: Outputs) -> None:
         name: arrow.read(given.sampled / f"{name}.arrow")["row"].to_numpy()
         for name in ("train", "validation", "test")
     }
-    split = parameters["sample"]["validation_from"]
+    alike = mistakes.read_alike(given.audit)
+    repeats = alike[parameters["sample"]["validation_from"]][rows["validation"]]
+    tests, trains = given.raw / "test.arrow", given.raw / "train.arrow"
     content = {
         "parameters": parameters,
         **metrics,
-        "model": predictions.read(given.predictions),
+        "model": model,
         "strongest": predictions.read(given.baseline),
+        "history": history.read(given.predictions, model),
         "diagnosis": diagnosis.diagnose(parameters["train"], given.training_plots, metrics),
+        "read_texts": lambda indices: predictions.read_texts(tests, model.rows[indices]),
         "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         "rows": {name: len(numbers) for name, numbers in rows.items()},
-        "repeats": mistakes.count_repeats(given.audit, rows["train"], rows["validation"], split),
+        "repeats": int(np.isin(repeats, alike["train"][rows["train"]]).sum()),
         "runtime": read_json(given.dvclive / "runtime.json"),
         "seconds": stage_seconds(),
         "examples": texts.examples(given.sampled, given.raw),
-        "mistakes": texts.listed(errors, given.raw / "test.arrow", texts.MISTAKES),
-        "suspects": texts.listed(suspects, given.raw / "train.arrow", texts.SUSPECTS),
+        "mistakes": texts.listed(errors, alike["test"], tests, texts.MISTAKES),
+        "suspects": texts.listed(suspects, alike["train"], trains, texts.SUSPECTS),
         "n_mistakes": len(errors),
         "n_suspects": len(suspects),
     }

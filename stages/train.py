@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from contextlib import closing, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, NamedTuple, Self
 
@@ -217,10 +218,9 @@ def main(given: Inputs, made: Outputs) -> None:
             curves.write_plots(trainer.state, args, made.plots)
             write_json(made.metrics, result.scores)
             # Not committed: durations differ on every run.
-            write_json(
-                made.dvclive / "runtime.json",
-                {"seconds": seconds, **bar.rates(), "device": compute.device_name()},
-            )
+            runtime = {"finished": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC", "seconds": seconds}
+            runtime |= {"device": compute.device_name(), "versions": checkpoints.VERSIONS}
+            write_json(made.dvclive / "runtime.json", {**runtime, **bar.rates()})
             print(saving.describe(result, seconds, bar.rates()))
             checkpoints.remove_run(run_dir)
         # An early exit would abort the other processes.

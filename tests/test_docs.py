@@ -1,9 +1,11 @@
 """The documentation holds: every link, path, command and parameter in it exists in the project."""
 
 import importlib.util
+import posixpath
 import re
 import shlex
 import subprocess
+import sys
 import textwrap
 import tomllib
 from pathlib import Path
@@ -15,19 +17,26 @@ from dvc.cli.parser import DvcParserError, get_main_parser
 from helpers import ROOT, out_paths, run
 
 from yelp_stars import cli
+from yelp_stars.data.sources import write_reviews
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.params import check, stage_models, variants
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 PLACEHOLDER = "NAME"  # in a path, a module or a command
 # Folders whose files git ignores: the user's, interrupted runs', the environment, DVC's own.
-IGNORED = ("data/external/", "models/external/", "models/checkpoints/", ".venv/", ".dvc/tmp/")
+IGNORED = (
+    "data/external/", "models/external/", "models/checkpoints/",
+    ".venv/", ".dvc/tmp/", ".dvc/cache/",
+)  # fmt: skip
 FILE_TYPES = (".py", ".md", ".yaml", ".toml", ".lock", ".txt")
 
-README, CHINESE, BOTH = "README.md", "README.zh-CN.md", ["README.md", "README.zh-CN.md"]
+README, BOTH = "README.md", ["README.md", "README.zh-CN.md"]
 OTHERS = sorted([*ROOT.glob("docs/*.md"), *ROOT.glob("benchmarks/*.md"), ROOT / "CONTRIBUTING.md"])
 GUIDES = [str(path.relative_to(ROOT)) for path in OTHERS]
 DOCS = {name: (ROOT / name).read_text("utf-8") for name in BOTH + GUIDES}
+ZH = ".zh-CN.md"
+ENGLISH = {name: name.removesuffix(ZH) + ".md" for name in DOCS if name.endswith(ZH)}
+NOTEBOOK = "docs/from-the-notebook.md"
 
 MODELS = stage_models()
 STAGES = read_yaml(ROOT / "dvc.yaml")["stages"]
@@ -69,10 +78,17 @@ def headings(text: str) -> list[tuple[str, str]]:
     return re.findall(r"^(#+) (.+)$", prose(text), re.M)
 
 
-def anchors(text: str) -> set[str]:
+def anchors(text: str) -> list[str]:
     """The anchors that GitHub makes from the headings."""
     titles = (re.sub(r"[^\w\s-]", "", title.lower()) for _, title in headings(text))
-    return {title.replace(" ", "-") for title in titles}
+    return [title.replace(" ", "-") for title in titles]
+
+
+def sections(text: str) -> list[str]:
+    """What is before the first heading, then each heading with what follows it."""
+    blocks_and_headings = re.finditer(r"^( *)```.*?^\1```$|^#+ [^\n]+$", text, re.M | re.S)
+    starts = [found.start() for found in blocks_and_headings if found[0].startswith("#")]
+    return [text[start:end] for start, end in zip([0, *starts], [*starts, len(text)])]
 
 
 def tree(text: str) -> str:
@@ -211,7 +227,8 @@ def test_every_module_that_is_run_exists():
 
 
 def test_every_parameter_exists():
-    pattern = rf"(?<![\w./-])({'|'.join(MODELS)})\.([a-z]\w*)(?!\w)"
+    # `evaluate.load("accuracy")` is a call.
+    pattern = rf"(?<![\w./-])({'|'.join(MODELS)})\.([a-z]\w*)(?![\w(])"
     for name, (section, key) in occurrences(pattern):
         models = variants(MODELS[section])[1].values()
         known = {field for model in models for field in model.model_fields}
@@ -271,7 +288,8 @@ def test_every_target_command_preset_stage_and_out_is_documented():
 @pytest.mark.parametrize("name", BOTH)
 def test_the_readme_is_short_and_leads_to_every_guide(name):
     assert len(DOCS[name].splitlines()) <= 150
-    assert {*links(DOCS[name])} >= {guide for guide in GUIDES if guide.startswith(("docs", "CON"))}
+    guides = {guide for guide in GUIDES if guide.startswith(("docs", "CON"))} - {*ENGLISH}
+    assert {ENGLISH.get(link, link) for link in links(DOCS[name])} >= guides
     assert " → ".join(STAGES) in DOCS[name]
 
 
@@ -303,25 +321,87 @@ def test_the_tree_of_the_library_has_every_module_with_a_comment():
     assert modules("yelp_stars") <= paths_of_tree("docs/how-it-is-built.md")
 
 
-def test_both_readmes_have_the_same_code():
-    def compared(text: str) -> list[str]:
-        paths = re.sub(r"(?<=\S) {2,}.*$", "", tree(text), flags=re.M)
-        others = [without_comments(b.text) for b in blocks(text) if b.text != tree(text)]
-        return [*sorted(inline_code(text)), *others, paths]
+def without_link_to_the_other_language(name: str) -> str:
+    """The text of a page that has two languages."""
+    if name in ENGLISH:
+        switch = f"[English]({posixpath.basename(ENGLISH[name])}) | 简体中文"
+    else:
+        switch = f"English | [简体中文]({posixpath.basename(name).removesuffix('.md')}{ZH})"
+    assert DOCS[name].count(switch) == 1, name
+    return DOCS[name].replace(switch, "")
 
-    assert compared(DOCS[CHINESE]) == compared(DOCS[README])
+
+def leads_to(name: str, link: str) -> tuple[str, int | None]:
+    """The page of a link, and the number of the heading on it: the same in both languages."""
+    if link.startswith("https://"):
+        return link, None
+    path, _, anchor = link.partition("#")
+    page = posixpath.normpath(posixpath.join(posixpath.dirname(name), path)) if path else name
+    heading = anchors(DOCS[page]).index(anchor) if anchor else None
+    if name in ENGLISH:  # on a Chinese page, a link to an English one that is also Chinese is wrong
+        page = ENGLISH.get(page, f"{page} in English" if page in ENGLISH.values() else page)
+    return page, heading
 
 
-def test_both_readmes_have_the_same_headings_links_and_numbers():
-    def compared(text: str) -> list[Any]:
-        bare = re.sub(r"`[^`]+`|\]\([^)]+\)", "", prose(text))
-        levels = [marks for marks, _ in headings(text)]
-        to = [link for link in links(text) if link not in BOTH]
-        return [levels, to, sorted(re.findall(r"\d+(?:[.,]\d+)*", bare))]
+def outline(name: str, section: str) -> dict[str, Any]:
+    """What a section has in both languages: all but the words."""
+    text, plan = prose(section), tree(section)
+    bare = re.sub(r"`[^`]+`|\]\([^)]+\)", "", text)
+    return {
+        "level": [marks for marks, _ in headings(section)],
+        "lines": [(line.count("|"), line[:2] == "- ", not line) for line in bare.split("\n")],
+        "inline code": sorted(inline_code(section)),
+        "blocks": [without_comments(b.text) for b in blocks(section) if b.text != plan],
+        "tree": re.sub(r"(?<=\S) {2,}.*$", "", plan, flags=re.M),
+        "links": [leads_to(name, link) for link in links(section)],
+        "numbers": sorted(re.findall(r"\d+(?:[.,]\d+)*", bare)),
+    }
 
-    assert compared(DOCS[CHINESE]) == compared(DOCS[README])
-    assert CHINESE in links(DOCS[README])
-    assert README in links(DOCS[CHINESE])
+
+@pytest.mark.parametrize("name", ENGLISH)
+def test_a_chinese_page_has_the_sections_code_links_and_numbers_of_the_english_one(name):
+    chinese, english = (
+        [outline(page, section) for section in sections(without_link_to_the_other_language(page))]
+        for page in (name, ENGLISH[name])
+    )
+    assert [section["level"] for section in chinese] == [section["level"] for section in english]
+    for section, original in zip(chinese, english):
+        assert section == original
+
+
+def test_the_cells_of_the_notebook_have_the_values_of_its_preset():
+    preset = read_yaml(ROOT / "presets" / "notebook.yaml")
+    stated = [re.fullmatch(r"(\w+)\.(\w+): (\w+)", code) for code in inline_code(DOCS[NOTEBOOK])]
+    values = [found.groups() for found in stated if found]
+    assert len(values) >= 10
+    for section, parameter, value in values:
+        assert str(preset[section][parameter]) == value, (section, parameter)
+
+
+@pytest.mark.slow
+def test_the_code_that_looks_at_the_data_leaves_it_as_it_is(tmp_path):
+    (code,) = (block.text for block in blocks(DOCS[NOTEBOOK]) if block.language == "python")
+    raw = tmp_path / "data" / "raw" / "train.arrow"
+    raw.parent.mkdir(parents=True)
+    write_reviews(raw, [(row % 2, f"text {row}") for row in range(20)], ["bad", "good"])
+    shown = run(sys.executable, "-c", code, cwd=tmp_path).splitlines()
+    assert len(shown) == 10
+    assert all(re.fullmatch(r"(\d+) (bad|good) text \1", line) for line in shown)
+    assert [*raw.parent.iterdir()] == [raw]
+
+
+def test_the_hours_of_the_homework_follow_from_the_measured_rates():
+    full = read_yaml(ROOT / "presets" / "full.yaml")
+    rows = (650_000 - full["sample"]["validation_size"]) * full["train"]["num_train_epochs"]
+    assert f"{rows:,} rows" in DOCS[NOTEBOOK]
+    row = r"\| (\d+) \| ([\d.]+ GB) \| ([\d.]+) \|$"
+    found = re.findall(row, DOCS[NOTEBOOK], re.M)
+    row = r"\| (\d+)(?:, \d+)? \| [\d.]+ \| ([\d.]+ GB) \|$"
+    measured = re.findall(row, DOCS["docs/gpus.md"], re.M)
+    assert len(found) == 3
+    for rate, memory, hours in found:
+        assert (rate, memory) in measured
+        assert hours == f"{rows / int(rate) / 3600:.1f}"
 
 
 def test_the_output_in_the_readme_is_that_of_stars_show(tmp_path, monkeypatch, capsys):

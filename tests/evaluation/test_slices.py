@@ -74,5 +74,9 @@ def test_of_models_without_a_weakness_at_most_5_percent_have_a_slice_called_wors
 def test_flags_and_patterns_are_slices_by_name():
     flags = {name: np.array([True, False]) for name in ("leak", "near_duplicate", "short")}
     assert [part.name for part in slices.by_flag(flags)] == ["leak", "near_duplicate"]
-    (found,) = slices.by_pattern({"price": "cheap"}, {"price": np.array([False, True])})
-    assert (found.kind, found.name, found.meaning) == ("pattern", "price", "cheap")
+    (found,) = slices.by_pattern({"price": np.array([False, True])})
+    assert (found.kind, found.name, found.meaning) == (
+        "pattern",
+        "price",
+        "the text matches evaluate.slices.price",
+    )

@@ -3,11 +3,15 @@
 import numpy as np
 import pytest
 
+from yelp_stars.evaluation import estimates
 from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.report import findings
+from yelp_stars.report.findings import Finding
+from yelp_stars.scoring.calibration import Calibration
 
 NAMES = ["1 star", "2 stars", "3 stars"]
+FITTED = Calibration(1.0, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, True)
 
 
 def predicted(labels, guesses) -> Predictions:
@@ -83,14 +87,15 @@ def test_no_near_duplicate_is_denied_that_the_audit_did_not_look_for():
 def test_validation_rows_that_repeat_training_rows_are_a_finding(repeats, verb):
     (found,) = findings.repeated(repeats, 500, "ticket")
     assert found.text.startswith(f"{repeats} of 500 validation tickets {verb} a training ticket")
-    assert found.advice == "Add duplicates to sample.exclude to have none."
+    assert found.advice == "Add duplicates to sample.exclude to validate on other texts."
     assert findings.repeated(0, 500) == []
 
 
 def test_the_worst_slice_is_one_that_is_worse_by_more_than_chance():
     lowest, worse = scored("few", 0, 3), scored("long", 40, 100, worse=True)
     found = findings.worst_slice([scored("all right", 95, 100), lowest, worse])
-    assert (found.status, "“long”" in found.text) == ("poor", True)
+    assert (found.status, "“long”" in found.text) == ("fair", True)
+    assert found.advice == "Add training reviews of the slice “long”."
     found = findings.worst_slice([scored("all right", 95, 100), lowest])
     assert (found.status, "“few”" in found.text) == ("good", True)
     assert findings.worst_slice([scored("none", 0, 0)]).text == "No slice has rows."
@@ -106,14 +111,6 @@ def test_other_slices_that_are_worse_are_counted(others, sentence):
     assert text.endswith(f": worse by more than chance.{sentence}")
 
 
-def test_a_long_pattern_leaves_room_for_the_numbers():
-    part = scored("long", 1, 5) | {"meaning": "x" * 500}
-    text = findings.worst_slice([part]).text
-    assert len(text) < 400
-    assert "x… " not in text
-    assert "x…) has an accuracy of" in text
-
-
 @pytest.mark.parametrize(
     ("error", "held", "status", "advised"),
     [(0.02, 900, "good", False), (0.1, 900, "fair", False), (0.3, 900, "poor", True),
@@ -124,10 +121,93 @@ def test_probabilities_are_judged_with_the_temperature(error, held, status, advi
         "before": {"value": 0.4, "low": 0.3, "high": 0.5, "n": 1000},
         "after": {"value": error, "low": 0.0, "high": 0.4, "n": 1000},
     }
-    ranges = {"promised": 0.9, "coverage": proportion(held, 1000)}
+    width = {"value": 2.2, "low": 2.1, "high": 2.3, "n": 1000}
+    ranges = {"promised": 0.9, "coverage": proportion(held, 1000), "mean_width": width}
     found = findings.calibration({"calibration_error": errors, "temperature": 1.4}, ranges)
     assert (found.status, bool(found.advice)) == (status, advised)
     assert f"hold 90 % of the labels hold {held / 10:.1f} % [" in found.text
+
+
+GOOD, LAGGING = (
+    Finding("good", "Against", "It is better."),
+    Finding("fair", "Against", "Same.", "Do."),
+)
+LEAK, SLICE = Finding("poor", "Leaks", "Many.", "Add."), Finding("fair", "Slice", "One.", "Label.")
+LONGER = Finding("poor", "Undertrained", "It fell.", "Try `dvc exp run`.")
+
+
+@pytest.mark.parametrize(
+    ("found", "ship", "because", "then"),
+    [
+        ([GOOD], True, "It is better. No finding is poor.", findings.RELEASE),
+        (
+            [GOOD, SLICE], True,
+            "It is better. No finding is poor.", f"{findings.RELEASE} To improve it: Label.",
+        ),
+        ([GOOD, LEAK, SLICE], False, "Many.", "Add."),
+        ([GOOD, LEAK, LONGER], False, "Many. Also poor: Undertrained.", "Try `dvc exp run`."),
+        ([LAGGING, SLICE], False, "Same.", "Do."),
+        ([LAGGING, LONGER], False, "Same. Also poor: Undertrained.", "Try `dvc exp run`."),
+    ],
+)  # fmt: skip
+def test_a_model_ships_if_it_beats_its_baseline_and_no_finding_is_poor(found, ship, because, then):
+    assert findings.decide(found) == (ship, because, then)
+
+
+def of_classes(model: Predictions, *problems: Finding) -> Finding:
+    evaluation = estimates.details(model, FITTED, resamples=50, seed=0)
+    read_texts = lambda indices: [f"text {index}" for index in indices]  # noqa: E731
+    return findings.classes(evaluation["per_class"], model, problems, read_texts, "ticket")
+
+
+def test_the_weakest_class_is_named_with_what_it_is_taken_for():
+    guesses = LABELS.copy()
+    guesses[[1, 4, 7]], guesses[10] = 2, 0  # four of the 100 rows with two stars
+    found = of_classes(predicted(LABELS, guesses))
+    assert found.status == "good"
+    assert "The weakest class is “2 stars”: F1 0.98" in found.text
+    assert "of its 100 test tickets are found. 3 are taken for “3 stars”." in found.text
+    assert found.examples == ["text 1", "text 4"]
+
+
+def test_a_class_with_a_low_f1_is_fair_and_needs_rows():
+    found = of_classes(predicted(LABELS, np.where(LABELS == 1, 2, LABELS)))
+    assert (found.status, found.advice) == ("fair", "Label more tickets of “2 stars”.")
+    assert "100 are taken for “3 stars”" in found.text
+
+
+def test_the_finding_of_the_classes_has_their_problems():
+    problem = Finding("poor", "Never predicted", "1 of 3 classes is never predicted.", "Try it.")
+    found = of_classes(predicted(LABELS, LABELS), problem)
+    assert (found.status, found.advice) == ("poor", "Try it.")
+    assert found.text.startswith("1 of 3 classes is never predicted. The weakest class is")
+    assert "taken for" not in found.text
+
+
+def less_sure(guesses, unsure) -> Predictions:
+    """Predictions of three classes, of which some rows are less sure."""
+    model = predicted(LABELS, guesses)
+    return model._replace(logits=np.where(unsure[:, None], 0.25, 1).astype("f4") * model.logits)
+
+
+def test_the_smallest_share_for_a_person_that_raises_the_accuracy_is_named():
+    wrong = np.arange(300) < 60
+    model = less_sure(np.where(wrong, WRONG, LABELS), wrong)
+    points = estimates.details(model, FITTED, resamples=50, seed=0)["risk_coverage"]["points"]
+    found = findings.least_sure(model, points, "ticket")
+    assert found.status == "good"
+    assert f"`stars predict --fail-below {points[1]['from']}` a person checks 10 %" in found.text
+    assert "avoids 100 [" in found.text
+    assert [findings.avoided(model, share).split()[0] for share in (0.0, 0.2, 0.5)] == [
+        "0", "200", "200",
+    ]  # fmt: skip
+
+
+def test_a_model_that_is_as_often_wrong_where_it_is_sure_names_no_share():
+    model = less_sure(np.where(np.arange(300) % 2 == 0, WRONG, LABELS), np.arange(300) < 60)
+    points = estimates.details(model, FITTED, resamples=50, seed=0)["risk_coverage"]["points"]
+    found = findings.least_sure(model, points)
+    assert (found.status, "--fail-below" in found.text) == ("fair", False)
 
 
 def test_the_most_frequent_mistakes_come_first():

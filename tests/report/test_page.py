@@ -1,98 +1,15 @@
 """The page of a report: hostile texts stay text, nothing is requested, it fits a phone."""
 
-import copy
-import functools
 import re
-from typing import Any
 
 import numpy as np
 import pytest
 from browser import needs_chromium, visit
 from helpers import thorough
+from pages import DRAWN, HOSTILE, PLOTS, a_run
 
-from yelp_stars.audit import audit
-from yelp_stars.audit.near_duplicates import Work
-from yelp_stars.data.flags import KINDS
-from yelp_stars.evaluation import estimates, slices
-from yelp_stars.evaluation.predictions import Predictions
-from yelp_stars.pipeline.text import visible
+from yelp_stars.evaluation import titles
 from yelp_stars.report import page, texts
-from yelp_stars.scoring.calibration import Calibration
-from yelp_stars.scoring.metrics import rounded, scores
-
-HOSTILE = (
-    "<script>alert(1)</script>",
-    "\u202etxet desrever",
-    "w" * 50_000,
-    "</style></script><img src=x onerror=alert(1)>",
-    "{{ 7 * 7 }}{% raw %}",
-    "\x00\x1b[31m\r\n",
-    "&lt;b&gt; \"quoted\" 'single'",
-    "好" * 2000,
-    "",
-)
-PLOTS = ("confusion", "slices", "calibration", "risk_coverage", "training")
-DRAWN = ("labels", "classes", "learning_rate", "busy", "memory")
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
-
-
-def a_run(
-    names=("1 star", "2 stars", "3 stars"), rows=60, ordered=True, **changes
-) -> dict[str, Any]:
-    """A run with random predictions of these classes, and hostile texts."""
-    return copy.deepcopy(made(tuple(names), rows, ordered)) | changes
-
-
-@functools.cache
-def made(classes: tuple[str, ...], rows: int, ordered: bool) -> dict[str, Any]:
-    rng, names = np.random.default_rng(0), list(classes)
-    labels = np.arange(rows) % len(names)
-    logits = rng.normal(size=(rows, len(names))).astype(np.float32)
-    logits[np.arange(rows), labels] += 1
-    hashes = [str(row) for row in range(rows)]
-    model = Predictions(np.arange(rows), hashes, labels, logits, names, ordered)
-    fitted = Calibration(1.4, 0.9, 0.9, 50, 1.0, 0.9, 0.1, 0.05, ordered)
-    evaluation = estimates.details(model, fitted, resamples=200, seed=0)
-    parts = [slices.Slice("pattern", visible(HOSTILE[0], 60), "(?i)<b>", labels == 0)]
-    evaluation["slices"] = slices.score(logits.argmax(axis=1) == labels, parts)
-    flags = {name: np.arange(rows) % 7 == number for number, name in enumerate(KINDS)}
-    audited = audit.Audit(labels, np.full(rows, 9), flags, np.arange(rows))
-    scored = rounded(scores(logits, labels, ordered))
-    listed = [
-        {
-            "row": number, "label": names[0], "predicted": "x", "loss": 2.5,
-            "probability": 0.9 - number / 1000, "flags": ["leak", "near_duplicate"],
-            "text": HOSTILE[number % len(HOSTILE)],
-        }
-        for number in range(40)
-    ]  # fmt: skip
-    return {
-        "parameters": {
-            "download": {"source": "files", "train_file": HOSTILE[0]},
-            "audit": {"near_duplicates": True},
-            "sample": {"exclude": []},
-            "pretrained": {"source": "folder", "folder": HOSTILE[3]},
-            "evaluate": {"slices": {"a": HOSTILE[3]}, "empty": None, "flag": True},
-        },
-        "data": {"source": "files", "files": {HOSTILE[0]: "0" * 64}, "texts_in_train_and_test": 0},
-        "audit": audit.summary({"train": audited, "test": audited}, names, Work()),
-        "baseline": {"tfidf": scored, "majority": scored, "strongest": "tfidf"},
-        "validation": scored,
-        "evaluation": evaluation,
-        "model": model,
-        "strongest": model,
-        "diagnosis": [],
-        "pictures": dict.fromkeys(PLOTS + DRAWN, SVG),
-        "rows": {"train": 100, "validation": 50, "test": rows},
-        "repeats": 3,
-        "runtime": {"seconds": 1.5, "steps_per_second": 2.0, "tokens_per_second": 3000.0},
-        "seconds": {"train": 1.5, "report": 2.0},
-        "examples": {name: [{"row": 1, "text": HOSTILE[2]}] for name in names[:20]},
-        "mistakes": listed,
-        "suspects": listed,
-        "n_mistakes": 1234,
-        "n_suspects": 40,
-    }  # fmt: skip
 
 
 def test_the_same_run_gives_the_same_page():
@@ -101,17 +18,73 @@ def test_the_same_run_gives_the_same_page():
 
 def test_the_verdict_comes_first():
     html = page.render(a_run())
-    order = [html.index(text) for text in ("The model labels", "Against the baseline", "<nav")]
+    texts = ("<h1", "Because:", "Next:", "The model labels", "Against the baseline", "<nav")
+    order = [html.index(text) for text in texts]
     assert order == sorted(order)
     assert re.search(
-        r"The model labels \d+ % of the test reviews correctly, the baseline \(TF-IDF\) \d+ %", html
+        r"The model labels \d+\xa0% of the test reviews correctly, "
+        r"the baseline \(TF-IDF\) \d+\xa0%",
+        html,
     )
     assert "40 of 1,234" in html
 
 
+def test_the_first_line_ships_a_model_that_is_better_than_its_baseline_and_else_does_not():
+    assert re.search(r'<h1 class="poor">Not yet</h1>', page.render(a_run()))
+    run = a_run(rows=600, repeats=0)
+    run["audit"]["test"]["leak"]["rows"] = 0
+    names = run["model"].names
+    weaker = run["model"]._replace(logits=np.eye(len(names), dtype=np.float32)[[0] * 600])
+    html = page.render(run | {"strongest": weaker})
+    assert re.search(r'<h1 class="good">Ship, if an accuracy of \d+\.\d\xa0% is enough</h1>', html)
+    assert "tag it: <code>stars release v1.0.0</code>" in html
+
+
+@pytest.mark.parametrize(
+    ("rows", "ordered", "expected"),
+    [
+        ([50, 50], True, ["accuracy", "within one class"]),
+        ([50, 50], False, ["accuracy", "macro-F1"]),
+        ([20, 80], True, ["macro-F1", "accuracy"]),
+        ([20, 80], False, ["macro-F1", "accuracy"]),
+    ],
+)
+def test_two_scores_are_large(rows, ordered, expected):
+    run = a_run(["bad", "good"], rows=100, ordered=ordered)
+    for row, n in zip(run["evaluation"]["per_class"], rows):
+        row["recall"]["n"] = n
+    tiles = page.render(run).partition('<dl class="tiles">')[2].partition("</dl>")[0]
+    assert re.findall("<dt>(.*?)</dt>", tiles) == expected
+
+
+def test_every_score_says_what_it_means():
+    assert set(page.MEANINGS) == set(titles.SCORES)
+    html = page.render(a_run())
+    assert not [text for text in page.MEANINGS.values() if text not in html]
+
+
+def test_what_identifies_a_run_is_on_its_page():
+    html = page.render(a_run())
+    facts = html.partition('<dl class="facts">')[2].partition("</dl>")[0]
+    for fact in (
+        "2026-11-30 16:02 UTC, in 2 s; all stages: 4 s",
+        "v1.0.0-1-gabc1234, with changes to &#39;params.yaml&#39;",
+        "torch 2.13.0, numpy 2.4.0",
+    ):
+        assert f"<dd>{fact}</dd>" in facts
+    assert "Beside: &lt;b&gt;." in html
+
+
+def test_a_mistake_names_the_rows_that_it_stands_for():
+    run = a_run()
+    run["mistakes"][0]["others"] = [7, 11, 13, 17, 19, 23]
+    html = page.render(run)
+    assert "nearly the same: 6 more rows, 7, 11, 13, 17, 19, …" in html
+
+
 def test_percents_have_the_decimals_that_the_rows_support():
     html = page.render(a_run(rows=600))
-    assert re.search(r"The model labels \d+\.\d % of the test", html)
+    assert re.search(r"The model labels \d+\.\d\xa0% of the test", html)
 
 
 def test_leaks_that_were_excluded_are_not_advised_against():

@@ -27,9 +27,10 @@ def test_the_page_has_what_the_other_stages_found(finished_repo):
     html = (finished_repo / "reports" / "index.html").read_text("utf-8")
     evaluation = json.loads((finished_repo / "metrics" / "evaluation.json").read_text())
     accuracy = evaluation["scores"]["accuracy"]
-    assert f"{100 * accuracy['value']:.0f} % of the test reviews" in html  # 30 support no more
+    # 30 rows support no more decimals; the space does not break.
+    assert f"{100 * accuracy['value']:.0f}\u00a0% of the test reviews" in html
     assert "on 30 reviews" in html
-    for section in ("Data", "Training", "Scores", "Slices", "Probabilities", "Mistakes"):
+    for section in ("Data", "How it was trained", "Scores", "Slices", "Probabilities", "Mistakes"):
         assert f"<h2>{section}</h2>" in html
     for stage in ("download", "audit", "train", "evaluate"):
         assert re.search(rf'<th class="number">{stage}</th>', html)  # its seconds
@@ -39,6 +40,8 @@ def test_the_page_has_what_the_other_stages_found(finished_repo):
     for row in suspects["row"].to_pylist():
         assert f'<td class="number">{row}</td>' in in_doubt
     assert "learning_rate" in html
+    commit = run("git", "rev-list", "HEAD~1", cwd=finished_repo).strip()  # before the run's own
+    assert f"<dt>commit</dt><dd>{commit[:7]}</dd>" in html
     assert str(finished_repo) not in html
 
 
@@ -62,5 +65,13 @@ def test_a_machine_that_was_not_watched_has_a_report_without_it(repo, monkeypatc
     (repo / "reports" / "seconds.json").write_text("not JSON")
     call(main, *map(Path, PATHS))
     html = (repo / "page.html").read_text("utf-8")
-    assert "The machine during training" not in html
+    assert "Load of CPU" not in html
     assert "<h2>Scores</h2>" in html
+
+
+def test_a_project_without_git_has_a_report_without_a_commit(repo, monkeypatch):
+    monkeypatch.chdir(repo)
+    assert "<dt>commit</dt>" in (repo / "reports" / "index.html").read_text("utf-8")
+    shutil.rmtree(repo / ".git")
+    call(main, *map(Path, PATHS))
+    assert "<dt>commit</dt>" not in (repo / "page.html").read_text("utf-8")

@@ -188,7 +188,10 @@ def test_a_training_leaves_its_curves_and_a_model_that_loads_without_our_code(
     live = train_project / "dvclive"
     assert (live / "plots" / "metrics" / "train" / "loss.tsv").is_file()
     runtime = json.loads((live / "runtime.json").read_text())
-    assert {*runtime} == {"seconds", "steps_per_second", "tokens_per_second", "device"}
+    assert {*runtime} == {
+        "finished", "seconds", "steps_per_second", "tokens_per_second", "device", "versions",
+    }  # fmt: skip
+    assert {*runtime["versions"]} >= {"torch", "transformers"}
 
 
 @pytest.mark.slow

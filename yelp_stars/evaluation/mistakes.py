@@ -36,15 +36,13 @@ def read_flags(audit: Path, split: str, rows: np.ndarray) -> dict[str, np.ndarra
     return {flag: table[flag].take(indices).to_numpy() for flag in KINDS}
 
 
-def count_repeats(audit: Path, train: np.ndarray, rows: np.ndarray, split: str) -> int:
-    """Count the `rows` of a split that have the text, or nearly, of one of the `train` rows."""
+def read_alike(audit: Path) -> dict[str, np.ndarray]:
+    """Return a number for each row of a split, the same for texts that are nearly the same."""
     table = read_table(audit, {"split": pa.string(), "first": pa.int64()})
-    first, start = table["first"].to_numpy(), 0
-    if split == "test":
-        start = pa.compute.sum(pa.compute.equal(table["split"], "train")).as_py()
+    first, train = table["first"].to_numpy(), pa.compute.equal(table["split"], "train").to_numpy()
     while not np.array_equal(first, first[first]):  # the first row of all that are alike
         first = first[first]
-    return int(np.isin(first[rows + start], first[train]).sum())
+    return {"train": first[train], "test": first[~train]}
 
 
 def write(predicted: Predictions, flags: Mapping[str, np.ndarray], path: Path) -> None:

@@ -64,9 +64,10 @@ def by_flag(flags: Mapping[str, np.ndarray]) -> list[Slice]:
     ]
 
 
-def by_pattern(patterns: Mapping[str, str], matches: Mapping[str, np.ndarray]) -> list[Slice]:
-    """Slice rows whose text matches a pattern."""
-    return [Slice("pattern", name, patterns[name], matches[name]) for name in patterns]
+def by_pattern(matches: Mapping[str, np.ndarray]) -> list[Slice]:
+    """Slice rows whose text matches a pattern, by the patterns' names."""
+    meaning = "the text matches evaluate.slices.{}"
+    return [Slice("pattern", name, meaning.format(name), rows) for name, rows in matches.items()]
 
 
 def score(correct: np.ndarray, slices: list[Slice]) -> list[dict[str, Any]]:

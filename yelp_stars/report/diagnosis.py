@@ -15,6 +15,7 @@ LEARNED = 0.05  # training loss: nothing is left to learn from the training rows
 UNSURE = 0.7  # temperature: below it, the model was far surer on average than it let on
 WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
 FEW = 10  # training rows of a class
+OF_CLASSES = ("Never predicted", "Never tested", "Few rows of a class")  # titles
 
 
 def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> list[Finding]:

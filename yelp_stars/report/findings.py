@@ -1,18 +1,21 @@
-"""Derive the verdict of a report and its three main findings."""
+"""Derive the findings of a report, and its first line from them: ship the model, or not yet."""
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from yelp_stars.comparing.paired import compare_accuracy, outcome, verdict
-from yelp_stars.evaluation.intervals import written
+from yelp_stars.evaluation.intervals import proportion, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, cut
 
 MARGIN = 0.01  # accuracies closer than this are called equivalent, as by `stars compare`
 # Calibration errors up to which probabilities may be read as they are, or with care.
 CALIBRATED, USABLE = 0.05, 0.15
-
-LONGEST_MEANING = 120  # characters of a slice's pattern
+WEAK = 0.5  # F1 of a class
+RELEASE = "Commit this run, then tag it: `stars release v1.0.0`."
 
 Status = Literal["good", "fair", "poor"]
 ORDER: tuple[Status, ...] = ("good", "fair", "poor")
@@ -25,6 +28,28 @@ class Finding(NamedTuple):
     title: str
     text: str
     advice: str = ""
+    examples: Sequence[str] = ()
+    """Texts of the data, to show below."""
+
+
+def decide(found: Sequence[Finding]) -> tuple[bool, str, str]:
+    """Decide by the findings, that against the baseline first: ship or not, because, what next.
+
+    Ship: the model is better than its baseline, and no finding is poor. Because: the comparison
+    with the baseline. Next: release the model, and to improve it the first advice.
+
+    Not yet: otherwise. Because: the first finding that speaks against it, and the titles of the
+    others. Next: the first of their advices with a command, or the first one.
+    """
+    against = found[:1] if found[0].status != "good" else []
+    against = [*against, *(finding for finding in found[1:] if finding.status == "poor")]
+    advices = [finding.advice for finding in against or found if finding.advice]
+    if not against:
+        improve = f" To improve it: {advices[0]}" if advices else ""
+        return True, f"{found[0].text} No finding is poor.", RELEASE + improve
+    others = ", ".join(finding.title for finding in against[1:])
+    because = against[0].text + (f" Also poor: {others}." if others else "")
+    return False, because, next((advice for advice in advices if "`" in advice), advices[0])
 
 
 def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Finding:
@@ -38,7 +63,7 @@ def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Fi
     decided = outcome(compared, MARGIN)
     if decided == "better":
         return Finding("good", title, text)
-    advice = "Fine-tuning that does not beat its baseline is not worth its cost here."
+    advice = "Use the baseline, which costs less, or train and test on more rows."
     return Finding("poor" if decided == "worse" else "fair", title, text, advice)
 
 
@@ -84,7 +109,7 @@ def repeated(repeats: int, rows: int, noun: str = "review") -> list[Finding]:
         f"{repeats:,} of {counted(rows, f'validation {noun}')} {verb} a training {noun}, word for "
         f"word or nearly: that flatters the validation scores, the temperature and the ranges."
     )
-    advice = "Add duplicates to sample.exclude to have none."
+    advice = "Add duplicates to sample.exclude to validate on other texts."
     return [Finding("fair", "Repeated in validation", text, advice)]
 
 
@@ -97,7 +122,7 @@ def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
         return Finding("fair", title, "No slice has rows.")
     lowest = min(worse or scored, key=lambda part: part["accuracy"]["value"])
     numbers = (
-        f"“{lowest['name']}” ({cut(lowest['meaning'], LONGEST_MEANING)}) has an accuracy of "
+        f"“{lowest['name']}” ({lowest['meaning']}) has an accuracy of "
         f"{written(lowest['accuracy'])} on {counted(lowest['accuracy']['n'], 'row')}, the rest "
         f"{written(lowest['accuracy_of_the_rest'])}"
     )
@@ -105,9 +130,67 @@ def worst_slice(slices: list[dict[str, Any]], noun: str = "review") -> Finding:
         verb, others = "is" if len(worse) == 2 else "are", counted(len(worse) - 1, "other slice")
         others = f" So {verb} {others}." if len(worse) > 1 else ""
         text = f"{numbers}: worse by more than chance.{others}"
-        return Finding("poor", title, text, f"Add training {noun}s of this kind.")
+        advice = f"Add training {noun}s of the slice “{lowest['name']}”."
+        return Finding("fair", title, text, advice)
     text = f"No slice is worse than the rest by more than chance. The lowest: {numbers}."
     return Finding("good", title, text)
+
+
+def classes(
+    per_class: list[dict[str, Any]],
+    model: Predictions,
+    problems: Sequence[Finding],
+    read_texts: Callable[[np.ndarray], list[str]],
+    noun: str = "review",
+) -> Finding:
+    """Which class is weakest, what is it taken for, and which are never predicted or tested?
+
+    `problems` are the classes' own, of the diagnosis; `read_texts` reads texts of the predictions
+    by their indices. The examples are the first of the sample, which is in random order.
+    """
+    tested = [label for label, row in enumerate(per_class) if row["recall"]["n"]]
+    label = min(tested, key=lambda label: per_class[label]["f1"]["value"])
+    f1, recall, name = per_class[label]["f1"], per_class[label]["recall"], model.names[label]
+    mistaken = np.flatnonzero((model.labels == label) & ~model.right)
+    text = (
+        f"The weakest class is “{cut(name, 40)}”: F1 {written(f1)}; {written(recall, 100)} of its "
+        f"{counted(recall['n'], f'test {noun}')} are found."
+    )
+    if len(mistaken):
+        guess = np.bincount(model.predicted[mistaken]).argmax()
+        mistaken = mistaken[model.predicted[mistaken] == guess]
+        text += f" {len(mistaken):,} are taken for “{cut(model.names[guess], 40)}”."
+    weak = f1["value"] < WEAK
+    advice = f"Label more {noun}s of “{cut(name, 40)}”." if weak else ""
+    found = [*problems, Finding("fair" if weak else "good", "", text, advice)]
+    status = max((one.status for one in found), key=ORDER.index)
+    text, advice = " ".join(one.text for one in found), " ".join(one.advice for one in found)
+    return Finding(status, "Classes", text, advice.strip(), read_texts(mistaken[:2]))
+
+
+def avoided(model: Predictions, share: float) -> str:
+    """Count the mistakes per 1,000 rows that are in the share of the least sure rows."""
+    wrong, n = ~model.right[np.argsort(-model.probability, kind="stable")], len(model.rows)
+    mistakes = proportion(int(wrong[n - round(share * n) :].sum()), n)
+    value, low, high = (f"{1000 * mistakes[key]:.0f}" for key in ("value", "low", "high"))
+    return f"{value} [{low}, {high}]"
+
+
+def least_sure(model: Predictions, points: list[dict[str, Any]], noun: str = "review") -> Finding:
+    """Name the smallest share without which the interval of the accuracy is above that of all."""
+    title = "If a person checks the least sure"
+    for point in points:
+        if point["low"] > points[0]["value"]:
+            text = (
+                f"With `stars predict --fail-below {point['from']}` a person checks "
+                f"{100 * point['to_a_person']:.0f} % of the {noun}s. That avoids "
+                f"{avoided(model, point['to_a_person'])} mistakes per 1,000 {noun}s, if the person "
+                f"makes none. Of the others {written(point, 100)} are right, of all "
+                f"{written(points[0], 100)}."
+            )
+            return Finding("good", title, text)
+    text = "The model is not more often right by more than chance on those it is surer of."
+    return Finding("good" if points[0]["value"] == 1 else "fair", title, text)
 
 
 def calibration(
@@ -119,7 +202,7 @@ def calibration(
         f"Probabilities are off by {written(before)} on average; with the temperature "
         f"{calibrated['temperature']} of calibration.json, by {written(after)}. Ranges that should "
         f"hold {100 * ranges['promised']:.0f} % of the labels hold "
-        f"{written(ranges['coverage'], 100)}."
+        f"{written(ranges['coverage'], 100)}, and have {written(ranges['mean_width'])} classes."
     )
     error = after["value"]
     status: Status = "good" if error <= CALIBRATED else "fair" if error <= USABLE else "poor"

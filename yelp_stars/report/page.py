@@ -2,11 +2,12 @@
 
 import base64
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from yelp_stars.evaluation import titles
 from yelp_stars.evaluation.intervals import written
@@ -14,6 +15,7 @@ from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import dump_yaml
 from yelp_stars.report import findings
+from yelp_stars.report.diagnosis import OF_CLASSES
 from yelp_stars.report.texts import CLASSES, LONGEST
 from yelp_stars.scoring import metrics
 
@@ -28,6 +30,16 @@ FLAGS = {
 }
 PROVENANCE = {"sha256": "SHA-256", "repo": "repository", "revision": "revision"}
 CONFUSIONS = 10  # of the most frequent mistakes
+# What a score says, by its name in yelp_stars/evaluation/titles.py.
+MEANINGS = {
+    "accuracy": "the share of right predictions",
+    "macro_f1": "the mean of F1 over the classes: a rare class counts as much as a frequent one",
+    "mae": "how far a prediction is from the label, on average",
+    "within_one": "the share of predictions that are right or next to the label",
+    "quadratic_kappa": "agreement beyond chance, where large errors count more: 1 is the best",
+    "loss": "how unlikely the model finds the labels: 0 is the best",
+    "calibration_error": "how far probabilities are from the share of right predictions",
+}
 
 
 def render(run: dict[str, Any]) -> str:
@@ -45,6 +57,7 @@ def render(run: dict[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["short"] = visible
+    environment.filters["marked"] = _marked
     script = (FOLDER / "page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     model: Predictions = run["model"]
@@ -54,31 +67,43 @@ def render(run: dict[str, Any]) -> str:
     shown = titles.score_titles(
         {row["label"]: row["recall"]["n"] for row in evaluation["per_class"]}
     )
+    shown = {key: title for key, title in shown.items() if key in evaluation["scores"]}
+    tiles = [next(iter(shown)), "accuracy", "within_one", "macro_f1"]
     noun = parameters["download"].get("noun", "review")
+    points = evaluation["risk_coverage"]["points"]
     name_of_strongest = titles.BASELINES[baseline["strongest"]]
+    of_classes = [problem for problem in run["diagnosis"] if problem.title in OF_CLASSES]
+    others = [
+        *(problem for problem in run["diagnosis"] if problem not in of_classes),
+        findings.leaks(
+            audit,
+            slices,
+            noun=noun,
+            near=parameters["audit"]["near_duplicates"],
+            excluded="leaks" in parameters["sample"]["exclude"],
+        ),
+        findings.classes(evaluation["per_class"], model, of_classes, run["read_texts"], noun),
+        findings.worst_slice(slices, noun),
+        findings.least_sure(model, points, noun),
+        findings.calibration(evaluation["calibration"], evaluation["ranges"], noun),
+        *findings.repeated(run["repeats"], run["rows"]["validation"], noun),
+    ]
+    others.sort(key=lambda finding: findings.ORDER.index(finding.status), reverse=True)
+    found = [findings.against_baseline(model, run["strongest"], name_of_strongest), *others]
     content = {
         **run,
         "n": n,
         "slices": slices,
-        "findings": [
-            findings.against_baseline(model, run["strongest"], name_of_strongest),
-            findings.leaks(
-                audit,
-                slices,
-                noun=noun,
-                near=parameters["audit"]["near_duplicates"],
-                excluded="leaks" in parameters["sample"]["exclude"],
-            ),
-            *findings.repeated(run["repeats"], run["rows"]["validation"], noun),
-            findings.worst_slice(slices, noun),
-            findings.calibration(evaluation["calibration"], evaluation["ranges"], noun),
-            *run["diagnosis"],
-        ],
+        "findings": found,
+        "verdict": findings.decide(found),
+        "tiles": [key for key in dict.fromkeys(tiles) if key in shown][:2],
+        "meanings": MEANINGS,
+        "avoided": lambda share: findings.avoided(model, share),
         "confusions": findings.confusions(model, CONFUSIONS),
         "checkpoint": _checkpoint(parameters["pretrained"]),
         "provenance": "; ".join(_provenance(data)),
         "pictures": {name: _embedded(svg) for name, svg in run["pictures"].items()},
-        "titles": {key: title for key, title in shown.items() if key in evaluation["scores"]},
+        "titles": shown,
         "noun": noun,
         "baselines": {key: name for key, name in titles.BASELINES.items() if key in baseline},
         "lengths": LENGTHS,
@@ -88,7 +113,7 @@ def render(run: dict[str, Any]) -> str:
         "counted": counted,
         "written": written,
         "number": _number,
-        "percent": lambda share: f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}",
+        "percent": lambda share: f"{100 * share:.{max(0, metrics.decimals(n) - 2)}f}\u00a0%",
         "texts": lambda count: _texts(count, noun, data),
         "yaml": lambda value: dump_yaml(value).strip().removesuffix("\n..."),
         "style": Markup((FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704
@@ -96,6 +121,12 @@ def render(run: dict[str, Any]) -> str:
         "script_hash": f"sha256-{digest}",
     }
     return environment.get_template("page.html").render(content)
+
+
+def _marked(text: str) -> Markup:
+    """Show what is between backticks as code, and keep a number beside its percent sign."""
+    safe = str(escape(visible(text, LONGEST))).replace(" %", "\u00a0%")
+    return Markup(re.sub("`([^`]+)`", r"<code>\1</code>", safe))  # noqa: S704
 
 
 def _embedded(svg: bytes) -> Markup:

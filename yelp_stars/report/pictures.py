@@ -38,7 +38,7 @@ def draw(
     drawn = {
         "labels": bars(labels),
         "classes": plots.draw_scores(scored[:CLASSES], evaluation["scores"]["macro_f1"], "F1"),
-        "learning_rate": lines("Learning rate", {"rate": rates}, "step"),
+        "learning_rate": lines("learning rate", {"rate": rates}, "step"),
     }
     for name, (title, top, files) in LOADS.items():
         loads = {of: read_load(dvclive / SYSTEM / file) for of, file in files.items()}
@@ -64,13 +64,14 @@ def _rows(path: Path) -> list[list[str]]:
         return list(csv.reader(file, delimiter="\t"))[1:]
 
 
-def lines(title: str, curves: Mapping[str, plots.Curve], x: str, top: float | None = None) -> bytes:
-    """Draw one or two curves over the same x; the y axis starts at 0 and ends at `top`."""
+def lines(y: str, curves: Mapping[str, plots.Curve], x: str, top: float | None = None) -> bytes:
+    """Draw one or two curves over the same x; the axis `y` starts at 0 and ends at `top`."""
     figure = Figure(figsize=(4.6, 2.9), layout="constrained")
     axes = figure.subplots()
     for (name, curve), color in zip(curves.items(), COLOURS):
         axes.plot(*plots.columns(curve), "o-" if len(curve) <= 20 else "-", color=color, label=name)
-    axes.set(xlabel=x, title=title)
+    axes.set(xlabel=x, ylabel=y)
+    axes.axhline(0, linewidth=0)  # or a flat curve would touch the top
     axes.set_ylim(0, top)
     if len(curves) > 1:
         axes.legend(frameon=False)
@@ -80,7 +81,7 @@ def lines(title: str, curves: Mapping[str, plots.Curve], x: str, top: float | No
 def bars(groups: Mapping[str, Mapping[str, int]]) -> bytes:
     """Draw the share of each label in two splits, as horizontal bars."""
     names = list(next(iter(groups.values())))
-    figure = Figure(figsize=(4.6, 1.1 + 0.32 * len(names)), layout="constrained")
+    figure = Figure(figsize=(6.4, 1.1 + 0.32 * len(names)), layout="constrained")
     axes = figure.subplots()
     for number, ((group, counts), color) in enumerate(zip(groups.items(), COLOURS)):
         total = max(1, sum(counts.values()))

@@ -31,17 +31,17 @@ def draw_training_curves(curves: dict[str, Curve]) -> bytes:
     loss.set(xlabel="step", ylabel="loss")
     loss.legend(frameon=False)
     accuracy.plot(*columns(curves["validation/accuracy"]), "o-", color="tab:orange")
-    accuracy.set(xlabel="step", ylabel="validation accuracy", ylim=(0, 1))
+    accuracy.set(xlabel="step", ylabel="validation accuracy")
     return svg(figure)
 
 
 def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> bytes:
-    """Draw counts (classes, classes), actual by predicted, shaded by the share of each row.
+    """Draw counts (classes, classes), actual by predicted, and the share of each row in percent.
 
     Of more than `MAX_LABELLED` classes, every second, third... has its name, and no cell a number.
     """
     step = math.ceil(len(names) / MAX_LABELLED)
-    size = 2.4 + 0.55 * min(len(names), MAX_LABELLED)
+    size = 2.4 + 0.55 * min(max(len(names), 4), MAX_LABELLED)
     figure = Figure(figsize=(size + 0.6, size), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -51,11 +51,10 @@ def draw_confusion_matrix(counts: np.ndarray, names: list[str], title: str) -> b
     axes.set_yticks(ticks, names[::step])
     for row in ticks if step == 1 else ():
         for column in ticks:
-            color = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(
-                column, row, f"{counts[row, column]:,}", ha="center", va="center", color=color
-            )
-    axes.set(xlabel="predicted", ylabel="actual", title=title)
+            share, color = shares[row, column], "white" if shares[row, column] > 0.5 else "black"
+            text = f"{counts[row, column]:,}\n{100 * share:.0f} %"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize="small")
+    axes.set(xlabel="predicted class", ylabel="actual class (each row: 100 %)", title=title)
     return svg(figure)
 
 
@@ -77,7 +76,7 @@ def draw_scores(
 
 def draw_calibration(bins: dict[str, list[dict[str, Any]]]) -> bytes:
     """Draw the accuracy of each bin of probabilities, without and with the temperature."""
-    figure = Figure(figsize=(7, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3.4), layout="constrained")
     for axes, (when, rows) in zip(figure.subplots(1, 2, sharey=True), bins.items(), strict=True):
         axes.plot([0, 1], [0, 1], color="gray", linewidth=1)
         values, ends = _intervals(rows)
@@ -89,7 +88,7 @@ def draw_calibration(bins: dict[str, list[dict[str, Any]]]) -> bytes:
 
 def draw_risk_coverage(points: list[dict[str, Any]]) -> bytes:
     """Draw the accuracy of the surest rows over the share that a person checks."""
-    figure = Figure(figsize=(4.6, 3.4), layout="constrained")
+    figure = Figure(figsize=(6.4, 3.6), layout="constrained")
     axes = figure.subplots()
     at = 100 * _column(points, "to_a_person")
     ends = _column(points, "low"), _column(points, "high")

@@ -31,6 +31,7 @@ MANIFEST = "complete.json"
 # sends one for each thread of a DVC that dies.
 REPEATED = 1
 LIBRARIES = ("accelerate", "numpy", "tokenizers", "torch", "transformers")
+VERSIONS = {name: importlib.metadata.version(name) for name in LIBRARIES}
 
 
 def run_directory(params: Mapping[str, Any], resolved: Compute, weights: str) -> Path:
@@ -47,7 +48,7 @@ def run_directory(params: Mapping[str, Any], resolved: Compute, weights: str) ->
         "devices": torch.accelerator.device_count(),
         "threads": torch.get_num_threads(),  # another number sums in another order
         "processes": os.environ.get("WORLD_SIZE", "1"),
-        "versions": {name: importlib.metadata.version(name) for name in LIBRARIES},
+        "versions": VERSIONS,
     }
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode())
     for path in map(Path, read_yaml(Path("dvc.yaml"))["stages"]["train"]["deps"]):

@@ -118,7 +118,7 @@ def _by_pattern(run: Revision, texts: list[str]) -> list[Slice]:
         one = {key.removeprefix(prefix): run.lock.params[key]}
         with contextlib.suppress(ValueError, UserError):  # anybody's, and unchecked
             matched = patterns.matches(texts, valid.validate_python(one), SECONDS)
-            parts += slices.by_pattern(one, matched)
+            parts += slices.by_pattern(matched)
     return parts
 
 
