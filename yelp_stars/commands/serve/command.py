@@ -70,7 +70,7 @@ def serve(
         from yelp_stars.commands.serve import server as serving
         from yelp_stars.commands.serve.table import MAX_ROWS
     except ImportError:
-        raise UserError("the extra is not installed; run `pip install -e '.[serve]'`") from None
+        raise UserError("the extra serve is missing; run `pip install -e '.[serve]'`") from None
     from yelp_stars import load_classifier
 
     html = None if report is None else report.read_bytes()
