@@ -117,7 +117,8 @@ class Classifier:
         rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
         self.batch_size = rows if batch_size is None else batch_size
         self.cut = read_cut(folder, loaded.truncation_side)
-        self.noun = read_origin(folder).noun
+        self.origin = read_origin(folder)
+        self.noun = self.origin.noun
         self.fitted = calibration.read(folder) if (folder / calibration.FILE).is_file() else None
         with refusing(f"{quoted(str(folder))} cannot compute a text", ANOTHER):
             self.scores(["a"])

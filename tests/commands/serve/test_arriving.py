@@ -12,7 +12,10 @@ from serving import ask, connect, get, head, post, serving
 
 pytestmark = pytest.mark.slow
 
-SHORT = "from yelp_stars.commands.serve import arriving; arriving.LOOK_SECONDS = 1"
+SHORT = (
+    "from yelp_stars.commands.serve import arriving; arriving.LOOK_SECONDS = 1; "
+    "arriving.KEEP_SECONDS = 8; arriving.KEPT = 20; arriving.KEEP_SECONDS_BEYOND = 1"
+)
 HELD = {
     "nothing": b"",
     "half a line": b"GET /hea",
@@ -46,6 +49,25 @@ def test_connections_that_send_nothing_or_half_leave_room_and_are_closed(hurried
     assert get(hurried, "/health")[0] == post(hurried, {"inputs": "good"})[0] == 200
     assert all(map(is_closed, held))
     assert get(hurried, "/health")[0] == 200
+
+
+def test_a_connection_stays_open_after_an_answer_unless_there_are_many(hurried):
+    kept = [connect(hurried, HELD["one request, and idle"]) for _ in range(40)]
+    assert all(connection.recv(1000).startswith(b"HTTP/1.1 200 ") for connection in kept)
+    time.sleep(4)  # longer than a request may take to arrive, and than those beyond are kept
+    open_now = []
+    for connection in kept:
+        connection.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while connection.recv(1000):
+                pass
+            continue  # closed
+        open_now.append(connection)
+    assert 1 <= len(open_now) <= 20
+    open_now[0].setblocking(True)
+    open_now[0].sendall(HELD["one request, and idle"])
+    assert open_now[0].recv(1000).startswith(b"HTTP/1.1 200 ")
+    assert all(map(is_closed, kept))
 
 
 @pytest.mark.parametrize("name", ["half the headers", "half a body"])

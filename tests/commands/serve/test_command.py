@@ -1,6 +1,8 @@
 """Where it listens, to whom it answers, and below which path."""
 
+import contextlib
 import http.client
+import io
 import json
 import re
 import threading
@@ -9,24 +11,28 @@ import time
 import pytest
 from helpers import DEADLINE, stars
 from serving import ask, get
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.routing import Route
 
 from yelp_stars import load_classifier
 from yelp_stars.commands.serve.server import make_app, run
 from yelp_stars.pipeline.errors import UserError
 
 pytestmark = pytest.mark.slow
+OK = Starlette(routes=[Route("/", lambda request: PlainTextResponse("ok"))])
 FOREIGN = ("evil.example", "127.0.0.1.evil.example", "localhost.evil:80", "10.0.0.1", "", "a b")
 
 
-def listen(capsys, app, host, root_path=""):
+def listen(app, host, root_path=""):
     """Run an application in a thread; returns the address that was printed."""
-    arguments = (app, host, 0, 1000, root_path)
-    threading.Thread(target=run, args=arguments, daemon=True).start()
-    deadline = time.monotonic() + DEADLINE
-    while not (found := re.fullmatch(r"http://(.*):(\d+)\n", capsys.readouterr().out)):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    arguments = (app, host, 0, 1000, root_path, False)
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        threading.Thread(target=run, args=arguments, daemon=True).start()
+        deadline = time.monotonic() + DEADLINE
+        while not (found := re.fullmatch(r"http://(.*):(\d+)\n", out.getvalue())):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
     return found[1], int(found[2])
 
 
@@ -61,8 +67,8 @@ def test_a_name_that_an_attacker_may_have_is_not_answered(port, host):
         ("::", "[::]", "127.0.0.1", 200),
     ],
 )
-def test_its_own_host_is_answered_and_any_on_all_addresses(capsys, host, shown, address, foreign):
-    printed, port = listen(capsys, PlainTextResponse("ok"), host)
+def test_its_own_host_is_answered_and_any_on_all_addresses(host, shown, address, foreign):
+    printed, port = listen(OK, host)
     assert printed == shown
     assert status(address, port, f"{shown}:{port}") == status(address, port, "localhost") == 200
     assert status(address, port, "stars.example") == foreign
@@ -74,7 +80,7 @@ def test_its_own_host_is_answered_and_any_on_all_addresses(capsys, host, shown, 
 )
 def test_an_address_that_is_not_here_is_one_line_about_the_host(host):
     with pytest.raises(UserError) as caught:
-        run(PlainTextResponse("ok"), host, 0, 1000, "")
+        run(OK, host, 0, 1000, "", False)
     assert caught.value.advice == "choose another --host"
     assert "\x1b" not in str(caught.value)
 
@@ -99,9 +105,9 @@ def test_a_root_path_that_is_none_is_refused(path):
     assert stars("serve", "--root-path", path) == 2
 
 
-def test_below_a_path_of_a_proxy_every_address_is_below_it(capsys, folder):
+def test_below_a_path_of_a_proxy_every_address_is_below_it(folder):
     app = make_app(load_classifier(folder, precision="fp32"), {}, 8, 8)
-    _, port = listen(capsys, app, "127.0.0.1", "/stars")
+    _, port = listen(app, "127.0.0.1", "/stars")
     page, docs = get(port, "/")[1], get(port, "/docs")[1]
     assert not re.findall(r"""(?:src|href|fetch\()\s*=?\s*["']/""", page)
     addresses = re.findall(r"""(?:src=|href=|url: )["']([^"']+)""", docs)
@@ -110,3 +116,111 @@ def test_below_a_path_of_a_proxy_every_address_is_below_it(capsys, folder):
         assert address.startswith("/stars/")
         assert get(port, address.removeprefix("/stars"), "HEAD")[0] == 200  # as the proxy asks
     assert json.loads(get(port, "/openapi.json")[1])["servers"] == [{"url": "/stars"}]
+
+
+# --- The token, and pages of other origins --------------------------------------------------------
+
+TOKEN = "0123456789abcdef.~+/-_="
+ORIGIN = "https://example.org"
+JSON = {"Content-Type": "application/json"}
+
+
+@pytest.fixture(scope="module")
+def guarded(folder):
+    """A server with a token that lets one origin in: its application and its port."""
+    app = make_app(load_classifier(folder, precision="fp32"), {}, 8, 8, TOKEN, [ORIGIN])
+    return app, listen(app, "127.0.0.1")[1]
+
+
+def answered(port, method, path, **headers):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=DEADLINE)
+    connection.request(method, path, '{"inputs": "good"}', headers)
+    answer = connection.getresponse()
+    answer.read()
+    return answer
+
+
+WRONG = ["", "Bearer", "Bearer ", "Bearer é", "Bearer " + "x" * 5000, TOKEN, f"Basic {TOKEN}"]
+WRONG += [f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN}x"]
+
+
+@pytest.mark.parametrize("given", WRONG)
+def test_without_the_token_nothing_is_told_about_the_model_or_its_use(guarded, given):
+    app, port = guarded
+    open_to_all = {"/", "/health", "/docs", "/docs/oauth2-redirect", "/openapi.json"}
+    headers = {"Authorization": given.encode("latin-1"), **JSON} if given else JSON
+    routes = [
+        (route.path, method) for route in app.routes for method in getattr(route, "methods", ())
+    ]
+    assert {"/csv", "/predict", "/classify", "/info", "/metrics"} <= {path for path, _ in routes}
+    for path, method in routes:
+        answer = answered(port, method, path, **headers)
+        if method != "POST" and path in open_to_all:
+            assert answer.status == 200, path
+        else:
+            assert (answer.status, answer.headers["WWW-Authenticate"]) == (401, "Bearer"), path
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer"])
+def test_with_the_token_it_answers(guarded, scheme):
+    _, port = guarded
+    headers = {"Authorization": f"{scheme} {TOKEN}", **JSON}
+    for path in ("/predict", "/classify", "/"):
+        assert answered(port, "POST", path, **headers).status == 200
+    assert answered(port, "GET", "/metrics", **headers).status == 200
+    assert "HTTPBearer" in get(port, "/openapi.json")[1]  # /docs asks for it
+
+
+@pytest.mark.parametrize("token", ["", " ", "a b", "é", "a\nb", '"a"'])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(monkeypatch, token):
+    monkeypatch.setenv("STARS_TOKEN", token)
+    message = stars("serve")
+    assert message == (
+        "error: STARS_TOKEN is empty, or has other characters than letters, digits and -._~+/=; "
+        "set it to the output of `openssl rand -hex 32`"
+    )
+
+
+def preflight(port, origin):
+    asking = {"Access-Control-Request-Method": "POST"}
+    asking["Access-Control-Request-Headers"] = "authorization,content-type"
+    return answered(port, "OPTIONS", "/predict", Origin=origin, **asking)
+
+
+def test_pages_of_an_origin_that_is_let_in_may_ask(guarded):
+    _, port = guarded
+    assert preflight(port, ORIGIN).status == 200
+    for token, status in ((TOKEN, 200), ("x", 401)):
+        headers = {"Authorization": f"Bearer {token}", "Origin": ORIGIN, **JSON}
+        answer = answered(port, "POST", "/predict", **headers)
+        assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, ORIGIN)
+        assert answer.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://example.org.evil.example", "http://example.org", "null"]
+)
+def test_pages_of_no_other_origin_may(guarded, port, origin):
+    for server in (guarded[1], port):
+        assert preflight(server, origin).status in (400, 405)
+        answer = answered(server, "POST", "/predict", Origin=origin, **JSON)
+        assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "", "example.org", "https://example.org/", "https://*.example.org",
+               "https://EXAMPLE.org", "https://a,https://b", "file:///a", "https://a\n"]
+)  # fmt: skip
+def test_an_origin_that_is_none_is_refused(origin):
+    assert stars("serve", "--cors-origin", origin) == 2
+
+
+# --- The report -----------------------------------------------------------------------------------
+
+
+def test_a_report_is_there_only_if_it_is_named_and_not_with_a_token(port, monkeypatch, tmp_path):
+    assert get(port, "/report")[0] == 404
+    assert "hidden href" in get(port, "/")[1]
+    assert "No such file" in stars("serve", "--report", str(tmp_path / "no.html"))
+    monkeypatch.setenv("STARS_TOKEN", TOKEN)
+    assert stars("serve", "--report", str(tmp_path / "no.html")) == 2

@@ -8,6 +8,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 LOOK_SECONDS = 15.0  # a request may take this long, and at most twice as long
+# How long a connection stays open after an answer. A proxy must be the first to close it, or it
+# sends a request into a closed connection: nginx and AWS keep theirs for 60 s, Google for 600.
+KEEP_SECONDS = 620
+KEPT, KEEP_SECONDS_BEYOND = 256, 5  # connections, and for how long those after them stay open
 
 
 class Connection(H11Protocol):
@@ -15,11 +19,14 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
+        is_crowded = len(self.connections) > KEPT
+        self.timeout_keep_alive = KEEP_SECONDS_BEYOND if is_crowded else KEEP_SECONDS
         self._look(None)
 
     def _look(self, before: Any) -> None:
         is_waiting = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
-        now = is_waiting and (self.cycle,)  # of the last request
+        is_kept = self.timeout_keep_alive_task is not None  # nothing has come since the last answer
+        now = is_waiting and not is_kept and (self.cycle,)  # of the last request
         if now and now == before:
             self.transport.abort()
         elif not self.transport.is_closing():

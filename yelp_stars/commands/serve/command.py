@@ -1,5 +1,6 @@
 """Define the arguments of `stars serve`. FastAPI is imported when it is called."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.pipeline.text import quoted
 
 
 def serve(
@@ -28,8 +30,21 @@ def serve(
     root_path: Annotated[
         str, typer.Option(help="Path below which a proxy serves it, such as /stars")
     ] = "",
+    cors_origin: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ORIGIN", help="Let pages of https://example.org ask; repeatable"),
+    ] = None,
+    access_log: Annotated[
+        bool, typer.Option("--access-log", help="Print a JSON line for each request")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Report to link from the page: reports/index.html")
+    ] = None,
 ) -> None:
     """Serve a model over HTTP: POST /predict, /docs, a page to try.
+
+    It also has /metrics for Prometheus. If the environment variable STARS_TOKEN is set, requests
+    need it as their bearer token.
 
     \b
     Examples:
@@ -42,14 +57,29 @@ def serve(
         )
     if not re.fullmatch(r"(/[\w.~-]+)*", root_path, re.ASCII):
         raise typer.BadParameter("is no path such as /stars", param_hint="--root-path")
+    for origin in cors_origin or ():
+        if not re.fullmatch(r"https?://[a-z0-9.-]+(:\d+)?|https?://\[[0-9a-f:]+\](:\d+)?", origin):
+            problem = f"{quoted(origin)} is no origin such as https://example.org"
+            raise typer.BadParameter(problem, param_hint="--cors-origin")
+    token = os.environ.get("STARS_TOKEN")
+    if token is not None and not re.fullmatch(r"[\w.~+/-]+=*", token, re.ASCII):
+        problem = "STARS_TOKEN is empty, or has other characters than letters, digits and -._~+/="
+        raise UserError(problem, advice="set it to the output of `openssl rand -hex 32`")
+    if report is not None and token is not None:
+        problem = "needs a server without STARS_TOKEN: a browser follows links without a token"
+        raise typer.BadParameter(problem, param_hint="--report")
     print("loading the model", file=sys.stderr)  # before the imports, which take seconds
     try:
         from yelp_stars.commands.serve import server as serving
+        from yelp_stars.commands.serve.table import MAX_ROWS
     except ImportError:
-        raise UserError("FastAPI is not installed; run `pip install -e '.[serve]'`") from None
+        raise UserError("the extra serve is missing; run `pip install -e '.[serve]'`") from None
     from yelp_stars import load_classifier
 
+    html = None if report is None else report.read_bytes()
     classify = load_classifier(model, precision=precision, threads=threads)
     described = serving.describe(model, classify)
-    app = serving.make_app(classify, described, max_texts, max_requests)
-    serving.run(app, host, port, max_body, root_path)
+    described["limits"] = {"texts": max_texts, "bytes": max_body, "rows": MAX_ROWS}
+    origins = cors_origin or ()
+    app = serving.make_app(classify, described, max_texts, max_requests, token, origins, html)
+    serving.run(app, host, port, max_body, root_path, access_log)

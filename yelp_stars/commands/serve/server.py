@@ -10,24 +10,32 @@ import errno
 import hashlib
 import importlib.metadata
 import json
+import secrets
 import socket
+import sys
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import uvicorn
 from dvc_data.hashfile.hash import file_md5
-from fastapi import FastAPI, HTTPException, Request
+from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field, PositiveInt
 from scipy.special import expit
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from yelp_stars.classifier.classify import Classifier, Prediction, Scores, fingerprint, validated
 from yelp_stars.commands.runs.git import ask_git
+from yelp_stars.commands.serve import table
 from yelp_stars.commands.serve.arriving import Connection, whole
+from yelp_stars.commands.serve.observing import MODEL, observed
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import read_object
 from yelp_stars.pipeline.text import printable, quoted
@@ -35,9 +43,14 @@ from yelp_stars.pipeline.text import printable, quoted
 PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
 PROVENANCE = ("source", "sha256", "files", "repo", "revision")  # of metrics/data.json
+LABELS = ("model_id", "model_sha256", "precision", "commit")  # of the model, in /metrics
 VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
 EXAMPLE = {"examples": [{"inputs": "The soup was cold."}]}
 KEPT: dict[str, Any] = {"left": "tail", "right": "head"}
+CSV: dict[str, Any] = {"requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+SENT = ("Authorization", "Content-Type", "X-Request-ID")  # headers of pages of other origins
+OPEN = ("/", "/health", "/docs", "/docs/oauth2-redirect")  # to a GET without the token
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
 
 
 class Texts(BaseModel, extra="forbid", json_schema_extra=EXAMPLE):
@@ -73,7 +86,13 @@ class LabelScore(BaseModel):
 
 
 def make_app(
-    classify: Classifier, described: dict[str, Any], max_texts: int, max_requests: int
+    classify: Classifier,
+    described: dict[str, Any],
+    max_texts: int,
+    max_requests: int,
+    token: str | None = None,
+    origins: Sequence[str] = (),
+    report: bytes | None = None,
 ) -> FastAPI:
     """Make the application; `described` is the answer of /info."""
     # One request after the other, each on all cores. To compute those of 8 clients together gave
@@ -81,13 +100,25 @@ def make_app(
     worker = ThreadPoolExecutor(1, "model")
     places = asyncio.Semaphore(max_requests)
 
+    async def admit(http: Request, given: Bearer) -> None:
+        sent, expected = given.credentials if given else "", token or ""
+        is_right = secrets.compare_digest(sent.encode(), expected.encode())  # in constant time
+        if not is_right and not (http.method == "GET" and http.scope["route"].path in OPEN):
+            problem = "no token, or a wrong one: send the header Authorization: Bearer TOKEN"
+            raise HTTPException(401, problem, {"WWW-Authenticate": "Bearer"})
+
     app: FastAPI = FastAPIOffline(
         redoc_url=None,
         title="yelp-stars",
         version=importlib.metadata.version("yelp-stars"),
         description=f"The label of a {classify.noun}.",
+        dependencies=[] if token is None else [Depends(admit)],
     )
+    if origins:
+        app.add_middleware(CORSMiddleware, origins, ("GET", "POST"), SENT, expose_headers=SENT)
+    MODEL.info({name: str(value) for name, value in described.items() if name in LABELS})
     page, policy = read_page()
+    page = page if report is None else page.replace(' hidden href="report"', ' href="report"')
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
@@ -106,38 +137,59 @@ def make_app(
         code = 422 if isinstance(error, BadRow) else 503  # too little memory
         return JSONResponse({"detail": str(error)}, code)
 
-    async def answers(request: Texts, function: str = "softmax") -> Scores:
+    async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
+        if places.locked():
+            problem = f"{max_requests} requests are in progress"
+            raise HTTPException(503, problem, {"Retry-After": "1"})
+        async with places:
+            return await asyncio.get_running_loop().run_in_executor(worker, function, *arguments)
+
+    async def answers(http: Request, request: Texts, function: str = "softmax") -> Scores:
         inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
         if len(inputs) > max_texts:
             raise HTTPException(413, f"{len(inputs)} texts; the limit is {max_texts} per request")
         texts = validated([one if isinstance(one, str) else one[0] for one in inputs])
         if blank := [number for number, text in enumerate(texts) if not text.strip()]:
             raise HTTPException(422, f"text {blank[0]} is empty; remove it")
-        if places.locked():
-            problem = f"{max_requests} requests are in progress"
-            raise HTTPException(503, problem, {"Retry-After": "1"})
-        async with places:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(worker, score, classify, texts, request, function)
+        found: Scores = await compute(score, classify, texts, request, function)
+        http.state.texts = len(texts)
+        return found
 
     @app.post("/predict", summary="Score of each label, the highest first")
     @app.post("/", include_in_schema=False)  # where an InferenceClient with our address asks
-    async def predict(request: RankedTexts) -> list[list[LabelScore]]:
+    async def predict(http: Request, request: RankedTexts) -> list[list[LabelScore]]:
         function, top_k = request.parameters.function_to_apply, request.parameters.top_k
         if request.raw_scores and function not in (None, "none"):
             raise HTTPException(422, f"raw_scores contradicts function_to_apply {function!r}")
-        found = await answers(request, function or ("none" if request.raw_scores else "softmax"))
+        chosen = function or ("none" if request.raw_scores else "softmax")
+        found = await answers(http, request, chosen)
         rows = [zip(classify.label_names, row) for row in found.probabilities.tolist()]
         ranked = [sorted(row, key=lambda item: -item[1])[:top_k] for row in rows]
         return [[LabelScore(label=label, score=score) for label, score in row] for row in ranked]
 
     @app.post("/classify", summary="Label, probabilities, range, and whether a text was truncated")
-    async def classified(request: Texts) -> list[Prediction]:
-        return classify.predictions(await answers(request))
+    async def classified(http: Request, request: Texts) -> list[Prediction]:
+        return classify.predictions(await answers(http, request))
+
+    @app.post("/csv", summary="A CSV file with the predicted columns added", openapi_extra=CSV)
+    async def predicted_file(http: Request) -> Response:
+        kind = http.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "text/csv":
+            raise HTTPException(415, f"Content-Type is {quoted(kind)}; send text/csv")
+        header, rows = table.read(await http.body(), classify.origin)
+        parts, content = table.predict(classify, header, rows, max_texts), b""
+        while part := await compute(next, parts, b""):  # other requests are computed in between
+            content += part
+        http.state.texts = len(rows)
+        return Response(content, media_type="text/csv")
 
     @app.get("/health", summary="Whether the model is loaded")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
+
+    @app.get("/metrics", summary="Counters for Prometheus")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/info", summary="Model, scores with intervals, and versions")
     async def info() -> dict[str, Any]:
@@ -146,6 +198,13 @@ def make_app(
     @app.get("/", include_in_schema=False)
     async def index() -> HTMLResponse:
         return HTMLResponse(page, headers={"Content-Security-Policy": policy})
+
+    @app.get("/report", include_in_schema=False)
+    async def reported() -> HTMLResponse:
+        if report is None:
+            raise HTTPException(404)
+        # Besides its own policy: its scripts reach nothing of this server.
+        return HTMLResponse(report, headers={"Content-Security-Policy": "sandbox allow-scripts"})
 
     return app
 
@@ -183,6 +242,7 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "model_id": folder.name,
         "model_sha256": fingerprint(folder),
         "noun": classify.noun,
+        "text_column": str(classify.origin.text_column),
         "labels": classify.label_names,
         "max_input_length": classify.cut.max_length,
         "truncation": classify.cut.truncation,
@@ -214,7 +274,7 @@ def _read(folder: Path, name: str) -> dict[str, Any]:
     return read_object(folder.resolve().parents[1] / name)
 
 
-def run(app: FastAPI, host: str, port: int, max_body: int, root_path: str) -> None:
+def run(app: FastAPI, host: str, port: int, max_body: int, root_path: str, log: bool) -> None:
     """Serve until SIGTERM or Ctrl-C, then answer the requests that have come."""
     try:
         found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
@@ -230,14 +290,16 @@ def run(app: FastAPI, host: str, port: int, max_body: int, root_path: str) -> No
         problem = f"cannot listen on {quoted(host)}, port {port} ({error})"
         raise UserError(problem, advice=advice) from None
     shown = f"[{address[0]}]" if ":" in host else host
-    print(f"http://{shown}:{listening.getsockname()[1]}", flush=True)
+    out = sys.stderr if log else sys.stdout  # a log has nothing but JSON
+    print(f"http://{shown}:{listening.getsockname()[1]}", file=out, flush=True)
     # An attacker's site can have its name point here, and send it (DNS rebinding). Only who listens
     # on all addresses knows under which names.
     everywhere = address[0] in ("0.0.0.0", "::")  # noqa: S104
     names = ["*"] if everywhere else ["localhost", "127.0.0.1", "[::1]", shown]
     trusting = TrustedHostMiddleware(app, names, www_redirect=False)
+    routes = {getattr(route, "path", "") for route in app.routes}
     config = uvicorn.Config(
-        whole(trusting, max_body),
+        observed(whole(trusting, max_body), routes, log),
         http=Connection,
         ws="none",
         lifespan="off",
