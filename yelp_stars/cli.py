@@ -18,6 +18,7 @@ from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
 from yelp_stars.commands.presets import params, use
 from yelp_stars.commands.release import release
+from yelp_stars.commands.remote import remote
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.serve.command import serve
 from yelp_stars.commands.show import show
@@ -67,7 +68,7 @@ def in_project(context: typer.Context) -> None:
 
 ALL = [
     show, use, params, compare, plots, predict, label_next, serve, seeds, search, curve, doctor,
-    release, verify,
+    remote, release, verify,
 ]  # fmt: skip
 for command in ALL:
     app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`
