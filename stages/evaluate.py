@@ -1,5 +1,6 @@
 """Score the fine-tuned model on the test sample, once."""
 
+import os
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,6 +12,7 @@ from yelp_stars.evaluation.patterns import Patterns, matches
 from yelp_stars.pipeline.entrypoint import run
 from yelp_stars.pipeline.files import write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
+from yelp_stars.scoring import tracking
 
 
 class Params(StageParams):
@@ -45,6 +47,7 @@ class Outputs(NamedTuple):
 
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "evaluate")
+    reported_to = tracking.chosen(os.environ)
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars.evaluation import estimates, mistakes, outputs, predictions, slices
     from yelp_stars.modeling import batching, compute, inference
@@ -87,6 +90,8 @@ def main(given: Inputs, made: Outputs) -> None:
     outputs.write_plots(tested, found, made.plots)
     write_json(made.details, found)
     write_json(made.metrics, metrics.rounded(scores))
+    if reported_to:
+        tracking.report_test(reported_to, given.finetuned, found["scores"])
     print(outputs.summary(found))
 
 

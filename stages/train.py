@@ -20,8 +20,9 @@ from pydantic import (
 from yelp_stars.data import arrow
 from yelp_stars.data.malloc import reuse_freed_memory
 from yelp_stars.pipeline.entrypoint import Live, run
-from yelp_stars.pipeline.files import remove_on_error, write_json
+from yelp_stars.pipeline.files import remove_on_error, sha256_of, write_json
 from yelp_stars.pipeline.params import Precision, StageParams, load_params
+from yelp_stars.scoring import tracking
 from yelp_stars.training.launcher import VARIABLE, launch
 
 
@@ -119,6 +120,7 @@ class Outputs(NamedTuple):
 
 def main(given: Inputs, made: Outputs) -> None:
     params = load_params(Params, "train")
+    reported_to = tracking.chosen(os.environ)
     launch(sys.argv[1:], os.environ)
     # Late: these import torch and transformers, and a typo in params.yaml must not wait for them.
     from yelp_stars.modeling import batching, compute
@@ -176,7 +178,8 @@ def main(given: Inputs, made: Outputs) -> None:
         compute.enough_memory("raise train.gradient_accumulation_steps, see docs/gpus.md"),
         remove_on_error(made.dvclive) if is_main_process else nullcontext(),
         closing(progress.ConsoleProgress()) as bar,
-        closing(curves.DVCLiveCurves(made.dvclive)) as live,
+        closing(tracking.Tracker(reported_to if is_main_process else "", run_dir.name)) as tracker,
+        closing(curves.DVCLiveCurves(made.dvclive, tracker)) as live,
     ):
         trainer = trainers.ResumableTrainer(
             model,
@@ -213,6 +216,9 @@ def main(given: Inputs, made: Outputs) -> None:
         if is_main_process:
             result = saving.result_of(trainer, validated)
             saving.save(result, given.pretrained, made.finetuned)
+            tracker.log({f"final/validation/{key}": score for key, score in result.scores.items()})
+            if reported_to:
+                tracker.keep(sha256_of(made.finetuned / "model.safetensors"))
             shown = params.model_dump(include=saving.SHOWN)
             saving.write_card(result, shown, given.sentences, given.pretrained, made.finetuned)
             curves.write_plots(trainer.state, args, made.plots)

@@ -21,6 +21,7 @@ from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
 from yelp_stars.commands.presets import params, use
 from yelp_stars.commands.release import release
+from yelp_stars.commands.remote import remote
 from yelp_stars.commands.runs.command import runs
 from yelp_stars.commands.search.command import curve, search, seeds
 from yelp_stars.commands.serve.command import serve
@@ -88,7 +89,7 @@ def in_project(context: typer.Context) -> None:
 
 
 GROUPS: dict[str, list[Any]] = {
-    "Train": [use, params, seeds, search, curve, doctor],
+    "Train": [use, params, seeds, search, curve, remote, doctor],
     "Decide": [show, runs, compare, plots],
     "Use": [predict, serve, label_next],
     "Share": [release, verify],

@@ -16,6 +16,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from benchmarks.workspace import commit
 from yelp_stars.pipeline.errors import UserError
+from yelp_stars.scoring.tracking import Tracker
 from yelp_stars.training import curves
 
 CONTROL = TrainerControl()
@@ -90,7 +91,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def begun(folder: Path, **values: Any) -> tuple[curves.DVCLiveCurves, TrainerState]:
     """Curves of a training that begins, and its state."""
-    live = curves.DVCLiveCurves(folder / "dvclive")
+    live = curves.DVCLiveCurves(folder / "dvclive", Tracker("", ""))
     state = TrainerState(**{"is_world_process_zero": True, **values})
     live.on_train_begin(None, state, CONTROL)
     return live, state

@@ -19,6 +19,7 @@ from transformers import TrainerCallback, TrainerState, TrainingArguments
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
 from yelp_stars.scoring import plots
+from yelp_stars.scoring.tracking import Tracker
 
 # Trainer's name of a logged value -> ours, in the curves and in DVCLive.
 CURVES = {
@@ -33,13 +34,13 @@ MONITOR = "(_monitoring_loop)"  # end of the name of DVCLive's thread
 
 
 class DVCLiveCurves(TrainerCallback):
-    """Log the curves to DVCLive, step by step, with the machine's load beside them.
+    """Log the curves to DVCLive and a tracker, step by step; to DVCLive also the machine's load.
 
     DVCLive's own callback edits dvc.yaml while the stage runs, and adds a step after the last.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, tracker: Tracker) -> None:
+        self._folder, self._tracker = folder, tracker
         self._live: Live | None = None
         self._print_traceback = threading.excepthook
 
@@ -69,10 +70,11 @@ class DVCLiveCurves(TrainerCallback):
     def _log(self, logs: dict[str, float], step: int) -> None:
         assert self._live is not None
         self._live.step = step
-        for name, curve in CURVES.items():
-            if name in logs:
-                self._live.log_metric(curve, logs[name])
+        values = {curve: logs[name] for name, curve in CURVES.items() if name in logs}
+        for curve, value in values.items():
+            self._live.log_metric(curve, value)
         self._live.make_summary()
+        self._tracker.log(values, step)
 
     def _on_thread_error(self, error: threading.ExceptHookArgs) -> None:
         """Print no traceback of DVCLive's thread on a full disk: the training reports it."""
