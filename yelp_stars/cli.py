@@ -13,6 +13,7 @@ import typer
 
 from yelp_stars.commands.compare.command import compare
 from yelp_stars.commands.doctor.command import doctor
+from yelp_stars.commands.export import export
 from yelp_stars.commands.label_next.command import label_next
 from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
@@ -66,8 +67,8 @@ def in_project(context: typer.Context) -> None:
 
 
 ALL = [
-    show, use, params, compare, plots, predict, label_next, serve, seeds, search, curve, doctor,
-    release, verify,
+    show, use, params, compare, plots, predict, label_next, serve, export, seeds, search, curve,
+    doctor, release, verify,
 ]  # fmt: skip
 for command in ALL:
     app.command()(command)  # type: ignore[type-var]  # for mypy, they share no type but `function`
