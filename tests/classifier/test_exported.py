@@ -14,15 +14,17 @@ from helpers import change_json, run, thorough
 from onnx import TensorProto, helper, numpy_helper
 
 from yelp_stars import load_classifier
-from yelp_stars.checkpoint.architecture import ENCODERS
 from yelp_stars.classifier.transformer import Transformer
 from yelp_stars.pipeline.errors import UserError
 
 pytestmark = pytest.mark.slow
+TRIED = [
+    "albert", "bert", "deberta-v2", "distilbert", "electra", "modernbert", "roberta", "xlm-roberta",
+]  # fmt: skip
 CONFIG = {"id2label": dict(enumerate(NAMES)), "pad_token_id": 0, "max_position_embeddings": 64}
 
 
-@pytest.mark.parametrize("model_type", ["mpnet", *thorough(*sorted(ENCODERS - {"mpnet"}))])
+@pytest.mark.parametrize("model_type", ["mpnet", *thorough(*TRIED)])
 def test_each_architecture_has_the_logits_of_its_original(tiny_checkpoint, tmp_path, model_type):
     folder = build(tmp_path / "model", tiny_checkpoint, model_type)
     original = load_classifier(folder, precision="fp32")

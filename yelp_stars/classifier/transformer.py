@@ -86,7 +86,9 @@ class Transformer:
         self.model.set_attn_implementation("eager")
         # Our own for MPNet calls PyTorch's.
         plain = torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH)
-        with plain, warnings.catch_warnings():  # about PyTorch's own code, and transformers'
+        kind = self.model.config.model_type
+        refused = refusing(f"a {kind} cannot be exported", "use another checkpoint, or PyTorch")
+        with refused, plain, warnings.catch_warnings():  # about PyTorch's code, and transformers'
             warnings.simplefilter("ignore")
             program: Any = torch.onnx.export(
                 self.model.cpu().eval(),
