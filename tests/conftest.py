@@ -34,6 +34,7 @@ os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the promises of a CPU, on any machine
 os.environ["TOKENIZERS_PARALLELISM"] = "true"
 # The suite has no network, whatever the machine has.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # in processes that import ONNX Runtime themselves
 # Stages and DVC start `python` and git by name: those of this environment, with a committer.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 for role in ("AUTHOR", "COMMITTER"):

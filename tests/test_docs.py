@@ -25,7 +25,7 @@ from yelp_stars.pipeline.yaml_file import read_yaml
 PLACEHOLDER = "NAME"  # in a path, a module or a command
 # Folders whose files git ignores: the user's, interrupted runs', the environment, DVC's own.
 IGNORED = (
-    "data/external/", "models/external/", "models/checkpoints/",
+    "data/external/", "models/external/", "models/checkpoints/", "models/exported/",
     ".venv/", ".dvc/tmp/", ".dvc/cache/",
 )  # fmt: skip
 FILE_TYPES = (".py", ".md", ".yaml", ".toml", ".lock", ".txt")

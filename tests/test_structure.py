@@ -305,10 +305,11 @@ def test_each_lock_file_has_its_dependencies_and_theirs_and_no_address():
     assert len(both) == len(lines + more)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    assert {"serve", "plots", "ssh", "dev", "cluster"} == set(extras) - UNLOCKED
+    assert {"serve", "plots", "ssh", "dev", "cluster", "export"} == set(extras) - UNLOCKED
     used = [*project["dependencies"], *extras["serve"], *extras["plots"], *extras["ssh"]]
     assert {canonical(name) for name in used} <= locked
-    assert {canonical(name) for name in extras["dev"] + extras["cluster"]} <= both - locked
+    tested = extras["dev"] + extras["cluster"] + extras["export"]
+    assert {canonical(name) for name in tested} <= both - locked
     for allowed, entries in ((locked, lines), (both, more)):
         for entry in entries:
             required = map(Requirement, importlib.metadata.requires(entry.split("==")[0]) or [])

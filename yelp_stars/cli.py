@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from yelp_stars.commands.compare.command import compare
 from yelp_stars.commands.doctor.command import doctor
+from yelp_stars.commands.export import export
 from yelp_stars.commands.label_next.command import label_next
 from yelp_stars.commands.plots import plots
 from yelp_stars.commands.predict.command import predict
@@ -92,7 +93,7 @@ GROUPS: dict[str, list[Any]] = {
     "Train": [use, params, seeds, search, curve, remote, doctor],
     "Decide": [show, runs, compare, plots],
     "Use": [predict, serve, label_next],
-    "Share": [release, verify],
+    "Share": [export, release, verify],
 }
 for title, commands in GROUPS.items():
     for command in commands:

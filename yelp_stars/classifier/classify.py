@@ -1,23 +1,23 @@
 """A model as a function: texts in, stars with calibrated probabilities out.
 
 It cuts texts as they were cut in training, and computes them as the stage `evaluate` does: the
-longest first, each core with batches of its own.
+longest first, each core with batches of its own. An exported model needs no PyTorch.
 """
 
 import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-import torch
 from pydantic import PositiveInt, TypeAdapter
 from scipy.special import softmax
+from tokenizers import Tokenizer
 from tqdm import tqdm
 
-from yelp_stars.checkpoint.architecture import load_auto_tokenizer
 from yelp_stars.checkpoint.copying import TEXT_FILES
 from yelp_stars.checkpoint.tokenizer import (
     TRUNCATION,
@@ -26,10 +26,8 @@ from yelp_stars.checkpoint.tokenizer import (
     special_tokens,
     truncate,
 )
-from yelp_stars.checkpoint.weights import check_ids
-from yelp_stars.classifier.foreign import ADVICE, ANOTHER, check_classifier, check_tokenizer
+from yelp_stars.classifier.foreign import ANOTHER
 from yelp_stars.classifier.origin import read_origin
-from yelp_stars.modeling import compute, inference
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as, refusing, sha256_of
 from yelp_stars.pipeline.params import Precision
@@ -38,8 +36,8 @@ from yelp_stars.reading.labels import valid_text
 from yelp_stars.scoring import calibration, conformal
 
 FILES = (*TEXT_FILES, "model.safetensors", calibration.FILE, TRUNCATION)
-SHARDS = (".safetensors", ".index.json")  # of a large model
-CPU_ROWS, ACCELERATOR_ROWS = 8, 64  # in a batch
+EXPORTED = "model.onnx"
+OTHERS = (".safetensors", ".index.json", ".onnx")  # shards of a large model, an exported one
 ENCODE_ROWS = 1000  # texts tokenized at a time
 
 
@@ -86,6 +84,27 @@ class Tokens:
         return {"input_ids": self.ids[row], "labels": 0}
 
 
+class Engine(Protocol):
+    """Computes the logits of a model: by PyTorch, or by ONNX Runtime."""
+
+    packages: tuple[str, ...]
+    """Those that compute, for their versions; the first one decides the logits."""
+    precision: str
+    tokenizer: Tokenizer
+    side: str
+    """End of a text to cut, "right" or "left", where truncation.json does not say."""
+    label_names: list[str]
+    batch_size: int
+    """Texts per batch, if nobody chooses."""
+
+    @property
+    def cores(self) -> int:
+        """Number of threads."""
+
+    def logits(self, tokens: Tokens, batch_size: int, bar: tqdm) -> np.ndarray:
+        """Compute the logits (texts, labels), float32."""
+
+
 class Cut(NamedTuple):
     """Truncation of texts to the model's limit."""
 
@@ -101,22 +120,11 @@ class Classifier:
     def __init__(
         self, folder: Path, precision: Precision, batch_size: int | None, threads: int | None
     ) -> None:
-        check_classifier(folder)
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.resolved = compute.resolve(precision, "precision")
-        # Not tokenizer.json alone: tokenizer_config.json may say otherwise, and transformers obeys.
-        loaded = load_auto_tokenizer(folder)
-        check_tokenizer(folder, loaded)
-        self._tokenizer = loaded.backend_tokenizer
-        self._specials = special_tokens(self._tokenizer)
-        self._model = inference.load_finetuned(folder, self.resolved, ADVICE)
-        check_ids(self._tokenizer, self._model)
-        names = self._model.config.id2label
-        self.label_names = [str(names[number]) for number in range(len(names))]
-        rows = CPU_ROWS if compute.device().type == "cpu" else ACCELERATOR_ROWS
-        self.batch_size = rows if batch_size is None else batch_size
-        self.cut = read_cut(folder, loaded.truncation_side)
+        self.engine = load_engine(folder, precision, threads)
+        self._specials = special_tokens(self.engine.tokenizer)
+        self.label_names = self.engine.label_names
+        self.batch_size = self.engine.batch_size if batch_size is None else batch_size
+        self.cut = read_cut(folder, self.engine.side)
         self.origin = read_origin(folder)
         self.noun = self.origin.noun
         self.fitted = calibration.read(folder) if (folder / calibration.FILE).is_file() else None
@@ -134,10 +142,8 @@ class Classifier:
         tokens = self.encode(texts)
         bar = tqdm(disable=True) if bar is None else bar
         # A few texts are divided among the cores.
-        rows = min(self.batch_size, max(1, math.ceil(len(texts) / torch.get_num_threads())))
-        with compute.enough_memory(f"choose a --batch-size below {self.batch_size}"):
-            logits = inference.predict_logits(self._model, tokens, rows, self.resolved, bar)
-        logits = logits.astype(np.float64)
+        rows = min(self.batch_size, max(1, math.ceil(len(texts) / self.engine.cores)))
+        logits = self.engine.logits(tokens, rows, bar).astype(np.float64)
         plain = softmax(logits, axis=1)
         if self.fitted is None:
             return Scores(plain, None, tokens.truncated, logits)
@@ -149,24 +155,21 @@ class Classifier:
     def look(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """Return the margin of each valid text and its features, which the head's last layer reads.
 
-        A margin is the difference of the two largest probabilities; (texts,), (texts, size).
+        A margin is the difference of the two largest probabilities; (texts,), (texts, size). An
+        exported model has no features.
         """
-        with inference.without_head(self._model) as linear:
-            features = inference.predict_logits(
-                self._model, self.encode(texts), self.batch_size, self.resolved, doing="look"
-            )
-        weight, bias = (
-            parameter.detach().float().cpu().numpy() for parameter in linear.parameters()
-        )
-        ordered = np.sort(softmax(features @ weight.T + bias, axis=1), axis=1)
-        return ordered[:, -1] - ordered[:, -2], features
+        from yelp_stars.classifier.transformer import Transformer  # late, as in load_engine
+
+        assert isinstance(self.engine, Transformer)
+        return self.engine.look(self.encode(texts), self.batch_size)
 
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokenize each text, cut as in training."""
         ids: list[list[int]] = []
         truncated: list[bool] = []
         for start in range(0, len(texts), ENCODE_ROWS):
-            encodings = self._tokenizer.encode_batch_fast(list(texts[start : start + ENCODE_ROWS]))
+            batch = list(texts[start : start + ENCODE_ROWS])
+            encodings = self.engine.tokenizer.encode_batch_fast(batch)
             truncated += [len(encoding) > self.cut.max_length for encoding in encodings]
             rows, _ = truncate(encodings, self._specials, self.cut.max_length, self.cut.truncation)
             ids += rows
@@ -203,18 +206,33 @@ class Classifier:
     def identity(self) -> dict[str, Any]:
         """Return the conditions that determine the logits, besides the model's files."""
         return {
-            "precision": self.resolved.precision,
+            "precision": self.engine.precision,
             "batch size": self.batch_size,
-            "number of threads": torch.get_num_threads(),
-            "version of torch": str(torch.__version__),
+            "number of threads": self.engine.cores,
+            f"version of {self.engine.packages[0]}": version(self.engine.packages[0]),
         }
+
+
+def load_engine(folder: Path, precision: Precision, threads: int | None) -> Engine:
+    """Load what computes the logits of a model."""
+    # Late: an exported model needs no PyTorch, whose import takes seconds; others no ONNX Runtime.
+    if not (folder / EXPORTED).is_file() or any(folder.glob("*.safetensors")):
+        from yelp_stars.classifier.transformer import Transformer
+
+        return Transformer(folder, precision, threads)
+    try:
+        from yelp_stars.classifier.exported import Exported
+    except ImportError:
+        problem = f"{quoted(str(folder))} needs ONNX Runtime, which is not installed"
+        raise UserError(problem, advice="run `pip install onnxruntime`") from None
+    return Exported(folder, precision, threads)
 
 
 def fingerprint(folder: Path) -> str:
     """Hash what decides the predictions of a model: weights, tokenizer, calibration."""
     digest = hashlib.sha256()
-    shards = {path.name for end in SHARDS for path in folder.glob(f"*{end}")}
-    for name in [*FILES, *sorted(shards - set(FILES))]:
+    others = {path.name for end in OTHERS for path in folder.glob(f"*{end}")}
+    for name in [*FILES, *sorted(others - set(FILES))]:
         path = folder / name
         digest.update(f"{name} {sha256_of(path) if path.is_file() else '-'}\n".encode())
     return digest.hexdigest()

@@ -44,7 +44,7 @@ def produce(request: Request, source: Input, folder: Path, origin: Origin) -> No
     classify = Classifier(folder, request.precision, request.batch_size, request.threads)
     fitted, names = classify.fitted, classify.label_names
     model_name = request.rev or str(request.model)
-    say(f"{model_name}: {len(names)} labels, {classify.resolved.precision}, {classify.reads}")
+    say(f"{model_name}: {len(names)} labels, {classify.engine.precision}, {classify.reads}")
     numbers = None
     if request.label_column is not None:
         numbers = inputs.label_numbers(names, request.labels, origin.labels or {})

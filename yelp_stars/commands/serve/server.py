@@ -7,6 +7,7 @@ import asyncio
 import base64
 import copy
 import errno
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import uvicorn
-from dvc_data.hashfile.hash import file_md5
 from fastapi import Depends, FastAPI, HTTPException, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
@@ -44,13 +44,14 @@ PAGE = Path(__file__).with_name("page.html")
 DRAIN_SECONDS = 30  # for requests that are being answered when the server stops
 PROVENANCE = ("source", "sha256", "files", "repo", "revision")  # of metrics/data.json
 LABELS = ("model_id", "model_sha256", "precision", "commit")  # of the model, in /metrics
-VERSIONS = ("yelp-stars", "torch", "transformers", "tokenizers", "fastapi")
+VERSIONS = ("yelp-stars", "tokenizers", "fastapi")  # and of what computes
 EXAMPLE = {"examples": [{"inputs": "The soup was cold."}]}
 KEPT: dict[str, Any] = {"left": "tail", "right": "head"}
 CSV: dict[str, Any] = {"requestBody": {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 SENT = ("Authorization", "Content-Type", "X-Request-ID")  # headers of pages of other origins
 OPEN = ("/", "/health", "/docs", "/docs/oauth2-redirect")  # to a GET without the token
 Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(HTTPBearer(auto_error=False))]
+MD5 = functools.partial(hashlib.md5, usedforsecurity=False)
 
 
 class Texts(BaseModel, extra="forbid", json_schema_extra=EXAMPLE):
@@ -246,25 +247,32 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "labels": classify.label_names,
         "max_input_length": classify.cut.max_length,
         "truncation": classify.cut.truncation,
-        "precision": classify.resolved.precision,
+        "precision": classify.engine.precision,
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
         "commit": made_by(folder),
         "data": {name: manifest[name] for name in PROVENANCE if name in manifest},
         # A hash of each file, where there are several.
         "data_sha256": manifest.get("sha256") or manifest.get("files"),
         "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
-        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+        "versions": {
+            name: importlib.metadata.version(name) for name in VERSIONS + classify.engine.packages
+        },
     }
 
 
 def made_by(folder: Path) -> str | None:
     """Return the first commit whose dvc.lock has this model, None if there is none."""
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    files = [{"md5": file_md5(str(folder / name)), "relpath": name.as_posix()} for name in names]
-    digest = hashlib.md5(json.dumps(files).encode(), usedforsecurity=False)  # as DVC hashes it
-    change = f"-S{digest.hexdigest()}.dir"
+    files = [{"md5": _hash(folder / name), "relpath": name.as_posix()} for name in names]
+    change = f"-S{MD5(json.dumps(files).encode()).hexdigest()}.dir"
     found = ask_git("log", "--format=%H", change, "--", ":(top)*dvc.lock", folder=folder)
     return found.splitlines()[-1] if found else None
+
+
+def _hash(path: Path) -> str:
+    """Hash a file as DVC does, which a machine that only predicts may lack."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, MD5).hexdigest()
 
 
 def _read(folder: Path, name: str) -> dict[str, Any]:
