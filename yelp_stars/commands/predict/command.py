@@ -60,7 +60,8 @@ def predict(
         ),
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(min=1, help="Texts per batch; default: 8 per core, 64 on a GPU")
+        int | None,
+        typer.Option(min=1, help="Texts per batch; default: 8, exported 4, on a GPU 64"),
     ] = None,
     precision: Annotated[
         Literal["auto", "fp32", "bf16", "fp16"], typer.Option(help="Number format; fp16 needs CUDA")
