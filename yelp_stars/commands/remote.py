@@ -57,9 +57,9 @@ def remote(
     set_param: Settings = None,
     launcher: Annotated[str, typer.Option(help="Command that starts the run there")] = "",
 ) -> None:
-    """Run this commit on another machine over SSH, and fetch the result as an experiment.
+    """Run this commit on another machine over SSH.
 
-    A broken connection or Ctrl-C leaves the run alone: the same command follows it again.
+    The result is fetched as an experiment. A broken connection or Ctrl-C leaves the run alone: the same command follows it again.
 
     \b
     Examples:
