@@ -31,8 +31,8 @@ BOUND = 1e-3  # of a logit's difference; that of a trained model is a hundredth 
 def export() -> None:
     """Write the model as ONNX, to be used without PyTorch.
 
-    It is written to models/exported, checked on the validation rows, and refused if a logit differs by more
-    than 0.001. Give it to `stars predict` and `stars serve` as --model models/exported.
+    It is checked on the validation rows, and refused if a logit differs by more than 0.001. Give
+    it to `stars predict` and `stars serve` as --model models/exported.
     """
     for package in ("onnxruntime", "onnxscript"):
         if importlib.util.find_spec(package) is None:

@@ -59,7 +59,8 @@ def remote(
 ) -> None:
     """Run this commit on another machine over SSH.
 
-    The result is fetched as an experiment. A broken connection or Ctrl-C leaves the run alone: the same command follows it again.
+    The result is fetched as an experiment. A broken connection or Ctrl-C leaves the run alone: the
+    same command follows it again.
 
     \b
     Examples:
