@@ -142,7 +142,8 @@ LONGER = Finding("poor", "Undertrained", "It fell.", "Try `dvc exp run`.")
         ([GOOD], True, "It is better. No finding is poor.", findings.RELEASE),
         (
             [GOOD, SLICE], True,
-            "It is better. No finding is poor.", f"{findings.RELEASE} To improve it: Label.",
+            "It is better. No finding is poor.",
+            f"{findings.RELEASE} To improve the next one: Label.",
         ),
         ([GOOD, LEAK, SLICE], False, "Many.", "Add."),
         ([GOOD, LEAK, LONGER], False, "Many. Also poor: Undertrained.", "Try `dvc exp run`."),
@@ -152,6 +153,14 @@ LONGER = Finding("poor", "Undertrained", "It fell.", "Try `dvc exp run`.")
 )  # fmt: skip
 def test_a_model_ships_if_it_beats_its_baseline_and_no_finding_is_poor(found, ship, because, then):
     assert findings.decide(found) == (ship, because, then)
+
+
+def test_a_model_of_synthetic_reviews_does_not_ship():
+    found = [GOOD, *findings.synthetic("synthetic")]
+    ship, because, then = findings.decide(found)
+    assert (ship, "nothing about real reviews" in because) == (False, True)
+    assert "`stars use own`" in then
+    assert findings.synthetic("files") == []
 
 
 def of_classes(model: Predictions, *problems: Finding) -> Finding:
@@ -166,7 +175,7 @@ def test_the_weakest_class_is_named_with_what_it_is_taken_for():
     found = of_classes(predicted(LABELS, guesses))
     assert found.status == "good"
     assert "The weakest class is “2 stars”: F1 0.98" in found.text
-    assert "of its 100 test tickets are found. 3 are taken for “3 stars”." in found.text
+    assert "of its 100 test tickets are found. 3 are taken for “3 stars”, such as:" in found.text
     assert found.examples == ["text 1", "text 4"]
 
 
@@ -196,8 +205,11 @@ def test_the_smallest_share_for_a_person_that_raises_the_accuracy_is_named():
     points = estimates.details(model, FITTED, resamples=50, seed=0)["risk_coverage"]["points"]
     found = findings.least_sure(model, points, "ticket")
     assert found.status == "good"
-    assert f"`stars predict --fail-below {points[1]['from']}` a person checks 10 %" in found.text
-    assert "avoids 100 [" in found.text
+    assert (
+        f"`stars predict --fail-below {points[1]['from']}` a person checks the 10 %" in found.text
+    )
+    assert "90.0 % are right in all instead of 80.0 %" in found.text
+    assert ": 100 [" in found.text
     assert [findings.avoided(model, share).split()[0] for share in (0.0, 0.2, 0.5)] == [
         "0", "200", "200",
     ]  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from yelp_stars.comparing.paired import compare_accuracy, outcome, verdict
-from yelp_stars.evaluation.intervals import proportion, written
+from yelp_stars.evaluation.intervals import Estimate, proportion, written
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.text import counted, cut
 
@@ -45,7 +45,7 @@ def decide(found: Sequence[Finding]) -> tuple[bool, str, str]:
     against = [*against, *(finding for finding in found[1:] if finding.status == "poor")]
     advices = [finding.advice for finding in against or found if finding.advice]
     if not against:
-        improve = f" To improve it: {advices[0]}" if advices else ""
+        improve = f" To improve the next one: {advices[0]}" if advices else ""
         return True, f"{found[0].text} No finding is poor.", RELEASE + improve
     others = ", ".join(finding.title for finding in against[1:])
     because = against[0].text + (f" Also poor: {others}." if others else "")
@@ -65,6 +65,18 @@ def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Fi
         return Finding("good", title, text)
     advice = "Use the baseline, which costs less, or train and test on more rows."
     return Finding("poor" if decided == "worse" else "fair", title, text, advice)
+
+
+def synthetic(source: str) -> list[Finding]:
+    """Is all of the data synthetic, that to test on too?"""
+    if source != "synthetic":
+        return []
+    text = (
+        "All reviews are synthetic, those to test on too: the scores show that everything works, "
+        "and say nothing about real reviews."
+    )
+    advice = "Train on real texts: `stars use own` for yours, `stars use cpu` for Yelp's reviews."
+    return [Finding("poor", "Synthetic reviews", text, advice)]
 
 
 def leaks(
@@ -159,7 +171,7 @@ def classes(
     if len(mistaken):
         guess = np.bincount(model.predicted[mistaken]).argmax()
         mistaken = mistaken[model.predicted[mistaken] == guess]
-        text += f" {len(mistaken):,} are taken for “{cut(model.names[guess], 40)}”."
+        text += f" {len(mistaken):,} are taken for “{cut(model.names[guess], 40)}”, such as:"
     weak = f1["value"] < WEAK
     advice = f"Label more {noun}s of “{cut(name, 40)}”." if weak else ""
     found = [*problems, Finding("fair" if weak else "good", "", text, advice)]
@@ -168,10 +180,15 @@ def classes(
     return Finding(status, "Classes", text, advice.strip(), read_texts(mistaken[:2]))
 
 
+def _mistakes(model: Predictions, share: float) -> Estimate:
+    """Return the share of all rows that are mistakes among the least sure ones."""
+    wrong, n = ~model.right[np.argsort(-model.probability, kind="stable")], len(model.rows)
+    return proportion(int(wrong[n - round(share * n) :].sum()), n)
+
+
 def avoided(model: Predictions, share: float) -> str:
     """Count the mistakes per 1,000 rows that are in the share of the least sure rows."""
-    wrong, n = ~model.right[np.argsort(-model.probability, kind="stable")], len(model.rows)
-    mistakes = proportion(int(wrong[n - round(share * n) :].sum()), n)
+    mistakes = _mistakes(model, share)
     value, low, high = (f"{1000 * mistakes[key]:.0f}" for key in ("value", "low", "high"))
     return f"{value} [{low}, {high}]"
 
@@ -181,12 +198,15 @@ def least_sure(model: Predictions, points: list[dict[str, Any]], noun: str = "re
     title = "If a person checks the least sure"
     for point in points:
         if point["low"] > points[0]["value"]:
+            share = point["to_a_person"]
+            together = points[0]["value"] + _mistakes(model, share)["value"]
             text = (
-                f"With `stars predict --fail-below {point['from']}` a person checks "
-                f"{100 * point['to_a_person']:.0f} % of the {noun}s. That avoids "
-                f"{avoided(model, point['to_a_person'])} mistakes per 1,000 {noun}s, if the person "
-                f"makes none. Of the others {written(point, 100)} are right, of all "
-                f"{written(points[0], 100)}."
+                f"With `stars predict --fail-below {point['from']}` a person checks the "
+                f"{100 * share:.0f} % of the {noun}s whose label has a lower probability. If the "
+                f"person makes no mistake, {100 * together:.1f} % are right in all instead of "
+                f"{written(points[0], 100)}: {avoided(model, share)} mistakes fewer per 1,000 "
+                f"{noun}s. Of the others, {written(point, 100)} are right. The share was chosen "
+                f"by these rows."
             )
             return Finding("good", title, text)
     text = "The model is not more often right by more than chance on those it is surer of."

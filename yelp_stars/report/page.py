@@ -74,6 +74,7 @@ def render(run: dict[str, Any]) -> str:
     name_of_strongest = titles.BASELINES[baseline["strongest"]]
     of_classes = [problem for problem in run["diagnosis"] if problem.title in OF_CLASSES]
     others = [
+        *findings.synthetic(data["source"]),
         *(problem for problem in run["diagnosis"] if problem not in of_classes),
         findings.leaks(
             audit,
