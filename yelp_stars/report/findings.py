@@ -201,7 +201,7 @@ def least_sure(model: Predictions, points: list[dict[str, Any]], noun: str = "re
             share = point["to_a_person"]
             together = points[0]["value"] + _mistakes(model, share)["value"]
             text = (
-                f"With `stars predict --fail-below {point['from']}` a person checks the "
+                f"With `stars predict --fail-below {point['from']:g}` a person checks the "
                 f"{100 * share:.0f} % of the {noun}s whose label has a lower probability. If the "
                 f"person makes no mistake, {100 * together:.1f} % are right in all instead of "
                 f"{written(points[0], 100)}: {avoided(model, share)} mistakes fewer per 1,000 "

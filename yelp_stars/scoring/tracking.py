@@ -12,7 +12,7 @@ from typing import Any
 
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import read_json, refusing, sha256_of, write_json
-from yelp_stars.pipeline.text import quoted
+from yelp_stars.pipeline.text import quoted, shell_word
 from yelp_stars.pipeline.yaml_file import read_yaml
 
 VARIABLE = "STARS_REPORT_TO"
@@ -25,13 +25,14 @@ LATEST = Path("reports", "tracked.json")  # the latest run, for the next stage; 
 def chosen(environment: Mapping[str, str]) -> str:
     """Return the tracker that `STARS_REPORT_TO` names, if any; its package is installed."""
     name = environment.get(VARIABLE, "").strip()
-    problem, advice = f"{VARIABLE} is {quoted(name)}", f"pip install {CLIENTS.get(name, name)}"
+    problem, package = f"{VARIABLE} is {quoted(name)}", CLIENTS.get(name, name)
     if name and name not in TRACKERS:
         raise UserError(
             f"{problem}, not one of {', '.join(TRACKERS)}", advice="correct or unset it"
         )
     if name and importlib.util.find_spec(name) is None:
-        raise UserError(f"{problem}, which is not installed", advice=f"run `{advice}`, or unset it")
+        advice = f"run `pip install {shell_word(package)}`, or unset it"
+        raise UserError(f"{problem}, which is not installed", advice=advice)
     return name
 
 
