@@ -27,6 +27,7 @@ def exported(finished_repo, tmp_path_factory):
     return project
 
 
+@pytest.mark.thorough
 def test_the_folder_has_all_that_the_model_has_but_the_weights(exported):
     model, folder = exported / "models" / "finetuned", exported / "models" / "exported"
     names = {path.name for path in model.iterdir()}
@@ -53,6 +54,7 @@ finally:
 """
 
 
+@pytest.mark.thorough
 def test_stars_predict_gives_the_same_without_pytorch(exported, tmp_path):
     texts = arrow.read(exported / "data" / "raw" / "test.arrow")["text"].to_pylist()[:50]
     (tmp_path / "reviews.jsonl").write_text("\n".join(json.dumps({"text": x}) for x in texts))
@@ -77,6 +79,7 @@ def test_stars_predict_gives_the_same_without_pytorch(exported, tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.suffix not in (".csv", ".jsonl")]
 
 
+@pytest.mark.thorough
 def test_an_exported_model_is_served_without_pytorch(exported):
     code = """
 import sys
@@ -104,6 +107,7 @@ def test_a_second_export_has_the_same_bytes(exported, tmp_path, monkeypatch):
     assert {path.name: path.read_bytes() for path in Path("models/exported").iterdir()} == before
 
 
+@pytest.mark.thorough
 def test_a_model_that_differs_from_its_original_is_refused(exported, tmp_path, monkeypatch):
     monkeypatch.chdir(shutil.copytree(exported, tmp_path / "project"))
     before = Path("models/exported/model.onnx").read_bytes()

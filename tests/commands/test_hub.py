@@ -11,7 +11,7 @@ from huggingface_hub import snapshot_download
 
 from yelp_stars import load_classifier
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.thorough
 TOKEN = "hf_ThisTokenMustNotBeSeenAnywhere"
 REPO, TAG = "team/stars", "yelp-stars@v1.0.0"
 PUSH = ("release", "v1.0.0", "--push", REPO)

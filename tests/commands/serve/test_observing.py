@@ -91,6 +91,7 @@ def answered_id(port, path, headers):
     return number
 
 
+@pytest.mark.thorough
 def test_a_line_for_each_request_has_no_text_and_no_token(folder):
     with serving(folder, "--access-log", before=WITH_TOKEN) as (server, port):
         headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
@@ -123,6 +124,7 @@ def test_a_line_for_each_request_has_no_text_and_no_token(folder):
     assert lines[0].keys() == {"time", "id", "method", "route", "status", "ms", "texts"}
 
 
+@pytest.mark.thorough
 def test_a_log_that_nobody_reads_stops_nothing(folder):
     with serving(folder, "--access-log") as (server, port):
         server.stdout.close()
