@@ -37,7 +37,7 @@ def test_help_has_the_commands_in_groups_and_cuts_no_line_at_80_columns(capsys, 
     assert all(line.endswith((".", "?")) for line in first)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("arguments", [["predict", "good"], ["serve"]])
 def test_what_loads_a_model_says_so_before_it_imports_torch(tmp_path, arguments):
     start = """if True:
