@@ -1,6 +1,7 @@
 """The penalty of a regression, by cross-validation."""
 
 import numpy as np
+import pytest
 
 from yelp_stars.baseline.regression import choose_penalty
 
@@ -12,5 +13,9 @@ def test_the_penalty_is_as_strong_as_what_is_to_be_learned_allows():
     assert choose_penalty(noise, rare.astype(np.int64)) == 0.01
 
 
-def test_a_class_of_one_row_is_no_error():
-    assert choose_penalty(np.eye(4), np.array([0, 0, 1, 2])) > 0
+@pytest.mark.parametrize(
+    "labels", [[0, 0, 1, 2], [0, 1, 2, 3], [0] * 30 + [1], [3, 3], [0] * 30 + [1] * 2]
+)
+@pytest.mark.filterwarnings("error")
+def test_classes_of_one_row_are_no_error(labels):
+    assert choose_penalty(np.eye(len(labels)), np.array(labels)) > 0

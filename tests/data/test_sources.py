@@ -228,6 +228,7 @@ AUTO = {"labels": "auto", "ordered": False}
         (["b", "a", " b", "c"], ["a", "b", "c"]),
         (["10", "9", "1.0", "2"], ["1", "2", "9", "10"]),
         (["true", "False", "TRUE"], ["false", "true"]),
+        (["10 stars", "2 stars", "2.5 stars"], ["2 stars", "2.5 stars", "10 stars"]),
     ],
 )
 def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, names):
@@ -244,7 +245,8 @@ def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, na
     ("values", "setting"),
     [
         (["a", "b", "a"], "download.labels"),  # a typo, most often
-        (["a", "a"], "download.labels"),
+        (["a", "a"], "download.label_column"),
+        (["a", "b", "c", "a"], "download.label_column"),
         ([str(number // 2) for number in range(402)], "download.label_column"),
     ],
 )
@@ -253,6 +255,36 @@ def test_automatic_labels_refuse_what_is_no_column_of_labels(tmp_path, values, s
     with pytest.raises(UserError) as error:
         open_external(tmp_path, test_size=0.25, **AUTO)
     assert error.value.setting == setting
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (
+            "a.json",
+            '[\n  {"text": "x", "label": "a"}\n]',
+            "a JSON array\\? write one object per line",
+        ),
+        ("a.json", '[{"text": "x", "label": "a"}]', "is not a JSON object; write one object per"),
+        ("a.jsonl", '{"text": "x", "category": "a"}\n' * 3, "has no column 'label'; it has 'text'"),
+        ("a.jsonl", '{"text": "x", "label": ["a"]}\n' * 3, r"has \['a'\] where a label is exp"),
+        ("a.csv", "label,text\na,x\na,y\nä,z\nä,z\n".encode("cp1252"), "is not UTF-8"),
+        ("a.csv", "label;text\na;x\na;y\n", "download.delimiter to ';'"),
+        ("a.csv", "label,text\na,x\nb,y\nb,z\na,z\nc,z\n", "line 6 has the only 'c' in the"),
+    ],
+)
+def test_automatic_labels_do_not_hide_what_is_wrong_with_the_file(tmp_path, name, content, message):
+    put(tmp_path, name, content)
+    with pytest.raises(UserError, match=message):
+        open_external(tmp_path, train_file=name, test_size=0.25, **AUTO)
+
+
+@pytest.mark.parametrize("ordered", [True, None])
+def test_automatic_labels_refuse_words_that_have_an_order(tmp_path, ordered):
+    rows = [(value, "text") for value in ("low", "medium", "high") for _ in range(4)]
+    put(tmp_path, "a.csv", as_csv(rows))
+    with pytest.raises(UserError, match=r"'high', 'low', 'medium'; list them from worst to best"):
+        open_external(tmp_path, labels="auto", ordered=ordered, test_size=0.25)
 
 
 @pytest.mark.parametrize(

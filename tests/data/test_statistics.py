@@ -59,3 +59,13 @@ def test_what_inflates_or_harms_a_score_is_described():
         "no test review has the label 'good': no score tells how well it is predicted",
         "2 texts are in both splits: they inflate the test scores",
     ]
+
+
+def test_labels_that_are_the_same_or_missing_are_named():
+    names = ["bad", "Good", "good", "N/A"]
+    rows, _ = count([(label, str(label)) for label in range(4)])
+    splits, dropped = {"train": rows, "test": rows}, {"train": Counter(), "test": Counter()}
+    assert list(describe(names, splits, dropped, 0))[2:] == [
+        "the labels 'Good', 'good' differ in case only: give them one name in download.labels",
+        "the label 'N/A' reads like a missing one: empty it, or list download.labels",
+    ]

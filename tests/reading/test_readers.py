@@ -113,6 +113,9 @@ BAD = {
     "missing column": ("a.csv", b"label,body\n0,x\n", "has no column 'text'; it has 'label', 'bo"),
     "two columns": ("a.csv", b"id,body\n0,x\n", "has no column 'text' and no column 'label'; it"),
     "JSON column": ("a.jsonl", b'{"label": 0}\n', "line 1 has no column 'text'; it has 'label'"),
+    "semicolons": ("a.csv", b"label;text\n0;x\n", "has no column 'text'; it has 'label;text'; set"),
+    "quoted names": ("a.csv", b'"label";"text"\n"0";"x"\n', "download.delimiter to ';'"),
+    "quoted names, tabs": ("a.csv", b'"label"\t"text"\n', "download.delimiter to '\\t'"),
     "ragged": ("a.csv", b"label,text\n0,x,y\n", "line 2 has 3 columns, not 2"),
     "open quote": (
         "a.csv", b'label,text\n0,x\n0,"x\n0,y\n', "line 3 is not valid CSV: unexpected end of",
@@ -201,11 +204,12 @@ def test_a_longer_line_than_allowed_is_reported(tmp_path, suffix):
 
 def test_a_column_index_that_is_not_there_is_reported(tmp_path):
     path = write(tmp_path / "a.csv", "0,x\n")
-    assert error(path, 2, 0) == f"{path} has no column 2; its 2 columns are numbered from 0"
+    assert error(path, 2, 0) == f"{path} has no column 2; it has 2 columns, numbered from 0"
     path = write(tmp_path / "a.jsonl", jsonl())
     assert error(path, 1, 0).endswith(
         "has no column 1 and no column 0; it has 'label', 'text'; "
-        "set download.text_column and the other column to two of these"
+        "set download.text_column and the other column to two of these, or, in a file without a "
+        "header, to numbers from 0"
     )
 
 
@@ -239,7 +243,7 @@ def test_a_line_of_a_text_file_is_a_row_without_a_label(tmp_path):
         (f"{path} line 3", "\ufeff\u00e9 last"),
     ]
     assert found[0].fields == {"text": "first"}
-    assert error(path).startswith(f"{path} has no column 'label'; it has 'text'")
+    assert error(path).startswith(f"{path} must end in .csv, .tsv, ")
     assert "is empty" in error(write(tmp_path / "b.txt", "\n\n"), label_column=None)
 
 

@@ -11,6 +11,7 @@ from yelp_stars.report.diagnosis import diagnose
 PARAMS = {
     "learning_rate": 5e-5,
     "num_train_epochs": 3,
+    "min_steps": 0,
     "load_best_model_at_end": False,
     "class_weights": "none",
 }
@@ -89,6 +90,12 @@ def test_each_problem_is_named_with_what_to_try(tmp_path, title, values):
 )
 def test_a_healthy_run_has_none(tmp_path, params, values):
     assert problems(tmp_path, params, **values) == []
+
+
+def test_an_undertrained_run_of_few_rows_needs_more_steps_as_its_epochs_only_divide_them(tmp_path):
+    (problem,) = problems(tmp_path, {"min_steps": 150}, validation=[1.6, 1.4], baseline=0.8)
+    changes = "-S train.num_train_epochs=6 -S train.min_steps=300"
+    assert problem.advice == f"Try `dvc exp run {changes}`."
 
 
 def test_never_predicted_classes_that_are_weighted_already_need_rows(tmp_path):

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from helpers import ROOT, edit, make_trainer, run
+from hypothesis import given
+from hypothesis import strategies as st
 from torch.utils.data import RandomSampler
 from transformers import Trainer
 
@@ -74,6 +76,16 @@ def test_an_epoch_passes_over_few_rows_until_the_steps_are_made(train_project):
     assert len(trainer.get_train_dataloader()) == math.ceil(5 * 60 / 16)
     assert "(5 passes an epoch)" in trainers.describe(trainer, FP32)
     assert build(train_project, min_steps=12).sampler.passes == 1
+
+
+@given(
+    rows=st.integers(1, 60), batch=st.integers(1, 20), epochs=st.integers(1, 9),
+    least=st.integers(0, 300),
+)  # fmt: skip
+def test_no_fewer_passes_make_the_least_steps(rows, batch, epochs, least):
+    passes = trainers.passes_for(least, epochs, rows, batch)
+    assert math.ceil(passes * rows / batch) * epochs >= least
+    assert passes == 1 or math.ceil((passes - 1) * rows / batch) * epochs < least
 
 
 def test_balanced_classes_weigh_the_same_in_training_and_not_at_all_in_validation(train_project):

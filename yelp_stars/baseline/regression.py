@@ -9,6 +9,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 PENALTIES = (0.01, 0.1, 1.0, 10.0)  # inverse strengths of the L2 penalty
+DEFAULT = 1.0  # scikit-learn's
 FOLDS = 5
 NEVER = -30.0  # the logarithm of the probability of a class that no training row has
 
@@ -32,9 +33,11 @@ def choose_penalty(features: np.ndarray, labels: np.ndarray, balanced: bool = Fa
     By accuracy, or by macro-F1 if `balanced`. Many classes of a few rows each need a weaker penalty
     than two classes of a hundred.
     """
-    splitter = StratifiedKFold(
-        min(FOLDS, int(np.bincount(labels).max())), shuffle=True, random_state=0
-    )
+    # Every fold leaves two classes to train on; without two rows of each, nothing can be chosen.
+    folds = min(FOLDS, np.sort(np.bincount(labels, minlength=2))[-2])
+    if folds < 2:
+        return DEFAULT
+    splitter = StratifiedKFold(int(folds), shuffle=True, random_state=0)
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", UserWarning)  # a class with fewer rows than folds
         scores = [

@@ -32,12 +32,12 @@ from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
 from yelp_stars.pipeline.text import listed, printable, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
-    NUMBER,
     Reviews,
     canonical_label,
     canonical_labels,
     class_names,
     map_labels,
+    no_label,
     unescape,
     unlabelled,
     valid_text,
@@ -48,7 +48,7 @@ from yelp_stars.reading.origin import NO_FILE, Origin
 from yelp_stars.reading.problems import Problems
 from yelp_stars.reading.unpacking import on_disk
 
-NUMBERED = re.compile(r"[-+]?\d")  # a number, or a name that begins with one: 2 stars
+NUMBERED = re.compile(r"[-+]?\d+(\.\d+)?")  # a number, or a name that begins with one: 2 stars
 ORDER = "set {setting} to true if they go from worst to best, or to false"
 MAX_CLASSES = 200  # of labels: auto; a column of texts has more values
 
@@ -201,6 +201,9 @@ class Files(Cleaned):
         if self.ordered is None and not all(map(NUMBERED.match, self.labels)):
             raise ValueError(f"the labels are words: {ORDER.format(setting='ordered')}")
         for name in filter(None, names):
+            if name.startswith("data/external/"):
+                inside = name.removeprefix("data/external/")
+                raise ValueError(f"{quoted(name)} must be a path inside data/external: {inside!r}")
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise ValueError(f"{quoted(name)} must be a path inside data/external")
         return self
@@ -209,6 +212,7 @@ class Files(Cleaned):
         """Open files of the folder `files`; one that is split is read once to count its rows."""
         train_file, dropped = files / self.train_file, no_counts()
         labels = self.labels or self._count(train_file)
+        classes, ordered = class_names(labels), self.has_order(labels)
         train = self._read(train_file, labels, dropped["train"], keep)
         if self.test_file is not None:
             test = self._read(files / self.test_file, labels, dropped["test"])
@@ -220,7 +224,6 @@ class Files(Cleaned):
             test = compress(rows, is_test)
         names = filter(None, [self.train_file, self.test_file])
         hashes = {name: sha256_of(on_disk(files / name)) for name in names}
-        classes, ordered = class_names(labels), self.has_order(labels)
         origin = Origin(
             self.noun, readers.suffix(train_file), self.text_column, self.label_column, {**labels},
             self.encoding, self.delimiter, self.quoted, self.unescape,
@@ -234,29 +237,57 @@ class Files(Cleaned):
 
     def _count(self, path: Path) -> dict[str, str]:
         """Return the values of the label column as the names of the classes: `labels: auto`."""
+        first: dict[str, str] = {}  # the location of each value
         counts: Counter[str] = Counter()
-        # A row that is not valid is reported when the file is read.
-        rows = readers.rows(path, self._layout, skip=lambda problem: None)
+        problems = Problems(printable(path, 160))
+        rows = readers.rows(path, self._layout, skip=problems.note)
         for row in tqdm(rows, "labels", unit=" rows", delay=1, disable=None):
-            with contextlib.suppress(TypeError):
-                counts.update(filter(None, [canonical_label(row.label)]))
+            try:
+                value = canonical_label(row.label)
+            except TypeError:
+                problems.note(no_label(row))
+                continue
+            if value is not None:
+                first.setdefault(value, row.location)
+                counts[value] += 1
             if len(counts) > MAX_CLASSES:
-                raise UserError(
-                    f"{quoted(self.train_file)} has more than {MAX_CLASSES} values in the column "
-                    f"{quoted(self.label_column)}",
-                    setting="download.label_column",
-                    advice="set {setting} to the column of the labels, or list them",
-                )
+                break
         once = [value for value, rows in counts.items() if rows == 1]
+        column = f"in the column {quoted(self.label_column)}"
         if once or len(counts) < 2:
-            found = f"a single row each of {listed(once)}" if once else listed([*counts])
+            problems.report()  # the others, with those of the texts, when the file is read
+        if len(counts) > MAX_CLASSES or 2 * len(once) > len(counts):
+            many = f"more than {MAX_CLASSES} values"
+            values = many if len(counts) > MAX_CLASSES else f"{len(once)} values once each"
             raise UserError(
-                f"{quoted(self.train_file)} has {found} in the column {quoted(self.label_column)}",
-                setting="download.labels",
-                advice="correct the file, or list the labels in {setting}",
+                f"{quoted(self.train_file)} has {values} {column}, such as {listed([*counts], 3)}",
+                setting="download.label_column",
+                advice="set {setting} to the column of the labels, or list them in download.labels",
             )
-        numbers = all(map(NUMBER.fullmatch, counts))
-        return {value: value for value in sorted(counts, key=float if numbers else str)}
+        if once:
+            raise UserError(
+                f"has the only {quoted(once[0])} {column}"
+                + (f"; {len(once) - 1} other values have one row, too" if once[1:] else ""),
+                location=first[once[0]],
+                setting="download.labels",
+                advice="correct or remove such a row, or list the labels in {setting}",
+            )
+        if len(counts) < 2:
+            raise UserError(
+                f"{quoted(self.train_file)} has {listed([*counts])} {column}, and no other value",
+                setting="download.label_column",
+                advice="set {setting} to the column of the labels",
+            )
+        if all(map(NUMBERED.match, counts)):
+            return {value: value for value in sorted(counts, key=_by_number)}
+        if self.ordered is not False:
+            raise UserError(
+                f"the labels are words, which download.labels: auto sorts by the alphabet: "
+                f"{listed(sorted(counts))}",
+                setting="download.ordered",
+                advice="list them from worst to best in download.labels, or set {setting} to false",
+            )
+        return {value: value for value in sorted(counts)}
 
     def _read(
         self, path: Path, labels: Mapping[str, str], dropped: Counter[str], keep: Keep = ignore
@@ -398,6 +429,13 @@ def write_reviews(
             yield pa.record_batch([*map(list, zip(*batch))], schema=schema)
 
     arrow.write(path, schema, batches())
+
+
+def _by_number(label: str) -> tuple[float, str]:
+    """Sort labels that begin with a number by it."""
+    number = NUMBERED.match(label)
+    assert number is not None
+    return float(number[0]), label
 
 
 @contextlib.contextmanager

@@ -114,8 +114,7 @@ def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
     try:
         key = canonical_label(row.label)
     except TypeError:
-        problem = f"has {quoted(row.label)} where a label is expected"
-        raise UserError(problem, location=row.location, advice="fix or remove the row") from None
+        raise no_label(row) from None
     if key is not None and key not in numbers:
         raise UserError(
             f"has the label {quoted(key)}, which is none of {listed(list(numbers), 10)}",
@@ -124,6 +123,12 @@ def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
             advice="map it with {setting}",
         )
     return None if key is None else numbers[key]
+
+
+def no_label(row: Row) -> UserError:
+    """Report a value that cannot be a label, such as a list."""
+    problem = f"has {quoted(row.label)} where a label is expected"
+    return UserError(problem, location=row.location, advice="fix or remove the row")
 
 
 def unlabelled(location: str) -> UserError:

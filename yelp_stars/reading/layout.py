@@ -60,12 +60,13 @@ class Layout(NamedTuple):
         if missing:
             columns = " and no column ".join(quoted(self.wanted[setting]) for setting in missing)
             raise error(
-                f"has no column {columns}; it has {listed(names)}",
+                f"has no column {columns}; it has {listed(names, 10)}",
                 location=location,
                 setting=f"download.{missing[0]}",
                 advice="set {setting} to one of these"
                 if len(missing) == 1
-                else "set {setting} and the other column to two of these",
+                else "set {setting} and the other column to two of these, or, in a file without a "
+                "header, to numbers from 0",
             )
         if len(set(names)) < len(names):
             for name in names if self.all_columns else self.wanted.values():

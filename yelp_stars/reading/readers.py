@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from yelp_stars.pipeline.errors import BadRow, UserError
 from yelp_stars.pipeline.files import refusing
-from yelp_stars.pipeline.text import printable, quoted
+from yelp_stars.pipeline.text import counted, printable, quoted
 from yelp_stars.reading.layout import Layout, Row
 from yelp_stars.reading.lines import check_bytes, read_lines
 from yelp_stars.reading.unpacking import ARCHIVES, BINARY, BUFFER, check_size, open_bytes
@@ -49,7 +49,7 @@ def rows(
         found = [kind for start, kind in BINARY.items() if re.match(start, stream.peek(1))]
         if found and ending != ".parquet":
             raise UserError(f"{name} is {found[0]}")
-        if ending not in READERS:
+        if ending not in READERS or (ending == TEXT and layout.label_column is not None):
             endings = [known for known in READERS if known != TEXT or layout.label_column is None]
             raise UserError(f"{name} must end in {', '.join(endings)}, or one of them and .gz")
         for row in READERS[ending](stream, name, layout):
@@ -72,8 +72,6 @@ def suffix(path: Path) -> str:
 
 
 def _text(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
-    if layout.label_column is not None:
-        layout.check_names(["text"], name)
     for number, line in enumerate(read_lines(stream, name, layout), 1):
         text, location = line.rstrip("\r\n"), f"{name} line {number}"
         if text:
@@ -96,6 +94,9 @@ def _delimited(
         delimiter, first = stated[1], "\n"
     lines = itertools.chain([first], lines)
     if quotes if layout.quoted is None else layout.quoted:
+        if (other := re.match(r'"[^"]*"([;\t|,])', first)) and other[1] != delimiter:
+            column = next(iter(layout.wanted.values()))
+            raise _other_delimiter(name, column, first.rstrip(), other[1])
         table = _quoted_fields(lines, name, delimiter, layout.max_line)
     else:
         table = _plain_fields(lines, delimiter)
@@ -157,22 +158,24 @@ def _quoted_fields(
 def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) -> None:
     """Check that the first line has the columns that are read."""
     for column in layout.wanted.values():
-        if isinstance(column, int):
-            if column >= len(fields):
-                raise UserError(
-                    f"{name} has no column {column}; its {len(fields)} columns are numbered from 0"
-                )
-        elif column not in fields and len(fields) == 1:
-            others = [other for other in ";\t|," if other in fields[0] and other != delimiter]
-            if others:
-                raise UserError(
-                    f"has no column {quoted(column)}; it has {quoted(fields[0])}",
-                    location=name,
-                    setting="download.delimiter",
-                    advice=f"set {{setting}} to {others[0]!r}",
-                )
+        there = column < len(fields) if isinstance(column, int) else column in fields
+        others = [other for other in ";\t|," if other in fields[0] and other != delimiter]
+        if not there and len(fields) == 1 and others:
+            raise _other_delimiter(name, column, fields[0], others[0])
+        if not there and isinstance(column, int):
+            numbered = f"{counted(len(fields), 'column')}, numbered from 0"
+            raise UserError(f"has no column {column}; it has {numbered}", location=name)
     if isinstance(layout.text_column, str):
         layout.check_names(fields, name)
+
+
+def _other_delimiter(name: str, column: str | int, line: str, other: str) -> UserError:
+    return UserError(
+        f"has no column {quoted(column)}; it has {quoted(line)}",
+        location=name,
+        setting="download.delimiter",
+        advice=f"set {{setting}} to {other!r}",
+    )
 
 
 class _Object(dict[str, Any]):

@@ -71,8 +71,10 @@ def _of_training(
             f"The validation loss fell until the end, from {before:.3g} to {last:.3g}, "
             f"and {' and '.join(signs)}."
         )
-        advice = f"Try `dvc exp run -S train.num_train_epochs={2 * params['num_train_epochs']:g}`."
-        return Finding("poor", "Undertrained", text, advice)
+        twice = f"-S train.num_train_epochs={2 * params['num_train_epochs']:g}"
+        if params["min_steps"]:  # which makes the steps of few rows, whatever the epochs
+            twice += f" -S train.min_steps={2 * params['min_steps']}"
+        return Finding("poor", "Undertrained", text, f"Try `dvc exp run {twice}`.")
     # A loss may rise while the model only gets surer: the temperature takes that back.
     error = math.sqrt(accuracy[best] * (1 - accuracy[best]) / calibration["fitted_on"])
     worse = last > ROSE * lowest and accuracy[-1] < accuracy[best] - error

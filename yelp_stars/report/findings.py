@@ -63,7 +63,7 @@ def against_baseline(model: Predictions, baseline: Predictions, name: str) -> Fi
     decided = outcome(compared, MARGIN)
     if decided == "better":
         return Finding("good", title, text)
-    advice = "Use the baseline, which costs less, or train and test on more rows."
+    advice = "The baseline costs less: train and test on more rows, or use a model like it."
     return Finding("poor" if decided == "worse" else "fair", title, text, advice)
 
 

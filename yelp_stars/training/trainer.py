@@ -37,6 +37,12 @@ from yelp_stars.training.checkpoints import complete_or_removed
 from yelp_stars.training.progress import diverged
 
 
+def passes_for(min_steps: int, epochs: float, rows: int, rows_per_step: int) -> int:
+    """Return how often an epoch passes over the rows to make at least `min_steps` steps in all."""
+    before_last = math.ceil(min_steps / epochs) - 1  # of the steps of an epoch
+    return max(1, 1 + before_last * rows_per_step // rows)
+
+
 class ResumableTrainer(Trainer):
     """A Trainer whose interrupted and resumed run equals an uninterrupted one."""
 
@@ -65,8 +71,7 @@ class ResumableTrainer(Trainer):
         self.rows_per_step = (
             args.train_batch_size * args.gradient_accumulation_steps * args.world_size
         )
-        steps = math.ceil(len(train) / self.rows_per_step) * args.num_train_epochs
-        passes = max(1, math.ceil(min_steps / steps))
+        passes = passes_for(min_steps, args.num_train_epochs, len(train), self.rows_per_step)
         self.sampler = LengthGroupedSampler(train.lengths, self.rows_per_step, args.seed, passes)
         self._class_weights = class_weights
         self._metric, self._ordered = StarScores(keep_in_memory=True), train.ordered
