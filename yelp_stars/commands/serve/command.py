@@ -73,7 +73,8 @@ def serve(
         from yelp_stars.commands.serve import server as serving
         from yelp_stars.commands.serve.table import MAX_ROWS
     except ImportError:
-        raise UserError("the extra serve is missing; run `pip install -e '.[serve]'`") from None
+        advice = "run `pip install fastapi fastapi-offline uvicorn prometheus-client`"
+        raise UserError("the extra serve is not installed", advice=advice) from None
     from yelp_stars import load_classifier
 
     html = None if report is None else report.read_bytes()
