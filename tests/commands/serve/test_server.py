@@ -237,12 +237,13 @@ def test_info_names_the_data_of_every_source(folder, tmp_path, provenance, hashe
     own = shutil.copytree(folder, tmp_path / "models" / "finetuned")
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "data.json").write_text(json.dumps({**provenance, "splits": {}}))
-    info = describe(own, load_classifier(own, precision="fp32"))
-    assert info["data"] == provenance
-    assert info["data_sha256"] == hashes
+    monkeypatch.chdir(own)
+    info = describe(Path(), load_classifier(own, precision="fp32"))
+    assert (info["data"], info["model_id"]) == (provenance, "finetuned")
 
 
-def test_info_has_the_commit_that_made_the_model(repo):
+def test_info_has_the_commit_that_made_the_model(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     model, made = repo / "models" / "finetuned", run("git", "rev-parse", "HEAD", cwd=repo).strip()
     (repo / "notes.md").write_text("later")
     run("git", "add", "notes.md", cwd=repo)
@@ -255,8 +256,38 @@ def test_info_has_the_commit_that_made_the_model(repo):
     assert made_by(copied) is None
 
 
-def test_a_model_from_elsewhere_has_no_commit(folder, tmp_path):
-    assert made_by(shutil.copytree(folder, tmp_path / "model")) is None
+def test_a_model_from_elsewhere_has_no_commit(repo, tmp_path, monkeypatch):
+    own = shutil.copytree(repo / "models" / "finetuned", tmp_path / "model")
+    for working_folder in (repo, tmp_path, own):
+        monkeypatch.chdir(working_folder)
+        assert made_by(own) is None
+
+
+# As gpg, it signs its input; as textconv, it has a file.
+PROGRAM = """#!/bin/sh
+touch {ran}
+test -f "$1" || cat > /dev/null
+printf '\\n[GNUPG:] SIG_CREATED \\n' >&2
+echo -----BEGIN PGP SIGNATURE-----
+"""
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_repository_that_comes_with_a_model_runs_no_program(repo, tmp_path, monkeypatch, inside):
+    program, ran = tmp_path / "program", tmp_path / "ran"
+    program.write_text(PROGRAM.format(ran=ran))
+    program.chmod(0o755)
+    values = {"gpg.program": program, "diff.own.textconv": program, "log.showSignature": "true"}
+    for name, value in values.items():
+        run("git", "config", name, str(value), cwd=repo)
+    (repo / ".git" / "info").mkdir(exist_ok=True)
+    (repo / ".git" / "info" / "attributes").write_text("dvc.lock diff=own\n")
+    run("git", "commit", "-qS", "--amend", "--no-edit", cwd=repo)
+    ran.unlink()
+    commit = run("git", "rev-parse", "HEAD", cwd=repo).strip()
+    monkeypatch.chdir(repo if inside else tmp_path)
+    assert made_by(repo / "models" / "finetuned") == (commit if inside else None)
+    assert not ran.exists()
 
 
 def test_a_model_copied_over_the_served_one_changes_and_stops_nothing(folder, tmp_path):

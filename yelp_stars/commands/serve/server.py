@@ -261,11 +261,19 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
 
 
 def made_by(folder: Path) -> str | None:
-    """Return the first commit whose dvc.lock has this model, None if there is none."""
+    """Return the first commit whose dvc.lock has this model, None if there is none.
+
+    Only the repository of the working folder is asked: git runs programs that the settings of a
+    repository name, and a model may come with a repository of its own.
+    """
+    if not (Path("dvc.lock").is_file() and folder.resolve().is_relative_to(Path.cwd())):
+        return None
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     files = [{"md5": _hash(folder / name), "relpath": name.as_posix()} for name in names]
     change = f"-S{MD5(json.dumps(files).encode()).hexdigest()}.dir"
-    found = ask_git("log", "--format=%H", change, "--", ":(top)*dvc.lock", folder=folder)
+    safe = ("-c", "safe.bareRepository=explicit", "-c", "log.showSignature=false")
+    log = (*safe, "log", "--no-textconv", "--format=%H", change)
+    found = ask_git(*log, "--", ":(top)*dvc.lock")
     return found.splitlines()[-1] if found else None
 
 
