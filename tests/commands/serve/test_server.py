@@ -1,11 +1,13 @@
 """A model over HTTP: the shape of text-embeddings-inference, limits, and no 500 whatever comes."""
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from browser import needs_chromium, visit
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from serving import ask, get, post, serving
 
 from yelp_stars import load_classifier
-from yelp_stars.commands.serve.server import describe, made_by
+from yelp_stars.commands.serve.server import describe, made_by, make_app
 
 pytestmark = pytest.mark.slow
 
@@ -221,19 +223,21 @@ def test_health_and_info(port, folder):
     assert (info["max_input_length"], info["precision"]) == (32, "fp32")
     assert info["test_scores"]["accuracy"].keys() == {"value", "low", "high", "n"}
     assert info["commit"] == run("git", "rev-parse", "HEAD", cwd=folder).strip()
-    assert len(info["data_sha256"]) == len(info["model_sha256"]) == 64
+    assert len(info["model_sha256"]) == 64
     assert str(folder.parent) not in content
 
 
 @pytest.mark.parametrize(
-    ("provenance", "hashes"),
+    "provenance",
     [
-        ({"source": "synthetic", "sha256": "0" * 64}, "0" * 64),
-        ({"source": "files", "files": {"a.csv": "1" * 64}}, {"a.csv": "1" * 64}),
-        ({"source": "hub", "repo": "a/b", "revision": "2" * 40}, None),
+        {"source": "synthetic", "sha256": "0" * 64},
+        {"source": "files", "files": {"a.csv": "1" * 64}},
+        {"source": "hub", "repo": "a/b", "revision": "2" * 40},
     ],
 )
-def test_info_names_the_data_of_every_source(folder, tmp_path, provenance, hashes):
+def test_info_names_the_data_of_every_source_and_the_model(
+    folder, tmp_path, monkeypatch, provenance
+):
     own = shutil.copytree(folder, tmp_path / "models" / "finetuned")
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "data.json").write_text(json.dumps({**provenance, "splits": {}}))
@@ -299,6 +303,33 @@ def test_a_model_copied_over_the_served_one_changes_and_stops_nothing(folder, tm
         os.truncate(weights, 0)  # what `cp` does first
         assert post(port, {"inputs": "good"}) == before
         assert server.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/predict", b"application/json", b'{"inputs": "good"}'),
+        ("/csv", b"text/csv", b"text\ngood\n"),
+    ],
+)
+@pytest.mark.parametrize(("gone", "status"), [(True, 499), (False, 200)])
+def test_nothing_is_computed_for_a_client_that_has_gone(folder, path, kind, body, gone, status):
+    app = make_app(load_classifier(folder, precision="fp32"), {}, 8, 8)
+    scope = {"type": "http", "method": "POST", "path": path, "root_path": "", "state": {}}
+    scope |= {"query_string": b"", "headers": [(b"content-type", kind)]}
+    coming, sent = [{"type": "http.request", "body": body}], []
+
+    async def receive():
+        if coming:
+            return coming.pop()
+        return {"type": "http.disconnect"} if gone else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == status
+    assert ("texts" in scope["state"]) == (not gone)
 
 
 def test_64_clients_at_once_lose_nothing(port):

@@ -38,7 +38,10 @@ def serve(
         bool, typer.Option("--access-log", help="Print a JSON line for each request")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Report to link from the page: reports/index.html")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Report to link from the page: reports/index.html"
+        ),
     ] = None,
 ) -> None:
     """Serve a model over HTTP: POST /predict, /docs, a page to try.
