@@ -57,6 +57,21 @@ def test_what_loads_a_model_says_so_before_it_imports_torch(tmp_path, arguments)
     )
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("missing", "arguments", "message"),
+    [
+        ("torch", ["predict", "good", "--model", "typo"], "no folder 'typo'; run `dvc repro` "),
+        ("torch", ["serve", "--model", "typo"], "no folder 'typo'; run `dvc repro` "),
+        ("torch", ["serve", "--model", "."], "'.' needs PyTorch, which is not installed; install "),
+        ("uvicorn", ["serve"], "the extra serve is not installed; run `pip install fastapi "),
+    ],
+)
+def test_a_package_that_is_missing_is_one_line(tmp_path, missing, arguments, message):
+    start = f"import sys; sys.modules[{missing!r}] = None; from yelp_stars.cli import main; main()"
+    assert fails("python", "-c", start, *arguments, cwd=tmp_path).startswith(message)
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_with_an_example_of_its_arguments(data_project, capsys, command):
     assert stars(command, "--help") == 0

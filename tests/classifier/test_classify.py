@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -70,6 +71,36 @@ def test_a_text_has_the_same_prediction_whatever_is_beside_it(classify, texts):
         (alone,) = classify([text])
         assert alone.probability == pytest.approx(found.probability, abs=1e-5)
         assert alone.truncated == found.truncated
+
+
+@pytest.mark.parametrize(("device", "sizes"), [("cpu", [2, 2, 2]), ("cuda", [6])])
+def test_a_few_texts_are_divided_among_cores_but_not_on_a_gpu(folder, monkeypatch, device, sizes):
+    classify = load_classifier(folder, precision="fp32", batch_size=8)
+    done, before = [], torch.get_num_threads()
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda **_: torch.device(device))
+    torch.set_num_threads(3)
+    try:
+        classify.scores(["good"] * 6, SimpleNamespace(update=done.append))
+    finally:
+        torch.set_num_threads(before)
+    assert done == sizes
+
+
+@pytest.mark.parametrize(
+    ("method", "advice"),
+    [
+        ("to", "end other programs that use it, or choose a smaller model"),
+        ("__call__", "give fewer or shorter texts at a time, or a smaller batch size"),
+    ],
+)
+def test_a_gpu_with_too_little_memory_is_one_line(folder, monkeypatch, method, advice):
+    def exhaust(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(torch.nn.Module, method, exhaust)
+    with pytest.raises(UserError, match="has too little memory") as caught:
+        load_classifier(folder, precision="fp32")
+    assert caught.value.advice == advice
 
 
 def test_another_classifier_has_no_range_and_keeps_the_first_tokens(folder, tmp_path):

@@ -1,6 +1,7 @@
 """Exported models: the numbers of their originals, and nothing of anybody's file is obeyed."""
 
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ CONFIG = {"id2label": dict(enumerate(NAMES)), "pad_token_id": 0, "max_position_e
 @pytest.mark.parametrize("model_type", thorough("mpnet", *TRIED))
 def test_each_architecture_has_the_logits_of_its_original(tiny_checkpoint, tmp_path, model_type):
     folder = build(tmp_path / "model", tiny_checkpoint, model_type)
+    change_json(folder / "tokenizer_config.json", truncation_side="left")
     original = load_classifier(folder, precision="fp32")
     expected = original.scores(TEXTS)
     exported = shutil.copytree(folder, tmp_path / "exported")
@@ -122,13 +124,16 @@ def write(folder: Path, checkpoint: Path, model: Any) -> Path:
     return folder
 
 
-def test_a_graph_of_anybodys_is_computed(tokenizer_files, tmp_path):
+@pytest.mark.parametrize(("side", "truncation"), [("right", "head"), ("left", "tail")])
+def test_a_graph_of_anybodys_is_computed(tokenizer_files, tmp_path, side, truncation):
     model = graph()
-    classify = load_classifier(write(tmp_path / "model", tokenizer_files, model))
+    folder = write(tmp_path / "model", tokenizer_files, model)
+    change_json(folder / "tokenizer_config.json", truncation_side=side)
+    classify = load_classifier(folder)
     embeddings, head = map(numpy_helper.to_array, model.graph.initializer[:2])
     expected = [embeddings[ids].sum(axis=0) @ head for ids in classify.encode(TEXTS).ids]
     assert np.abs(classify.scores(TEXTS).logits - np.array(expected)).max() < 1e-3
-    assert not classify.cut.known
+    assert classify.cut[1:] == (truncation, False)
 
 
 def as_own_format(folder: Path) -> None:
@@ -232,6 +237,14 @@ def test_the_number_of_threads_and_of_texts_beside_a_text_changes_nothing(
     texts = [text * number for number in range(1, 9) for text in TEXTS]
     one, three = (load_classifier(folder, threads=n).scores(texts).logits for n in (1, 3))
     assert np.abs(one - three).max() < 1e-4
+
+
+def test_it_uses_the_cores_that_the_process_may_use(tokenizer_files, tmp_path, monkeypatch):
+    folder = write(tmp_path / "model", tokenizer_files, graph())
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {1, 3, 4}, raising=False)
+    assert load_classifier(folder).engine.cores == 3
+    monkeypatch.delattr(os, "sched_getaffinity")  # as on macOS
+    assert load_classifier(folder).engine.cores == os.cpu_count()
 
 
 def test_onnxruntime_sends_nothing_and_leaves_nothing(tokenizer_files, tmp_path):

@@ -26,7 +26,7 @@ from yelp_stars.checkpoint.tokenizer import (
     special_tokens,
     truncate,
 )
-from yelp_stars.classifier.foreign import ANOTHER
+from yelp_stars.classifier.foreign import ANOTHER, check_folder
 from yelp_stars.classifier.origin import read_origin
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import damaged_as, refusing, sha256_of
@@ -215,10 +215,15 @@ class Classifier:
 
 def load_engine(folder: Path, precision: Precision, threads: int | None) -> Engine:
     """Load what computes the logits of a model."""
+    check_folder(folder)
     # Late: an exported model needs no PyTorch, whose import takes seconds; others no ONNX Runtime.
     if not (folder / EXPORTED).is_file() or any(folder.glob("*.safetensors")):
-        from yelp_stars.classifier.transformer import Transformer
-
+        try:
+            from yelp_stars.classifier.transformer import Transformer
+        except ModuleNotFoundError:
+            problem = f"{quoted(str(folder))} needs PyTorch, which is not installed"
+            advice = "install torch and transformers, or choose a folder that `stars export` wrote"
+            raise UserError(problem, advice=advice) from None
         return Transformer(folder, precision, threads)
     try:
         from yelp_stars.classifier.exported import Exported

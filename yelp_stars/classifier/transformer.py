@@ -24,6 +24,7 @@ from yelp_stars.pipeline.params import Precision
 from yelp_stars.pipeline.text import quoted
 
 CPU_ROWS, ACCELERATOR_ROWS = 8, 64  # in a batch
+LESS = "give fewer or shorter texts at a time, or a smaller batch size"
 LARGEST = 1_500_000_000  # bytes of weights in one file of ONNX; those of larger models are apart
 
 
@@ -42,7 +43,8 @@ class Transformer:
         loaded = architecture.load_auto_tokenizer(folder)
         check_tokenizer(folder, loaded)
         self.tokenizer, self.side = loaded.backend_tokenizer, loaded.truncation_side
-        self.model = inference.load_finetuned(folder, self.resolved, ADVICE)
+        with compute.enough_memory("end other programs that use it, or choose a smaller model"):
+            self.model = inference.load_finetuned(folder, self.resolved, ADVICE)
         check_ids(self.tokenizer, self.model)
         names = self.model.config.id2label
         self.label_names = [str(names[number]) for number in range(len(names))]
@@ -50,17 +52,17 @@ class Transformer:
 
     @property
     def cores(self) -> int:
-        """Return the number of threads."""
-        return torch.get_num_threads()
+        """Return the number of threads; an accelerator computes one batch after the other."""
+        return torch.get_num_threads() if compute.device().type == "cpu" else 1
 
     def logits(self, tokens: Tokens, batch_size: int, bar: tqdm) -> np.ndarray:
         """Compute the logits (texts, labels), float32."""
-        with compute.enough_memory(f"choose a --batch-size below {batch_size}"):
+        with compute.enough_memory(LESS):
             return inference.predict_logits(self.model, tokens, batch_size, self.resolved, bar)
 
     def look(self, tokens: Tokens, batch_size: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the margin of each text and its features; see `Classifier.look`."""
-        with inference.without_head(self.model) as linear:
+        with compute.enough_memory(LESS), inference.without_head(self.model) as linear:
             features = inference.predict_logits(
                 self.model, tokens, batch_size, self.resolved, doing="look"
             )

@@ -11,5 +11,7 @@ def folder(finished_repo):
 
 @pytest.fixture(scope="session")
 def port(folder):
-    with serving(folder, "--max-texts", "8", "--max-body", "20000") as (_, port):
+    # In the model's project, which knows its commit.
+    before = f"import os, yelp_stars; os.chdir({str(folder.parents[1])!r})"
+    with serving(folder, "--max-texts", "8", "--max-body", "20000", before=before) as (_, port):
         yield port

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -79,6 +80,23 @@ def test_to_send_slowly_does_not_hold_a_connection(hurried, name):
             connection.sendall(b" ")
             time.sleep(0.05)
     assert time.monotonic() < started + DEADLINE
+
+
+@pytest.mark.parametrize("is_reading", [True, False])
+def test_a_client_that_does_not_read_is_closed_and_a_slow_one_is_not(hurried, is_reading):
+    """The answers have more bytes than the buffers of both systems."""
+    path = re.search(r'src="(/[^"]*bundle.js)"', get(hurried, "/docs")[1])[1]
+    size, connection = len(get(hurried, path)[1].encode()), connect(hurried)
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * 30)
+    got, started = 0, time.monotonic()
+    while time.monotonic() < started + 4:
+        time.sleep(0.2)
+        got += len(connection.recv(2**21)) if is_reading else 0
+    connection.settimeout(3)
+    with contextlib.suppress(ConnectionError, TimeoutError):
+        while part := connection.recv(2**21):
+            got += len(part)
+    assert (got > 30 * size) == is_reading
 
 
 def test_a_request_in_parts_is_answered(hurried):

@@ -7,9 +7,10 @@ import json
 import re
 import threading
 import time
+import tomllib
 
 import pytest
-from helpers import DEADLINE, stars
+from helpers import DEADLINE, ROOT, stars
 from serving import ask, get
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
@@ -96,6 +97,13 @@ def test_a_folder_without_a_model_is_one_line(tmp_path, monkeypatch):
     assert stars("serve", "--host", "") == 2
     message = stars("serve")
     assert message.startswith("error: no folder 'models/finetuned'; run `dvc repro`")
+
+
+def test_its_packages_are_named_where_they_may_be_missing():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = [re.match(r"[\w-]+", one)[0] for one in project["optional-dependencies"]["serve"]]
+    for file in ("docs/using-the-model.md", "yelp_stars/commands/serve/command.py"):
+        assert f"pip install {' '.join(names)}" in (ROOT / file).read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -195,6 +203,7 @@ def test_pages_of_an_origin_that_is_let_in_may_ask(guarded):
         answer = answered(port, "POST", "/predict", **headers)
         assert (answer.status, answer.headers["Access-Control-Allow-Origin"]) == (status, ORIGIN)
         assert answer.headers["Vary"] == "Origin"
+        assert answer.headers["Access-Control-Expose-Headers"] == "X-Request-ID"
 
 
 @pytest.mark.parametrize(
@@ -221,6 +230,13 @@ def test_an_origin_that_is_none_is_refused(origin):
 def test_a_report_is_there_only_if_it_is_named_and_not_with_a_token(port, monkeypatch, tmp_path):
     assert get(port, "/report")[0] == 404
     assert "hidden href" in get(port, "/")[1]
-    assert "No such file" in stars("serve", "--report", str(tmp_path / "no.html"))
     monkeypatch.setenv("STARS_TOKEN", TOKEN)
-    assert stars("serve", "--report", str(tmp_path / "no.html")) == 2
+    report = tmp_path / "report.html"
+    report.write_text("report")
+    assert stars("serve", "--report", str(report)) == 2
+
+
+@pytest.mark.parametrize(("name", "problem"), [("no.html", "not exist"), (".", "is a directory")])
+def test_a_report_that_is_no_file_is_a_usage_error(capsys, tmp_path, name, problem):
+    assert stars("serve", "--report", str(tmp_path / name)) == 2
+    assert problem in " ".join(capsys.readouterr().err.split())

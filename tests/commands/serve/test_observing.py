@@ -9,7 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from helpers import DEADLINE
+from prometheus_client import generate_latest
 from serving import ask, connect, get, head, post, serving
+
+from yelp_stars import load_classifier
+from yelp_stars.commands.serve.server import make_app
 
 pytestmark = pytest.mark.slow
 
@@ -54,6 +58,11 @@ def test_the_model_is_named(port, folder):
     assert labels == {
         name: told[name] for name in ("model_id", "model_sha256", "precision", "commit")
     }
+
+
+def test_a_commit_that_is_not_known_has_an_empty_label(folder):
+    make_app(load_classifier(folder, precision="fp32"), {"commit": None}, 8, 8)
+    assert 'commit=""' in generate_latest().decode()
 
 
 def test_no_client_makes_a_series(port):
@@ -134,10 +143,12 @@ def test_a_log_that_nobody_reads_stops_nothing(folder):
 
 def test_a_request_that_never_arrives_is_in_progress_and_then_not(port):
     before, name = counted(port), "stars_requests_in_progress"
-    connection = connect(port, head("Content-Length: 500") + b'{"inputs": ')
+    connection = connect(port, head("Content-Length: 500") + b'{"inputs": "good"}')
     for number, end in ((1, connection.close), (0, bool)):
         deadline = time.monotonic() + DEADLINE
         while counted(port)[name] - before[name] != number:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         end()
+    added = counted(port) - before
+    assert (added[requests("/predict", 499)], added["stars_texts_total"]) == (1, 0)

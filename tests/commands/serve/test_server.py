@@ -1,11 +1,13 @@
 """A model over HTTP: the shape of text-embeddings-inference, limits, and no 500 whatever comes."""
 
+import asyncio
 import json
 import os
 import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from browser import needs_chromium, visit
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from serving import ask, get, post, serving
 
 from yelp_stars import load_classifier
-from yelp_stars.commands.serve.server import describe, made_by
+from yelp_stars.commands.serve.server import describe, made_by, make_app
 
 pytestmark = pytest.mark.slow
 
@@ -221,28 +223,31 @@ def test_health_and_info(port, folder):
     assert (info["max_input_length"], info["precision"]) == (32, "fp32")
     assert info["test_scores"]["accuracy"].keys() == {"value", "low", "high", "n"}
     assert info["commit"] == run("git", "rev-parse", "HEAD", cwd=folder).strip()
-    assert len(info["data_sha256"]) == len(info["model_sha256"]) == 64
+    assert len(info["model_sha256"]) == 64
     assert str(folder.parent) not in content
 
 
 @pytest.mark.parametrize(
-    ("provenance", "hashes"),
+    "provenance",
     [
-        ({"source": "synthetic", "sha256": "0" * 64}, "0" * 64),
-        ({"source": "files", "files": {"a.csv": "1" * 64}}, {"a.csv": "1" * 64}),
-        ({"source": "hub", "repo": "a/b", "revision": "2" * 40}, None),
+        {"source": "synthetic", "sha256": "0" * 64},
+        {"source": "files", "files": {"a.csv": "1" * 64}},
+        {"source": "hub", "repo": "a/b", "revision": "2" * 40},
     ],
 )
-def test_info_names_the_data_of_every_source(folder, tmp_path, provenance, hashes):
+def test_info_names_the_data_of_every_source_and_the_model(
+    folder, tmp_path, monkeypatch, provenance
+):
     own = shutil.copytree(folder, tmp_path / "models" / "finetuned")
     (tmp_path / "metrics").mkdir()
     (tmp_path / "metrics" / "data.json").write_text(json.dumps({**provenance, "splits": {}}))
-    info = describe(own, load_classifier(own, precision="fp32"))
-    assert info["data"] == provenance
-    assert info["data_sha256"] == hashes
+    monkeypatch.chdir(own)
+    info = describe(Path(), load_classifier(own, precision="fp32"))
+    assert (info["data"], info["model_id"]) == (provenance, "finetuned")
 
 
-def test_info_has_the_commit_that_made_the_model(repo):
+def test_info_has_the_commit_that_made_the_model(repo, monkeypatch):
+    monkeypatch.chdir(repo)
     model, made = repo / "models" / "finetuned", run("git", "rev-parse", "HEAD", cwd=repo).strip()
     (repo / "notes.md").write_text("later")
     run("git", "add", "notes.md", cwd=repo)
@@ -255,8 +260,38 @@ def test_info_has_the_commit_that_made_the_model(repo):
     assert made_by(copied) is None
 
 
-def test_a_model_from_elsewhere_has_no_commit(folder, tmp_path):
-    assert made_by(shutil.copytree(folder, tmp_path / "model")) is None
+def test_a_model_from_elsewhere_has_no_commit(repo, tmp_path, monkeypatch):
+    own = shutil.copytree(repo / "models" / "finetuned", tmp_path / "model")
+    for working_folder in (repo, tmp_path, own):
+        monkeypatch.chdir(working_folder)
+        assert made_by(own) is None
+
+
+# As gpg, it signs its input; as textconv, it has a file.
+PROGRAM = """#!/bin/sh
+touch {ran}
+test -f "$1" || cat > /dev/null
+printf '\\n[GNUPG:] SIG_CREATED \\n' >&2
+echo -----BEGIN PGP SIGNATURE-----
+"""
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_repository_that_comes_with_a_model_runs_no_program(repo, tmp_path, monkeypatch, inside):
+    program, ran = tmp_path / "program", tmp_path / "ran"
+    program.write_text(PROGRAM.format(ran=ran))
+    program.chmod(0o755)
+    values = {"gpg.program": program, "diff.own.textconv": program, "log.showSignature": "true"}
+    for name, value in values.items():
+        run("git", "config", name, str(value), cwd=repo)
+    (repo / ".git" / "info").mkdir(exist_ok=True)
+    (repo / ".git" / "info" / "attributes").write_text("dvc.lock diff=own\n")
+    run("git", "commit", "-qS", "--amend", "--no-edit", cwd=repo)
+    ran.unlink()
+    commit = run("git", "rev-parse", "HEAD", cwd=repo).strip()
+    monkeypatch.chdir(repo if inside else tmp_path)
+    assert made_by(repo / "models" / "finetuned") == (commit if inside else None)
+    assert not ran.exists()
 
 
 def test_a_model_copied_over_the_served_one_changes_and_stops_nothing(folder, tmp_path):
@@ -268,6 +303,33 @@ def test_a_model_copied_over_the_served_one_changes_and_stops_nothing(folder, tm
         os.truncate(weights, 0)  # what `cp` does first
         assert post(port, {"inputs": "good"}) == before
         assert server.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "body"),
+    [
+        ("/predict", b"application/json", b'{"inputs": "good"}'),
+        ("/csv", b"text/csv", b"text\ngood\n"),
+    ],
+)
+@pytest.mark.parametrize(("gone", "status"), [(True, 499), (False, 200)])
+def test_nothing_is_computed_for_a_client_that_has_gone(folder, path, kind, body, gone, status):
+    app = make_app(load_classifier(folder, precision="fp32"), {}, 8, 8)
+    scope = {"type": "http", "method": "POST", "path": path, "root_path": "", "state": {}}
+    scope |= {"query_string": b"", "headers": [(b"content-type", kind)]}
+    coming, sent = [{"type": "http.request", "body": body}], []
+
+    async def receive():
+        if coming:
+            return coming.pop()
+        return {"type": "http.disconnect"} if gone else await asyncio.Event().wait()
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(app(scope, receive, send))
+    assert sent[0]["status"] == status
+    assert ("texts" in scope["state"]) == (not gone)
 
 
 def test_64_clients_at_once_lose_nothing(port):

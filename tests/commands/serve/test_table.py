@@ -63,11 +63,13 @@ def test_columns_of_its_own_are_kept(classify):
     assert columns[3:5] == ["predicted_predicted_stars", "predicted_predicted_probability"]
 
 
-def test_it_is_read_as_the_training_file_was():
+@pytest.mark.parametrize(("quoted", "shown"), [(None, "a\\nb"), (False, '"a\\nb"')])
+def test_it_is_read_as_the_training_file_was(quoted, shown):
     origin = NO_FILE._replace(ending=".csv", text_column="review", delimiter=";", unescape=True)
-    header, (row,) = read(b"\xef\xbb\xbfid;review\n1;a\\nb\n\n", origin)
+    content = b'\xef\xbb\xbfid;review\n1;"a\\nb"\n\n'
+    header, (row,) = read(content, origin._replace(quoted=quoted))
     assert header == ["id", "review"]
-    assert (row.text, row.fields) == ("a\nb", {"id": "1", "review": "a\\nb"})
+    assert (row.text, row.fields) == (shown.replace("\\n", "\n"), {"id": "1", "review": shown})
 
 
 def test_a_text_is_as_long_as_a_request():

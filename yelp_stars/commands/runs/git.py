@@ -43,9 +43,9 @@ def check_repository() -> None:
         ) from None
 
 
-def ask_git(*arguments: str, folder: Path = Path()) -> str:
+def ask_git(*arguments: str) -> str:
     """Return the output of a command of git; nothing if it fails."""
     try:
-        return git(*arguments, folder=folder)
+        return git(*arguments)
     except UserError:
         return ""

@@ -3,11 +3,12 @@
 from typing import Any
 
 import h11
-from starlette.responses import JSONResponse
+from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-LOOK_SECONDS = 15.0  # a request may take this long, and at most twice as long
+# How long a request may take to arrive, and a client pause while it reads; at most twice as long.
+LOOK_SECONDS = 15.0
 # How long a connection stays open after an answer. A proxy must be the first to close it, or it
 # sends a request into a closed connection: nginx and AWS keep theirs for 60 s, Google for 600.
 KEEP_SECONDS = 620
@@ -15,7 +16,7 @@ KEPT, KEEP_SECONDS_BEYOND = 256, 5  # connections, and for how long those after 
 
 
 class Connection(H11Protocol):
-    """A connection that is closed when a request is late; uvicorn itself waits forever."""
+    """A connection that is closed when its client stalls; uvicorn itself waits forever."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -26,10 +27,12 @@ class Connection(H11Protocol):
     def _look(self, before: Any) -> None:
         is_waiting = self.conn.their_state in (h11.IDLE, h11.SEND_BODY)
         is_kept = self.timeout_keep_alive_task is not None  # nothing has come since the last answer
-        now = is_waiting and not is_kept and (self.cycle,)  # of the last request
+        unread = self.transport.get_write_buffer_size()
+        # The last request, and how much of the answers is left.
+        now = (unread or (is_waiting and not is_kept)) and (self.cycle, unread)
         if now and now == before:
             self.transport.abort()
-        elif not self.transport.is_closing():
+        elif self in self.connections:
             self.loop.call_later(LOOK_SECONDS, self._look, now)
 
 
@@ -44,6 +47,8 @@ def whole(app: ASGIApp, max_body: int) -> ASGIApp:
         body, size, more = bytearray(), 0, True
         while more and size <= 10 * max_body:
             message = await receive()
+            if message["type"] == "http.disconnect":  # what has arrived is no whole body
+                return await Response(status_code=499)(scope, receive, send)
             size += len(message.get("body", b""))
             body += message.get("body", b"") if size <= max_body else b""
             more = message.get("more_body", False)

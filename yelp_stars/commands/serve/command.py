@@ -38,7 +38,10 @@ def serve(
         bool, typer.Option("--access-log", help="Print a JSON line for each request")
     ] = False,
     report: Annotated[
-        Path | None, typer.Option(help="Report to link from the page: reports/index.html")
+        Path | None,
+        typer.Option(
+            exists=True, dir_okay=False, help="Report to link from the page: reports/index.html"
+        ),
     ] = None,
 ) -> None:
     """Serve a model over HTTP: POST /predict, /docs, a page to try.
@@ -73,7 +76,8 @@ def serve(
         from yelp_stars.commands.serve import server as serving
         from yelp_stars.commands.serve.table import MAX_ROWS
     except ImportError:
-        raise UserError("the extra serve is missing; run `pip install -e '.[serve]'`") from None
+        advice = "run `pip install fastapi fastapi-offline uvicorn prometheus-client`"
+        raise UserError("the extra serve is not installed", advice=advice) from None
     from yelp_stars import load_classifier
 
     html = None if report is None else report.read_bytes()

@@ -99,7 +99,7 @@ def make_app(
     # One request after the other, each on all cores. To compute those of 8 clients together gave
     # 65 texts/s instead of 72 on two cores: texts of different lengths are padded.
     worker = ThreadPoolExecutor(1, "model")
-    places = asyncio.Semaphore(max_requests)
+    places, turn = asyncio.Semaphore(max_requests), asyncio.Lock()
 
     async def admit(http: Request, given: Bearer) -> None:
         sent, expected = given.credentials if given else "", token or ""
@@ -116,8 +116,10 @@ def make_app(
         dependencies=[] if token is None else [Depends(admit)],
     )
     if origins:
-        app.add_middleware(CORSMiddleware, origins, ("GET", "POST"), SENT, expose_headers=SENT)
-    MODEL.info({name: str(value) for name, value in described.items() if name in LABELS})
+        app.add_middleware(
+            CORSMiddleware, origins, ("GET", "POST"), SENT, expose_headers=["X-Request-ID"]
+        )
+    MODEL.info({name: value or "" for name, value in described.items() if name in LABELS})
     page, policy = read_page()
     page = page if report is None else page.replace(' hidden href="report"', ' href="report"')
 
@@ -138,12 +140,14 @@ def make_app(
         code = 422 if isinstance(error, BadRow) else 503  # too little memory
         return JSONResponse({"detail": str(error)}, code)
 
-    async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
+    async def compute(http: Request, function: Callable[..., Any], *given: Any) -> Any:
         if places.locked():
             problem = f"{max_requests} requests are in progress"
             raise HTTPException(503, problem, {"Retry-After": "1"})
-        async with places:
-            return await asyncio.get_running_loop().run_in_executor(worker, function, *arguments)
+        async with places, turn:
+            if await http.is_disconnected():  # while it waited for its turn
+                raise HTTPException(499, "the client has gone")
+            return await asyncio.get_running_loop().run_in_executor(worker, function, *given)
 
     async def answers(http: Request, request: Texts, function: str = "softmax") -> Scores:
         inputs = [request.inputs] if isinstance(request.inputs, str) else request.inputs
@@ -152,7 +156,7 @@ def make_app(
         texts = validated([one if isinstance(one, str) else one[0] for one in inputs])
         if blank := [number for number, text in enumerate(texts) if not text.strip()]:
             raise HTTPException(422, f"text {blank[0]} is empty; remove it")
-        found: Scores = await compute(score, classify, texts, request, function)
+        found: Scores = await compute(http, score, classify, texts, request, function)
         http.state.texts = len(texts)
         return found
 
@@ -179,7 +183,9 @@ def make_app(
             raise HTTPException(415, f"Content-Type is {quoted(kind)}; send text/csv")
         header, rows = table.read(await http.body(), classify.origin)
         parts, content = table.predict(classify, header, rows, max_texts), b""
-        while part := await compute(next, parts, b""):  # other requests are computed in between
+        while part := await compute(
+            http, next, parts, b""
+        ):  # other requests are computed in between
             content += part
         http.state.texts = len(rows)
         return Response(content, media_type="text/csv")
@@ -240,7 +246,7 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
     """Describe the model for /info: labels, cut, precision, commit, data, scores, versions."""
     manifest = _read(folder, "metrics/data.json")
     return {
-        "model_id": folder.name,
+        "model_id": folder.resolve().name,
         "model_sha256": fingerprint(folder),
         "noun": classify.noun,
         "text_column": str(classify.origin.text_column),
@@ -251,8 +257,6 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
         "calibration": None if classify.fitted is None else classify.fitted._asdict(),
         "commit": made_by(folder),
         "data": {name: manifest[name] for name in PROVENANCE if name in manifest},
-        # A hash of each file, where there are several.
-        "data_sha256": manifest.get("sha256") or manifest.get("files"),
         "test_scores": _read(folder, "metrics/evaluation.json").get("scores"),
         "versions": {
             name: importlib.metadata.version(name) for name in VERSIONS + classify.engine.packages
@@ -261,11 +265,19 @@ def describe(folder: Path, classify: Classifier) -> dict[str, Any]:
 
 
 def made_by(folder: Path) -> str | None:
-    """Return the first commit whose dvc.lock has this model, None if there is none."""
+    """Return the first commit whose dvc.lock has this model, None if there is none.
+
+    Only the repository of the working folder is asked: git runs programs that the settings of a
+    repository name, and a model may come with a repository of its own.
+    """
+    if not (Path("dvc.lock").is_file() and folder.resolve().is_relative_to(Path.cwd())):
+        return None
     names = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     files = [{"md5": _hash(folder / name), "relpath": name.as_posix()} for name in names]
     change = f"-S{MD5(json.dumps(files).encode()).hexdigest()}.dir"
-    found = ask_git("log", "--format=%H", change, "--", ":(top)*dvc.lock", folder=folder)
+    safe = ("-c", "safe.bareRepository=explicit", "-c", "log.showSignature=false")
+    log = (*safe, "log", "--no-textconv", "--format=%H", change)
+    found = ask_git(*log, "--", ":(top)*dvc.lock")
     return found.splitlines()[-1] if found else None
 
 

@@ -27,7 +27,12 @@ def read(content: bytes, origin: Origin) -> tuple[list[str], list[Row]]:
     try:
         file = io.StringIO(content.decode("utf-8-sig"), newline="")
         csv.field_size_limit(max(csv.field_size_limit(), len(content)))  # texts may be as long
-        table = csv.reader(file, delimiter=known.delimiter or ",", strict=True)
+        table = csv.reader(
+            file,
+            delimiter=known.delimiter or ",",
+            quoting=csv.QUOTE_NONE if known.quoted is False else csv.QUOTE_MINIMAL,
+            strict=True,
+        )
         header = next(table, [])
         if column not in header or len({*header}) < len(header):
             problem = f"needs the column {quoted(column)}, and each once; it has {listed(header)}"
