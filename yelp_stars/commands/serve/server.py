@@ -183,9 +183,8 @@ def make_app(
             raise HTTPException(415, f"Content-Type is {quoted(kind)}; send text/csv")
         header, rows = table.read(await http.body(), classify.origin)
         parts, content = table.predict(classify, header, rows, max_texts), b""
-        while part := await compute(
-            http, next, parts, b""
-        ):  # other requests are computed in between
+        # Other requests are computed in between.
+        while part := await compute(http, next, parts, b""):
             content += part
         http.state.texts = len(rows)
         return Response(content, media_type="text/csv")
