@@ -168,7 +168,9 @@ def pull(clone: Path, paths: list[str]) -> None:
     _check_remote(Path.cwd())
     try:
         Repo(str(clone), config=_remotes(Repo())).pull([str(clone / path) for path in paths])
-    except (DvcException, *remotes.READ_ERRORS):
+    except (DvcException, *remotes.READ_ERRORS) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
         problem = f"neither DVC's cache nor its remote has {listed(paths, 3)}"
         raise Missing(problem, advice="run `dvc push` where it ran") from None
 
