@@ -8,7 +8,7 @@ import dvc.api
 import numpy as np
 import pytest
 from dvc_data.hashfile.hash import file_md5
-from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
+from helpers import documented, dvc_in, follow, run, stars, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars import load_classifier
@@ -225,8 +225,3 @@ def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, secon
     follow("git switch -\ndvc checkout\n", second_run)
     assert fingerprint(second_run / "models" / "finetuned") == after
     assert would_run(second_run) == set()
-
-
-def test_make_release_passes_the_version_on():
-    output = run("make", "-n", "release", "VERSION=v1.2.3", cwd=ROOT, PYTHON=sys.executable)
-    assert "stars release v1.2.3" in output
