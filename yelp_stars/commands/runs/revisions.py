@@ -23,7 +23,7 @@ from dvc_data.hashfile.hash import file_md5
 from dvc_data.index import DataIndexDirError
 
 from yelp_stars.commands.runs import remotes
-from yelp_stars.commands.runs.git import ask_git, check_repository
+from yelp_stars.commands.runs.git import WORKSPACE, ask_git, check_repository
 from yelp_stars.commands.runs.lock import Stages, flat, read_lock, read_lock_at
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
@@ -31,7 +31,6 @@ from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 from yelp_stars.pipeline.files import damaged_as
 from yelp_stars.pipeline.text import listed, quoted, shell_word
 
-WORKSPACE = "workspace"
 MODEL = "models/finetuned"
 TEXTS, AUDIT = "data/raw/test.arrow", "data/audit.parquet"
 CODE = ("stages/", "yelp_stars/")
