@@ -8,7 +8,7 @@ PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-compile
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev lock repro use show test test-fast test-all lint bench soak release
+.PHONY: help setup setup-dev lock repro use show test test-fast test-all lint bench soak
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "%-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,9 +66,6 @@ use: setup ## Copy a preset over params.yaml: make use PRESET=notebook; without 
 
 show: setup ## Show the scores of the last run
 	@stars show
-
-release: setup ## Register the model as a version: make release VERSION=v1.0.0
-	@stars release $(VERSION)
 
 test: setup-dev ## Run the tests
 	python -m pytest -m "not thorough"

@@ -68,7 +68,9 @@ def main(given: Inputs, made: Outputs) -> None:
         "model": model,
         "strongest": predictions.read(given.baseline),
         "history": history.read(given.predictions, model),
-        "diagnosis": diagnosis.diagnose(parameters["train"], given.training_plots, metrics),
+        "diagnosis": diagnosis.diagnose(
+            parameters["train"], given.training_plots, metrics, given.sampled / "train.arrow"
+        ),
         "read_texts": lambda indices: predictions.read_texts(tests, model.rows[indices]),
         "pictures": {**{plot.stem: plot.read_bytes() for plot in plots}, **drawn},
         "rows": {name: len(numbers) for name, numbers in rows.items()},

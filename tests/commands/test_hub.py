@@ -120,6 +120,20 @@ def test_what_others_have_there_is_neither_replaced_nor_deleted(here, hub):
     assert repository.tags == {}
 
 
+def test_an_older_version_does_not_move_main_back_and_one_that_is_there_is_pushed_again(here, hub):
+    assert stars("release", "v1.9.0") == 0
+    run("git", "commit", "--allow-empty", "-qm", "another", cwd=here)
+    assert stars("release", "v1.10.0", "--push", REPO) == 0
+    head = hub.repositories[REPO].head
+    message = stars("release", "v1.9.0", "--push", REPO)
+    assert "'team/stars' has 'v1.10.0' already: its main would go back to v1.9.0" in message
+    assert hub.repositories[REPO].head == head
+    run("git", "commit", "--allow-empty", "-qm", "a third", cwd=here)
+    assert stars("release", "v2.0.0", "--push", REPO) == 0
+    assert stars("release", "v1.10.0", "--push", REPO) == 0
+    assert hub.repositories[REPO].tags.keys() == {"v1.10.0", "v2.0.0"}
+
+
 @pytest.mark.parametrize(
     ("name", "variables", "message"),
     [

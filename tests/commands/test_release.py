@@ -8,7 +8,7 @@ import dvc.api
 import numpy as np
 import pytest
 from dvc_data.hashfile.hash import file_md5
-from helpers import ROOT, documented, dvc_in, follow, run, stars, would_run
+from helpers import documented, dvc_in, follow, run, stars, would_run
 
 from benchmarks.workspace import commit
 from yelp_stars import load_classifier
@@ -124,6 +124,35 @@ def test_a_version_has_the_scores_of_its_own_model(here):
     assert stars("release", "v1.0.0") == 0
 
 
+@pytest.mark.parametrize(
+    ("file", "before", "after"),
+    [
+        ("params.yaml", "learning_rate: 0.001", "learning_rate: 0.5"),
+        ("yelp_stars/training/saving.py", "\n", "\n# other code\n"),
+        ("dvc.yaml", "-m stages.train ", "-m stages.train  "),
+    ],
+)
+def test_a_commit_whose_code_or_parameters_did_not_make_the_model_is_no_version(
+    here, file, before, after
+):
+    text = (here / file).read_text()
+    assert before in text
+    (here / file).write_text(text.replace(before, after, 1))
+    commit(here, "and no run")
+    message = stars("release", "v1.0.0")
+    assert "the stage 'train' has changed since its run, see `dvc status`; run `dvc re" in message
+    assert run("git", "tag", cwd=here) == ""
+
+
+def test_outs_that_are_not_pulled_do_not_keep_a_version_back(here, tmp_path, monkeypatch):
+    dvc_in(here, "remote", "add", "-d", "store", str(tmp_path / "store"))
+    commit(here, "a remote")
+    dvc_in(here, "push")
+    run("git", "clone", "-q", here, tmp_path / "clone", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path / "clone")
+    assert stars("release", "v1.0.0") == 0
+
+
 def test_a_model_that_its_baseline_beats_is_released_by_force_alone(here, tmp_path):
     path = "data/predictions/baseline.parquet"
     before = predictions.read(here / path)
@@ -196,8 +225,3 @@ def test_an_earlier_model_comes_back_and_nothing_has_to_run(finished_repo, secon
     follow("git switch -\ndvc checkout\n", second_run)
     assert fingerprint(second_run / "models" / "finetuned") == after
     assert would_run(second_run) == set()
-
-
-def test_make_release_passes_the_version_on():
-    output = run("make", "-n", "release", "VERSION=v1.2.3", cwd=ROOT, PYTHON=sys.executable)
-    assert "stars release v1.2.3" in output

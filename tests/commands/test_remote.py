@@ -140,6 +140,25 @@ def test_a_run_there_is_an_experiment_here_once_with_its_files(project, there, t
 
 
 @pytest.mark.thorough
+def test_an_amended_commit_and_one_of_a_shallow_clone_run_there(
+    project, there, tmp_path, capfd, monkeypatch
+):
+    arguments = ("remote", f"box:{there}", "-S", "train.seed=3")
+    assert stars(*arguments) == 0
+    run("git", "commit", "--amend", "-qm", "the same code", cwd=project)
+    assert stars(*arguments) == 0
+    check(project, name_of_last(capfd.readouterr().out), seed=3)
+    run("git", "clone", "-q", "--depth=1", project.as_uri(), tmp_path / "clone", cwd=tmp_path)
+    shutil.copytree(project / ".dvc" / "cache", tmp_path / "clone" / ".dvc" / "cache")
+    monkeypatch.chdir(tmp_path / "clone")
+    dvc_in(tmp_path / "clone", "checkout", "--allow-missing")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / ".venv").symlink_to(sys.prefix)
+    assert stars("remote", f"box:{tmp_path / 'elsewhere'}", "-S", "train.seed=3") == 0
+    check(tmp_path / "clone", name_of_last(capfd.readouterr().out), seed=3)
+
+
+@pytest.mark.thorough
 @pytest.mark.parametrize(("script", "words"), [(SRUN, "words; $(id>canary)"), (SBATCH, "--wait")])
 def test_a_launcher_starts_it_there_and_its_words_reach_no_shell(
     project, there, tmp_path, capfd, script, words
@@ -202,6 +221,13 @@ def test_a_folder_of_somebody_elses_is_left_alone(project, there, tmp_path):
 def test_what_is_no_host_reaches_no_command(toy_project, host):
     message = stars("remote", "--", host)
     assert "does not have the form [USER@]HOST:FOLDER" in message
+
+
+def test_without_an_ssh_client_it_is_one_line(toy_project, tmp_path, monkeypatch):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "git").symlink_to(shutil.which("git"))
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    assert stars("remote", "box") == "error: the command `ssh` is not installed; install it"
 
 
 def test_changes_that_are_not_committed_are_refused(toy_project):

@@ -3,10 +3,12 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pytest
 from helpers import ROOT, fails, run, stars
 
 from yelp_stars.commands.show import MADE
+from yelp_stars.data import arrow
 from yelp_stars.evaluation.titles import ORDERED, SCORES
 
 
@@ -45,6 +47,20 @@ def test_an_undefined_score_is_shown_as_such_and_one_that_needs_an_order_only_wi
     shown = capsys.readouterr().out
     assert f"  {SCORES['macro_f1']:<22}undefined\n" in shown
     assert not [key for key in ORDERED if key in SCORES and SCORES[key] in shown]
+
+
+def test_few_rows_of_a_class_are_those_trained_on_and_none_are_known_in_a_fresh_clone(
+    scored_project, capsys
+):
+    shutil.copytree(ROOT / "plots", scored_project / "plots")
+    assert stars("show") == 0
+    assert "Few rows of a class" not in capsys.readouterr().out
+    schema = arrow.make_schema({"label": pa.int64()}, ["bad", "good"])
+    (scored_project / "data" / "sample").mkdir()
+    rows = pa.record_batch([[0] * 20 + [1] * 3], schema=schema)
+    arrow.write(scored_project / "data" / "sample" / "train.arrow", schema, [rows])
+    assert stars("show") == 0
+    assert "Fewer than 10 of the rows trained on have the label 'good'" in capsys.readouterr().out
 
 
 @pytest.mark.slow

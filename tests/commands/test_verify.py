@@ -1,11 +1,13 @@
 """A version is what its tag says: signature, hashes, and the same bytes when trained again."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import run, stars
+from dvc_data.hashfile.hash import file_md5
+from helpers import dvc_in, run, stars
 
 from benchmarks.workspace import commit
 
@@ -83,6 +85,21 @@ def test_a_moved_tag_does_not_have_the_lock_of_its_commit(released):
     assert "'dvc.lock' differs" in stars("verify", "v1.0.0")
 
 
+def test_a_tag_is_not_taken_for_another_version_nor_a_lightweight_one_for_a_release(released):
+    run("git", "update-ref", "refs/tags/yelp-stars@v2.0.0", f"refs/tags/{TAG}", cwd=released)
+    run("git", "tag", "yelp-stars@v3.0.0", cwd=released)
+    assert f"the tag 'yelp-stars@v2.0.0' is '{TAG}' under another" in stars("verify", "v2.0.0")
+    assert "the tag 'yelp-stars@v3.0.0' is not an annotated tag" in stars("verify", "v3.0.0")
+
+
+@pytest.mark.parametrize("name", [".", "models/finetuned", "pipe"])
+def test_a_statement_replaces_no_folder_and_no_pipe(released, name):
+    os.mkfifo("pipe")
+    message = stars("verify", "v1.0.0", "--statement", name)
+    assert message == f"error: '{name}' is not a file; name a file to write"
+    assert Path(name).is_fifo() or any(Path(name).iterdir())
+
+
 def test_what_is_no_version_of_this_project_is_one_line(here):
     assert "'1.0' is not a version such as v1.0.0" in stars("verify", "1.0")
     assert "no tag 'yelp-stars@v1.0.0'; run `git fetch --tags`" in stars("verify", "v1.0.0")
@@ -124,6 +141,25 @@ def test_a_version_trained_again_here_has_the_same_bytes(released, capfd):
     assert "trained again: byte-identical" in capfd.readouterr().out
     assert run("git", "status", "--porcelain", cwd=released) == ""
     assert Path("models/finetuned/model.safetensors").read_bytes() == before
+
+
+@pytest.mark.thorough
+def test_a_version_is_trained_again_in_a_fresh_clone_of_what_the_remote_has(
+    here, tmp_path, capfd, monkeypatch
+):
+    dvc_in(here, "remote", "add", "-d", "store", "../store")  # relative to this project
+    commit(here, "a remote")
+    dvc_in(here, "push")
+    assert stars("release", "v1.0.0") == 0
+    run("git", "clone", "-q", here, tmp_path / "clone", cwd=tmp_path)
+    monkeypatch.chdir(tmp_path / "clone")
+    assert stars("verify", "v1.0.0", "--rerun") == 0
+    assert "trained again: byte-identical" in capfd.readouterr().out
+    file = file_md5(str(here / "data" / "sample" / "train.arrow"))
+    for folder in (tmp_path / "store", tmp_path / "clone" / ".dvc" / "cache"):
+        (folder / "files" / "md5" / file[:2] / file[2:]).unlink()
+    message = stars("verify", "v1.0.0", "--rerun")
+    assert "neither DVC's cache nor its remote has 'data/sample'; run `dvc push`" in message
 
 
 @pytest.mark.thorough

@@ -4,8 +4,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
+from yelp_stars.data import arrow
 from yelp_stars.report.diagnosis import diagnose
 
 PARAMS = {
@@ -47,9 +50,11 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         ],
     }
     baseline = {"strongest": "frozen", "frozen": {"accuracy": run["baseline"]}}
-    data = {"splits": {"train": {"labels": run["rows"]}}}
-    metrics = {"data": data, "baseline": baseline, "evaluation": evaluation}
-    return diagnose({**PARAMS, **params}, folder, metrics)
+    schema = arrow.make_schema({"label": pa.int64()}, [*run["rows"]])
+    labels = np.repeat(np.arange(len(run["rows"])), [*run["rows"].values()])
+    arrow.write(folder / "train.arrow", schema, [pa.record_batch([labels], schema=schema)])
+    metrics = {"baseline": baseline, "evaluation": evaluation}
+    return diagnose({**PARAMS, **params}, folder, metrics, folder / "train.arrow")
 
 
 @pytest.mark.parametrize(
@@ -62,6 +67,7 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         ("Never predicted", {"predicted": [1000, 0]}),
         ("Never tested", {"tested": [1000, 0]}),
         ("Few rows of a class", {"rows": {"good": 900, "bad": 9}}),
+        ("Few rows of a class", {"rows": {"good": 900, "bad": 0}}),
         ("Too little data", {"score": (0.75, 0.62, 0.84, 60)}),
     ],
 )
@@ -90,6 +96,12 @@ def test_each_problem_is_named_with_what_to_try(tmp_path, title, values):
 )
 def test_a_healthy_run_has_none(tmp_path, params, values):
     assert problems(tmp_path, params, **values) == []
+
+
+def test_a_single_epoch_compares_the_loss_in_training_with_that_in_validation(tmp_path):
+    one = {"training": [1.6, 1.2], "validation": [0.7], "accuracy": [0.7], "baseline": 0.8}
+    (problem,) = problems(tmp_path, {"num_train_epochs": 1}, **one)
+    assert problem.text.startswith("The loss fell from 1.6 in training to 0.7 in validation, and ")
 
 
 def test_an_undertrained_run_of_few_rows_needs_more_steps_as_its_epochs_only_divide_them(tmp_path):

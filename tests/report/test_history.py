@@ -62,6 +62,17 @@ def test_runs_on_other_rows_or_labels_are_not_compared(tmp_path, monkeypatch, ot
     assert read()[1] == ""
 
 
+def test_a_clone_without_the_files_of_earlier_commits_is_compared_with_none(
+    runs, tmp_path, monkeypatch
+):
+    run("git", "config", "uploadpack.allowFilter", "true", cwd=runs)
+    run("git", "clone", "-q", "--filter=blob:none", runs.as_uri(), tmp_path / "clone", cwd=tmp_path)
+    (tmp_path / "clone" / "data").symlink_to(runs / "data")
+    monkeypatch.chdir(tmp_path / "clone")
+    head = run("git", "rev-parse", "HEAD", cwd=runs)[:7]
+    assert read() == (head, "")
+
+
 def test_a_damaged_file_in_the_cache_stops_no_report(runs):
     for file in (runs / ".dvc" / "cache" / "files").rglob("*"):
         if file.is_file():

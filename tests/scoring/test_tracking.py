@@ -1,6 +1,7 @@
 """Reports to a tracker: refused before the work, or lost without it."""
 
 import importlib.util
+from importlib.machinery import PathFinder
 
 import pytest
 import servers
@@ -29,8 +30,12 @@ def test_an_unknown_tracker_is_refused():
     assert "mlflow, tensorboard, trackio, wandb" in error.value.problem
 
 
-def test_one_that_is_not_installed_is_refused_with_its_package(monkeypatch):
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+@pytest.mark.parametrize("left", ["", "mlflow"])
+def test_one_that_is_not_installed_is_refused_with_its_package(tmp_path, monkeypatch, left):
+    (tmp_path / left).mkdir(exist_ok=True)  # a folder of a run is no package
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: PathFinder.find_spec(name, [str(tmp_path)])
+    )
     with pytest.raises(UserError) as error:
         tracking.chosen({"STARS_REPORT_TO": "mlflow"})
     assert error.value.problem == "STARS_REPORT_TO is 'mlflow', which is not installed"

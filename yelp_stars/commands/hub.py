@@ -2,12 +2,11 @@
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, HfApi, ModelCard, constants, errors, get_token
-from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils import logging
-from huggingface_hub.utils.sha import git_hash
 
 from yelp_stars.checkpoint.card import VALID
 from yelp_stars.checkpoint.hub import FAILURES, TIMEOUT, TOKENS
@@ -38,11 +37,9 @@ def push(client: HfApi, repo: str, version: str) -> None:
     with open_model(release.commit_of(tag)) as folder:
         release.check_files(tag, folder)
         write_json(folder / release.STATEMENT, release.state(tag))
-        paths = sorted(path for path in folder.rglob("*") if path.is_file())
-        files = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in paths]
         card = ModelCard.load(folder / "README.md").data
         with reporting(repo, version):
-            private = upload(client, repo, version, files)
+            private = upload(client, repo, version, folder)
     print(f"pushed: {page}, revision {version}")
     if private:
         print(f"the repository is private; its owner can make it public: {page}/settings")
@@ -50,36 +47,39 @@ def push(client: HfApi, repo: str, version: str) -> None:
         print(f"its card has no {', no '.join(unknown)}: the checkpoint's own card names none")
 
 
-def upload(client: HfApi, repo: str, version: str, files: Sequence[CommitOperationAdd]) -> bool:
+def upload(client: HfApi, repo: str, version: str, folder: Path) -> bool:
     """Upload what the repository lacks, and tag it; return whether the repository is private."""
     with contextlib.suppress(errors.RepositoryNotFoundError):
         client.model_info(repo, timeout=TIMEOUT)  # the other calls would wait for ever
     client.create_repo(repo, private=True, exist_ok=True)
     main = client.model_info(repo)
-    is_tagged = version in [tag.name for tag in client.list_repo_refs(repo).tags]
-    tree = client.list_repo_tree(repo, recursive=True, revision=version if is_tagged else main.sha)
-    there = {file.path: file for file in tree if isinstance(file, RepoFile)}
-    names = [file.path_in_repo for file in files]
-    others = [name for name in there if name not in {*names, *release.BESIDE}]
+    tags = [tag.name for tag in client.list_repo_refs(repo).tags]
+    is_tagged = version in tags
+    newer = [
+        tag for tag in tags if release.VERSION.fullmatch(tag) and _order(tag) > _order(version)
+    ]
+    if newer and not is_tagged:
+        problem = f"{repo!r} has {listed(newer, 3)} already: its main would go back to {version}"
+        raise UserError(problem, advice="push a newer version, or to another repository")
+    revision = version if is_tagged else main.sha
+    found = client.verify_repo_checksums(repo, revision=revision, local_dir=folder)
+    others = [name for name in found.missing_paths if name not in release.BESIDE]
     if is_tagged:
-        others += [file.path_in_repo for file in files if not is_same(file, there)]
+        others += [file["path"] for file in found.mismatches] + found.extra_paths
     if others:
         problem = f"{repo!r} has other files than {version}: {listed(others, 3)}"
         raise UserError(problem, advice="push another version, or to another repository")
     if not is_tagged:
         message = f"{release.ARTIFACT} {version}"
+        paths = sorted(path for path in folder.rglob("*") if path.is_file())
+        files = [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in paths]
         commit = client.create_commit(repo, files, commit_message=message, parent_commit=main.sha)
         client.create_tag(repo, tag=version, revision=commit.oid)
     return bool(main.private)
 
 
-def is_same(ours: CommitOperationAdd, there: dict[str, RepoFile]) -> bool:
-    """Compare a file with the Hub's, which has git's hash of it or, if it is large, its SHA-256."""
-    theirs = there.get(ours.path_in_repo)
-    if theirs and theirs.lfs:
-        return bool(theirs.lfs.sha256 == ours.upload_info.sha256.hex())
-    with ours.as_file() as file:
-        return bool(theirs and theirs.blob_id == git_hash(file.read()))
+def _order(version: str) -> list[int]:
+    return [int(number) for number in version[1:].split(".")]
 
 
 @contextlib.contextmanager

@@ -34,11 +34,8 @@ def use(
         print("\nRun `stars use NAME` to copy one over params.yaml.")
         return
     # Late: help must be fast.
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
     from yelp_stars.commands.runs.git import ask_git
-    from yelp_stars.commands.runs.pipeline_file import affected
+    from yelp_stars.commands.runs.pipeline_file import affected, changed
     from yelp_stars.pipeline.params import check, stage_models
     from yelp_stars.pipeline.yaml_file import read_yaml
 
@@ -55,10 +52,7 @@ def use(
         )
     PARAMS.write_text(presets[preset].read_text(encoding="utf-8"), encoding="utf-8")
     print(f"params.yaml is now {printable(presets[preset], 200)}")
-    try:
-        stages = affected({*Repo().status()})
-    except DvcException as error:
-        raise UserError(f"dvc status: {error}") from None
+    stages = affected({*changed()})
     print(f"`dvc repro` will run: {', '.join(stages) or 'nothing'}")
 
 

@@ -24,6 +24,7 @@ EVALUATION = Path("metrics", "evaluation.json")
 MODEL = "models/finetuned"
 LOCKS = ("dvc.lock", "requirements.lock")  # of data, code and parameters; of the libraries
 HASH = re.compile(r"([0-9a-f]{64})  (.+)")  # as sha256sum writes it
+NOT_PULLED = {"deleted", "not in cache"}  # of what `dvc status` says: no change
 STATEMENT = "release.json"
 # What a model that comes from the Hub may have beside its files: the Hub's, and its client's.
 BESIDE, CACHE = {STATEMENT, ".gitattributes"}, ".cache/huggingface/"
@@ -73,6 +74,7 @@ def register(version: str, force: bool) -> None:
         path = changed.splitlines()[0][3:]
         raise UserError(f"{quoted(path)} {problem}", advice="run `git commit -a`")
     model = _scored_model()
+    _check_current()
     if not force:
         _check_baseline()
     scores = json.loads(EVALUATION.read_text(encoding="utf-8"))["scores"]
@@ -115,7 +117,12 @@ def describe(model: str, scores: dict[str, Any], hashes: dict[str, str]) -> str:
 
 def read_tag(tag: str) -> tuple[list[str], dict[str, str]]:
     """Read the scores in a tag's message, and the files that it names with their SHA-256."""
-    lines = git("for-each-ref", "--format=%(contents)", f"refs/tags/{tag}").splitlines()
+    fields = "--format=%(tag)%0a%(contents)"
+    name, *lines = git("for-each-ref", fields, f"refs/tags/{tag}").split("\n")
+    if name != tag:  # a signature is of the object, which has its own name
+        problem = f"is {quoted(name)} under another name" if name else "is not an annotated tag"
+        advice = "get it from who released it: `git fetch --tags --force`"
+        raise UserError(f"the tag {quoted(tag)} {problem}", advice=advice)
     hashes = {match[2]: match[1] for match in map(HASH.fullmatch, lines) if match}
     if not hashes:
         raise UserError(f"{tag} has no hashes: it was made by an earlier version of `stars`")
@@ -198,6 +205,20 @@ def _check_baseline() -> None:
     if outcome(compared, MARGIN) == "worse":
         problem = verdict(compared, "the baseline", "the model", MARGIN)
         raise UserError(problem, advice="improve the model, or release it with --force")
+
+
+def _check_current() -> None:
+    """Refuse the model of a run that `dvc repro` would repeat, by its code, data or parameters."""
+    from yelp_stars.commands.runs.lock import flat
+    from yelp_stars.commands.runs.pipeline_file import changed
+
+    found = changed("evaluate")
+    if not Path("data", "external.json").is_file():
+        found.pop("external", None)  # nor need your own files be here, which it hashes
+    for stage, changes in found.items():
+        if any({*flat(change).values()} - NOT_PULLED for change in changes):
+            problem = f"the stage {stage!r} has changed since its run, see `dvc status`"
+            raise UserError(problem, advice="run `dvc repro`, and commit")
 
 
 def _scored_model() -> str:

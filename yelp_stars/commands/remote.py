@@ -20,6 +20,7 @@ set -e
 if [ ! -d "$1/.git/stars" ] && ls -A "$1" 2> /dev/null | grep -qvx .venv; then exit 3; fi
 mkdir -p "$1/.git/stars" && cd "$1" && git init -q
 git config user.name "$2" && git config user.email "$3"
+git config receive.shallowUpdate true
 pwd -P
 """
 # The run inherits the lock; `make setup` updates an environment, unless .venv is a link to one.
@@ -90,7 +91,8 @@ def remote(
     inside = git("rev-parse", "--show-prefix")
     there, cache = f"{machine}:{folder}", f"ssh://{machine}{folder}/{inside}.dvc/cache"
     repo = Repo(config={"remote": {"there": {"url": cache}}})
-    git("push", "--quiet", there, f"{head}:refs/stars/{name}")
+    # Forced: `git commit --amend` leaves the name as it is.
+    git("push", "--quiet", there, f"+{head}:refs/stars/{name}")
     dvc = [f"{folder}/{inside}.venv/bin/dvc", "exp", "run", f"--name={name}", *settings]
     try:
         repo.push(remote="there")
@@ -109,7 +111,10 @@ def _ssh(machine: str, script: str, *arguments: str) -> str:
     # ssh makes one line for a shell of its words.
     command = ["ssh", machine, shlex.join(["sh", "-s", *arguments])]
     output = subprocess.PIPE if script is PREPARE else None
-    done = subprocess.run(command, input=script, stdout=output, text=True, check=False)
+    try:
+        done = subprocess.run(command, input=script, stdout=output, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError("the command `ssh` is not installed; install it") from None
     if done.returncode:
         raise UserError(f"{machine} {PROBLEMS.get(done.returncode, 'has a problem, see above')}")
     return (done.stdout or "").rstrip("\n").rpartition("\n")[2]

@@ -89,13 +89,14 @@ def _diagnosis() -> Iterator[str]:
     """Yield the problems of the run, each with the change to try; none without all its metrics."""
     from yelp_stars.report.diagnosis import diagnose  # scipy takes a second
 
-    with contextlib.suppress(*DAMAGE):
+    with contextlib.suppress(UserError, *DAMAGE):
         metrics = {
             name: json.loads(Path(f"metrics/{name}.json").read_text("utf-8"))
-            for name in ("evaluation", "baseline", "data")
+            for name in ("evaluation", "baseline")
         }
         params = read_yaml(Path("params.yaml"))["train"]
-        problems = diagnose(params, Path("plots/training"), metrics)
+        sample = Path("data/sample/train.arrow")
+        problems = diagnose(params, Path("plots/training"), metrics, sample)
         yield from ["\nDiagnosis"] * bool(problems)
         yield from (f"  {problem.title}: {problem.text} {problem.advice}" for problem in problems)
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from yelp_stars.commands.release import MODEL, check_files, commit_of, hash_version, state, tag_of
+from yelp_stars.commands import release
 from yelp_stars.commands.runs.git import check_repository, git
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.files import write_json
@@ -34,18 +34,22 @@ def verify(
       stars verify v1.0.0 --statement release.json
     """  # noqa: D301
     check_repository()
-    tag = tag_of(version)
-    commit = commit_of(tag)
+    if statement and statement.exists() and not statement.is_file():
+        raise UserError(f"{quoted(str(statement))} is not a file; name a file to write")
+    tag = release.tag_of(version)
+    commit = release.commit_of(tag)
     if not commit:
         problem = f"no tag {quoted(tag)}"
         raise UserError(problem, advice="run `git fetch --tags`; `git tag` lists the versions")
+    release.read_tag(tag)
     print(f"{printable(tag)}, commit {commit[:12]}")
     print(f"signature: {check_signature(tag)}")
-    stated = check_files(tag, folder)
+    stated = release.check_files(tag, folder)
     if statement:
-        write_json(statement, state(tag))
+        write_json(statement, release.state(tag))
     if rerun:
-        train_again(commit, {name: stated[name] for name in stated if name.startswith(MODEL)})
+        model = {name: stated[name] for name in stated if name.startswith(release.MODEL)}
+        train_again(commit, model)
 
 
 def check_signature(tag: str) -> str:
@@ -58,16 +62,22 @@ def check_signature(tag: str) -> str:
 
 def train_again(commit: str, stated: dict[str, str]) -> None:
     """Train and evaluate in a clone at a commit; say whether its model has the same bytes."""
-    from yelp_stars.commands.runs import experiments, revisions
+    from yelp_stars.commands.runs import experiments, lock, revisions
     from yelp_stars.comparing import paired
     from yelp_stars.evaluation import predictions
 
     before = revisions.read_revision(commit).predictions
     command = ("repro", "--force", "--no-run-cache", "--no-commit", "--single-item")
+    stages, recorded = ("train", "evaluate"), lock.read_lock_at(commit, commit)
+    made = {out.path for name in recorded.keys() - {*stages} for out in recorded[name].outs}
+    needed = sorted(made & {dep.path for name in stages for dep in recorded[name].deps})
     with experiments.cloned(commit, commit) as clone:
-        if not clone.dvc(*command, "train", "evaluate"):
+        revisions.pull(
+            clone.folder, [name for name in needed if not (clone.folder / name).exists()]
+        )
+        if not clone.dvc(*command, *stages):
             raise UserError("the training failed, see DVC's error above")
-        again = hash_version(commit, clone.folder / MODEL)
+        again = release.hash_version(commit, clone.folder / release.MODEL)
         after = predictions.read(clone.folder / "data" / "predictions" / "test.parquet")
     differing = [name for name, digest in stated.items() if again.get(name) != digest]
     if not differing:

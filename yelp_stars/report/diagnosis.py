@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from yelp_stars.data import arrow
 from yelp_stars.pipeline.text import counted, listed
 from yelp_stars.report.findings import Finding
 
@@ -14,15 +15,17 @@ ROSE = 1.1  # times the lowest validation loss
 LEARNED = 0.05  # training loss: nothing is left to learn from the training rows
 UNSURE = 0.7  # temperature: below it, the model was far surer on average than it let on
 WIDE = 0.1  # of an interval of the accuracy: no decision between models fits in
-FEW = 10  # training rows of a class
+FEW = 10  # rows of a class, of those trained on
 OF_CLASSES = ("Never predicted", "Never tested", "Few rows of a class")  # titles
 
 
-def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> list[Finding]:
+def diagnose(
+    params: dict[str, Any], curves: Path, metrics: dict[str, Any], sample: Path
+) -> list[Finding]:
     """Name each problem of a run in a sentence, with the change to try as a command.
 
-    `params` is the section `train`, `curves` the folder plots/training, and `metrics` has the
-    contents of the files in metrics/ by their names.
+    `params` is the section `train`, `curves` the folder plots/training, `metrics` has the contents
+    of the files in metrics/ by their names, and `sample` is the file of the training rows.
     """
     evaluation, baseline = metrics["evaluation"], metrics["baseline"]
     accuracy = evaluation["scores"]["accuracy"]
@@ -31,7 +34,7 @@ def diagnose(params: dict[str, Any], curves: Path, metrics: dict[str, Any]) -> l
         _of_training(params, curves, evaluation["calibration"], behind),
         _never_predicted(params, evaluation["per_class"]),
         _never_tested(evaluation["per_class"]),
-        _few_rows(metrics["data"]["splits"]["train"]["labels"]),
+        _few_rows(sample),
         _wide_interval(accuracy),
     ]
     return [problem for problem in problems if problem is not None]
@@ -67,10 +70,10 @@ def _of_training(
         signs.append("the model is not better than its baseline")
     learned = training and training[-1] < LEARNED
     if signs and not learned and best == len(validation) - 1 and last < FALLING * before:
-        text = (
-            f"The validation loss fell until the end, from {before:.3g} to {last:.3g}, "
-            f"and {' and '.join(signs)}."
-        )
+        text = f"The validation loss fell until the end, from {before:.3g} to {last:.3g}"
+        if len(validation) == 1:
+            text = f"The loss fell from {first:.3g} in training to {last:.3g} in validation"
+        text += f", and {' and '.join(signs)}."
         twice = f"-S train.num_train_epochs={2 * params['num_train_epochs']:g}"
         if params["min_steps"]:  # which makes the steps of few rows, whatever the epochs
             twice += f" -S train.min_steps={2 * params['min_steps']}"
@@ -114,12 +117,18 @@ def _never_tested(per_class: list[dict[str, Any]]) -> Finding | None:
     return Finding("fair", "Never tested", text, "Label test rows of it.")
 
 
-def _few_rows(train_labels: dict[str, int]) -> Finding | None:
-    few = [name for name, rows in train_labels.items() if rows < FEW]
+def _few_rows(sample: Path) -> Finding | None:
+    if not sample.is_file():  # a clone without data has the scores all the same
+        return None
+    table = arrow.read(sample)
+    names = arrow.label_names(table.schema)
+    rows = np.bincount(table["label"].to_numpy(), minlength=len(names))
+    few = [name for name, count in zip(names, rows, strict=True) if count < FEW]
     if not few:
         return None
-    text = f"Fewer than {FEW} training rows have the label {listed(few)}."
-    advice = f"Label more of them: the model cannot know {'it' if len(few) == 1 else 'them'}."
+    text = f"Fewer than {FEW} of the rows trained on have the label {listed(few)}."
+    them = "it" if len(few) == 1 else "them"
+    advice = f"Label more of {them}, or raise sample.train_size: the model cannot know {them}."
     return Finding("fair", "Few rows of a class", text, advice)
 
 

@@ -53,11 +53,14 @@ def _compare_with_earlier(
     """Compare with the last run that predicts differently, if DVC's cache has its predictions."""
     ours = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
     entry = rf"- path: {re.escape(str(path))}\n +hash: md5\n +md5: (?!{ours})([0-9a-f]{{32}})\n"
-    for commit in islice(repo.walk(repo.head.target), 1000):
-        file = lock in commit.tree and commit.tree[lock]
-        if found := isinstance(file, pygit2.Blob) and re.search(entry.encode(), file.data):
-            break
-    else:
+    try:
+        for commit in islice(repo.walk(repo.head.target), 1000):
+            file = lock in commit.tree and commit.tree[lock]
+            if found := isinstance(file, pygit2.Blob) and re.search(entry.encode(), file.data):
+                break
+        else:
+            return ""
+    except KeyError:  # a clone with --filter has not fetched it
         return ""
     cache, md5 = Config(".dvc")["cache"].get("dir", ".dvc/cache"), found[1].decode()
     try:

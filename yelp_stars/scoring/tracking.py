@@ -30,7 +30,8 @@ def chosen(environment: Mapping[str, str]) -> str:
         raise UserError(
             f"{problem}, not one of {', '.join(TRACKERS)}", advice="correct or unset it"
         )
-    if name and importlib.util.find_spec(name) is None:
+    spec = importlib.util.find_spec(name) if name else None
+    if name and not (spec and spec.origin):  # without: a folder of that name, as ./wandb
         advice = f"run `pip install {shell_word(package)}`, or unset it"
         raise UserError(f"{problem}, which is not installed", advice=advice)
     return name

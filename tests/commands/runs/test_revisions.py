@@ -1,6 +1,8 @@
 """Runs are read at any revision: by hash, from the cache, without a checkout."""
 
+import errno
 import hashlib
+import os
 import re
 import shlex
 import shutil
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import runs
+from dvc.api import DVCFileSystem
 from helpers import run, stars
 from small import MODEL, dvc, overwrite
 
@@ -156,6 +159,16 @@ def test_a_file_that_the_cache_lacks_or_has_damaged_is_one_line_with_its_fix(rep
         f"push` where it ran; or run it here, and name the new commit: `git checkout {sha}`, `dvc "
         f"repro`, `git commit -am again`"
     )
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
+def test_a_full_disk_is_no_missing_model(here, monkeypatch, number):
+    def full(*arguments, **options):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(DVCFileSystem, "get_file", full)
+    message = stars("compare", "base", "better")
+    assert message == f"error: {os.strerror(number)}; free some space and run again"
 
 
 TEST = "data/predictions/test.parquet"

@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from yelp_stars.commands.runs.git import ask_git, check_repository, git
+from yelp_stars.commands.runs.git import WORKSPACE, ask_git, check_repository, git
 from yelp_stars.pipeline.errors import Missing, UserError
 from yelp_stars.pipeline.files import DAMAGE
 from yelp_stars.pipeline.text import cut, listed, printable, quoted
@@ -27,7 +27,6 @@ VALIDATION, TEST, PARAMS = "metrics/validation.json", "metrics/test.json", "para
 # What decides the validation rows: scores of others cannot be compared.
 DATA, ROWS = "metrics/data.json", ("sample.validation", "sample.stratify", "sample.exclude")
 TIME = "%Y-%m-%d %H:%M"
-WORKSPACE = "workspace"
 # Where DVC keeps the experiments of its queue, each with a note "dvc-exp:HASH:HASH:NAME".
 QUEUE = {"waiting or running": "refs/exps/celery/stash", "failed": "refs/exps/celery/failed"}
 NOTE = re.compile("dvc-exp:[0-9a-f]+:[0-9a-f]+:([^:\n]*)")

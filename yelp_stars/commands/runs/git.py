@@ -6,6 +6,8 @@ from pathlib import Path
 from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.text import one_line, shell_word
 
+WORKSPACE = "workspace"  # what DVC calls the files that are checked out, beside a revision
+
 
 def git(*arguments: str, folder: Path = Path()) -> str:
     """Return the output of a command of git, without the line break at its end."""

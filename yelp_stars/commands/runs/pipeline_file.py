@@ -3,7 +3,19 @@
 from pathlib import Path
 from typing import Any
 
+from dvc.exceptions import DvcException
+from dvc.repo import Repo
+
+from yelp_stars.pipeline.errors import UserError
 from yelp_stars.pipeline.yaml_file import read_yaml
+
+
+def changed(*targets: str) -> dict[str, list[Any]]:
+    """Return what `dvc status` says of the stages, or of `targets` and the stages before them."""
+    try:
+        return Repo().status(targets=targets, with_deps=bool(targets))
+    except DvcException as error:
+        raise UserError(f"dvc status: {error}") from None
 
 
 def read_stages() -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ or from its remote.
 """
 
 import contextlib
+import errno
 import functools
 import os
 import tempfile
@@ -22,18 +23,18 @@ from dvc_data.hashfile.hash import file_md5
 from dvc_data.index import DataIndexDirError
 
 from yelp_stars.commands.runs import remotes
-from yelp_stars.commands.runs.git import ask_git, check_repository
+from yelp_stars.commands.runs.git import WORKSPACE, ask_git, check_repository
 from yelp_stars.commands.runs.lock import Stages, flat, read_lock, read_lock_at
 from yelp_stars.evaluation import mistakes, predictions
 from yelp_stars.evaluation.predictions import Predictions
 from yelp_stars.pipeline.errors import Damaged, Missing, UserError
 from yelp_stars.pipeline.files import damaged_as
-from yelp_stars.pipeline.text import quoted, shell_word
+from yelp_stars.pipeline.text import listed, quoted, shell_word
 
-WORKSPACE = "workspace"
 MODEL = "models/finetuned"
 TEXTS, AUDIT = "data/raw/test.arrow", "data/audit.parquet"
 CODE = ("stages/", "yelp_stars/")
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_REMOTE = {"core": {"remote": "none"}, "remote": {"none": {"url": "/dev/null/none"}}}
 
 
@@ -148,11 +149,29 @@ def _opened(name: str, commit: str | None, lock: Lock, path: str, *, pull: bool)
 def _files(project: Path, commit: str, pull: bool) -> DVCFileSystem:
     """Open the files of a commit that are in DVC's cache and, with `pull`, in its remote."""
     repo = Repo(str(project))
-    settings = {key: dict(repo.config[key]) for key in ("core", "remote")}  # not those of then
     cache = {"cache": {"dir": repo.cache.local_cache_dir}}
-    config = cache | (settings if pull else NO_REMOTE)
+    config = cache | (_remotes(repo) if pull else NO_REMOTE)
     of_subfolder = functools.partial(Repo, config=config)
     return DVCFileSystem(rev=commit, subrepos=True, config=config, repo_factory=of_subfolder)
+
+
+def _remotes(repo: Repo) -> dict[str, Any]:
+    """Return the remotes of a project, for another revision of it: not those of then."""
+    return {key: dict(repo.config[key]) for key in ("core", "remote")}
+
+
+def pull(clone: Path, paths: list[str]) -> None:
+    """Pull files and folders into a clone of this project, from its remote."""
+    if not paths:
+        return
+    _check_remote(Path.cwd())
+    try:
+        Repo(str(clone), config=_remotes(Repo())).pull([str(clone / path) for path in paths])
+    except (DvcException, *remotes.READ_ERRORS) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
+        problem = f"neither DVC's cache nor its remote has {listed(paths, 3)}"
+        raise Missing(problem, advice="run `dvc push` where it ran") from None
 
 
 def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
@@ -170,7 +189,9 @@ def _copy(files: DVCFileSystem, name: str, path: str, target: Path) -> bool:
                     f"the {PurePosixPath(file).name} of {quoted(name)} is damaged in DVC's cache",
                     advice=f"run `rm -f {shell_word(os.path.relpath(cached))}`, and try again",
                 )
-    except (DvcException, DataIndexDirError, *remotes.READ_ERRORS):
+    except (DvcException, DataIndexDirError, *remotes.READ_ERRORS) as error:
+        if getattr(error, "errno", None) in FULL:
+            raise
         return False
     return bool(infos)
 
