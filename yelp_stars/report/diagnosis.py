@@ -74,10 +74,13 @@ def _of_training(
         if len(validation) == 1:
             text = f"The loss fell from {first:.3g} in training to {last:.3g} in validation"
         text += f", and {' and '.join(signs)}."
-        twice = f"-S train.num_train_epochs={2 * params['num_train_epochs']:g}"
-        if params["min_steps"]:  # which makes the steps of few rows, whatever the epochs
-            twice += f" -S train.min_steps={2 * params['min_steps']}"
-        return Finding("poor", "Undertrained", text, f"Try `dvc exp run {twice}`.")
+        epochs, steps = 2 * params["num_train_epochs"], 2 * params["min_steps"]
+        advice = (
+            f"Try `dvc exp run -S train.num_train_epochs={epochs:g} -S train.min_steps={steps:d}`."
+            if steps  # few rows take these, whatever the epochs
+            else f"Try `dvc exp run -S train.num_train_epochs={epochs:g}`."
+        )
+        return Finding("poor", "Undertrained", text, advice)
     # A loss may rise while the model only gets surer: the temperature takes that back.
     error = math.sqrt(accuracy[best] * (1 - accuracy[best]) / calibration["fitted_on"])
     worse = last > ROSE * lowest and accuracy[-1] < accuracy[best] - error
