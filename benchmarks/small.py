@@ -1,16 +1,14 @@
 """The preset `own` on small data sets, beside what people use for few rows.
 
-`python -m benchmarks.small [--setfit PYTHON] [--checkpoint FOLDER] [--rows 100,300] [--seeds 1]`
-trains each model on the data sets beside this project, adds a line to benchmarks/small.jsonl for
-each, and writes benchmarks/SMALL.md from all lines. PYTHON is that of an environment with setfit:
-it needs an older transformers. With FOLDER, a copy of all-mpnet-base-v2, only the preset `own` on
-that checkpoint is trained. Runs that have a line are skipped.
+`python -m benchmarks.small [--setfit PYTHON] [--rows 100,300] [--seeds 1]` trains each model on the
+data sets beside this project, adds a line to benchmarks/small.jsonl for each, and writes
+benchmarks/SMALL.md from all lines. PYTHON is that of an environment with setfit: it needs an older
+transformers. Runs that have a line are skipped.
 """
 
 import argparse
 import json
 import resource
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,8 +33,6 @@ STAGES = (
 )  # fmt: skip
 NAMES = {
     "own": "preset `own`",
-    "larger": "preset `own` on all-mpnet-base-v2",
-    "larger_frozen": "frozen all-mpnet-base-v2 + logistic regression",
     "frozen": "frozen checkpoint + logistic regression",
     "setfit": "SetFit",
     "tfidf": "TF-IDF + logistic regression",
@@ -83,44 +79,34 @@ json.dump(predicted, open("predicted.json", "w"))
 
 
 def run_ours(
-    train: list[Any], test: list[Any], names: list[str], seed: int, checkpoint: Path | None
+    train: list[Any], test: list[Any], names: list[str], seed: int
 ) -> dict[str, dict[str, float]]:
-    """Run the stages of the preset, of which 15 % of the rows validate; then the peers on all.
-
-    With a checkpoint, the only peer is the regression on its embeddings.
-    """
+    """Run the stages of the preset, of which 15 % of the rows validate; then the peers on all."""
     params = read_yaml(ROOT / "presets" / "own.yaml")
     params["download"].update(
         train_file="train.jsonl", test_file="test.jsonl", test_size=None, delimiter=None,
         labels={name: name for name in names},
     )  # fmt: skip
     params["train"]["seed"] = params["sample"]["validation_seed"] = seed
+    scores = {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        if checkpoint is not None:
-            params["pretrained"] = {"source": "folder", "folder": checkpoint.name}
         lay_out(folder, params)
         commit(folder)
-        if checkpoint is not None:
-            shutil.copytree(checkpoint, folder / "models" / "external" / checkpoint.name)
         for name, rows in (("train", train), ("test", test)):
             text = "".join(json.dumps(row) + "\n" for row in rows)
             (folder / "data" / "external" / f"{name}.jsonl").write_text(text)
         seconds = {name: measure(stage_command(name), folder).seconds for name in STAGES}
-        own = score(folder, "test", seconds["train"])
+        scores["own"] = score(folder, "test", seconds["train"])
         params["sample"]["validation_size"] = 1  # of all rows, for the peers
         params["train"].update(PLAIN)
         (folder / "params.yaml").write_text(dump_yaml(params), encoding="utf-8")
-        measure(stage_command("sample"), folder)
-        taken = measure(stage_command("baseline"), folder).seconds
-        frozen = score(folder, "baseline", taken, "frozen")
-        if checkpoint is not None:
-            return {"larger": own, "larger_frozen": frozen}
-        tfidf = score(folder, "baseline", taken, "tfidf")
-        taken = measure(stage_command("train"), folder).seconds
-        measure(stage_command("evaluate"), folder)
-        notebook = score(folder, "test", taken)
-    return {"own": own, "notebook": notebook, "frozen": frozen, "tfidf": tfidf}
+        again = ("sample", "baseline", "train", "evaluate")
+        seconds = {name: measure(stage_command(name), folder).seconds for name in again}
+        scores["notebook"] = score(folder, "test", seconds["train"])
+        for name in ("frozen", "tfidf"):
+            scores[name] = score(folder, "baseline", seconds["baseline"], name)
+    return scores
 
 
 def score(folder: Path, file: str, seconds: float, name: str = "") -> dict[str, float]:
@@ -207,7 +193,6 @@ def main() -> None:
         sys.exit("skipped: the data sets are not beside this project")
     parser = argparse.ArgumentParser()
     parser.add_argument("--setfit")
-    parser.add_argument("--checkpoint", type=Path)
     parser.add_argument("--rows", default="100,300,1000")
     parser.add_argument("--seeds", default="1,2,3")
     parser.add_argument("--sets", default=",".join(SETS))
@@ -216,7 +201,7 @@ def main() -> None:
     for seed in map(int, options.seeds.split(",")):
         for rows in map(int, options.rows.split(",")):
             for name in options.sets.split(","):
-                run_one(name, rows, seed, options.setfit, options.checkpoint)
+                run_one(name, rows, seed, options.setfit)
     lines = [json.loads(line) for line in LINES.read_text("utf-8").splitlines()]
     head = [
         "# Small data sets",
@@ -234,7 +219,7 @@ def main() -> None:
     (ROOT / "benchmarks" / "SMALL.md").write_text("\n".join(head + markdown(lines)), "utf-8")
 
 
-def run_one(name: str, rows: int, seed: int, setfit: str | None, checkpoint: Path | None) -> None:
+def run_one(name: str, rows: int, seed: int, setfit: str | None) -> None:
     """Add the lines of the models that have none for these rows."""
     done = {
         line["model"]
@@ -243,8 +228,7 @@ def run_one(name: str, rows: int, seed: int, setfit: str | None, checkpoint: Pat
     }
     train, test = read(name, rows, seed)
     names = sorted({row["label"] for row in [*read(name, 10**6, 0)[0], *test]})
-    ours = "larger" if checkpoint else "own"
-    scores = {} if ours in done else run_ours(train, test, names, seed, checkpoint)
+    scores = {} if "own" in done else run_ours(train, test, names, seed)
     if setfit is not None and "setfit" not in done:
         scores["setfit"] = run_setfit(setfit, train, test, names, seed)
     with LINES.open("a", encoding="utf-8") as file:

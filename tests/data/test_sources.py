@@ -270,7 +270,7 @@ def test_automatic_labels_refuse_what_is_no_column_of_labels(tmp_path, values, s
         ("a.jsonl", '{"text": "x", "label": ["a"]}\n' * 3, r"has \['a'\] where a label is exp"),
         ("a.csv", "label,text\na,x\na,y\nä,z\nä,z\n".encode("cp1252"), "is not UTF-8"),
         ("a.csv", "label;text\na;x\na;y\n", "download.delimiter to ';'"),
-        ("a.csv", "label,text\na,x\nb,y\nb,z\na,z\nc,z\n", "line 6 has the only 'c' in the"),
+        ("a.csv", "label,text\na,x\nb,y\nb,z\na,z\nc,z\n", "line 6 is the only row with 'c' in"),
     ],
 )
 def test_automatic_labels_do_not_hide_what_is_wrong_with_the_file(tmp_path, name, content, message):

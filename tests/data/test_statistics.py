@@ -66,6 +66,6 @@ def test_labels_that_are_the_same_or_missing_are_named():
     rows, _ = count([(label, str(label)) for label in range(4)])
     splits, dropped = {"train": rows, "test": rows}, {"train": Counter(), "test": Counter()}
     assert list(describe(names, splits, dropped, 0))[2:] == [
-        "the labels 'Good', 'good' differ in case only: give them one name in download.labels",
-        "the label 'N/A' reads like a missing one: empty it, or list download.labels",
+        "the labels 'Good', 'good' differ in case only: name them alike in download.labels",
+        "the label 'N/A' reads like a missing one: if it is, empty its cells",
     ]

@@ -29,7 +29,7 @@ from yelp_stars.data.permutation import permutation
 from yelp_stars.pipeline.errors import UserError, hub_error
 from yelp_stars.pipeline.files import sha256_of
 from yelp_stars.pipeline.params import HubRepo, HubRevision, Share, StageParams
-from yelp_stars.pipeline.text import listed, printable, quoted
+from yelp_stars.pipeline.text import counted, listed, printable, quoted
 from yelp_stars.reading import readers
 from yelp_stars.reading.labels import (
     Reviews,
@@ -37,7 +37,7 @@ from yelp_stars.reading.labels import (
     canonical_labels,
     class_names,
     map_labels,
-    no_label,
+    not_a_label,
     unescape,
     unlabelled,
     valid_text,
@@ -245,7 +245,7 @@ class Files(Cleaned):
             try:
                 value = canonical_label(row.label)
             except TypeError:
-                problems.note(no_label(row))
+                problems.note(not_a_label(row))
                 continue
             if value is not None:
                 first.setdefault(value, row.location)
@@ -266,11 +266,15 @@ class Files(Cleaned):
             )
         if once:
             raise UserError(
-                f"has the only {quoted(once[0])} {column}"
-                + (f"; {len(once) - 1} other values have one row, too" if once[1:] else ""),
+                f"is the only row with {quoted(once[0])} {column}"
+                + (
+                    f"; {counted(len(once) - 1, 'other value')} with one row, too"
+                    if once[1:]
+                    else ""
+                ),
                 location=first[once[0]],
                 setting="download.labels",
-                advice="correct or remove such a row, or list the labels in {setting}",
+                advice="correct or remove it, or list the labels in {setting}",
             )
         if len(counts) < 2:
             raise UserError(

@@ -10,7 +10,6 @@ import numpy as np
 from yelp_stars.pipeline.text import counted, listed
 from yelp_stars.reading.labels import Reviews
 
-SETTING = "download.labels"
 MISSING = ("nan", "n/a", "#n/a", "na", "null")  # as others write an empty cell
 QUANTILES = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "max": 1.0}
 
@@ -83,8 +82,8 @@ def describe(
             yield f"no {name} {noun} has the label {listed(missing)}: {so}"
     spelled = Counter(name.casefold() for name in label_names)
     if alike := [name for name in label_names if spelled[name.casefold()] > 1]:
-        yield f"the labels {listed(alike)} differ in case only: give them one name in {SETTING}"
+        yield f"the labels {listed(alike)} differ in case only: name them alike in download.labels"
     if missing := [name for name in label_names if name.casefold() in MISSING]:
-        yield f"the label {listed(missing)} reads like a missing one: empty it, or list {SETTING}"
+        yield f"the label {listed(missing)} reads like a missing one: if it is, empty its cells"
     if shared_texts:
         yield f"{shared_texts:,} texts are in both splits: they inflate the test scores"

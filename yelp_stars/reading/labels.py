@@ -114,7 +114,7 @@ def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
     try:
         key = canonical_label(row.label)
     except TypeError:
-        raise no_label(row) from None
+        raise not_a_label(row) from None
     if key is not None and key not in numbers:
         raise UserError(
             f"has the label {quoted(key)}, which is none of {listed(list(numbers), 10)}",
@@ -125,7 +125,7 @@ def label_number(row: Row, numbers: Mapping[str, int]) -> int | None:
     return None if key is None else numbers[key]
 
 
-def no_label(row: Row) -> UserError:
+def not_a_label(row: Row) -> UserError:
     """Report a value that cannot be a label, such as a list."""
     problem = f"has {quoted(row.label)} where a label is expected"
     return UserError(problem, location=row.location, advice="fix or remove the row")
