@@ -28,6 +28,7 @@ from yelp_stars.reading.unpacking import ARCHIVES, BINARY, BUFFER, check_size, o
 
 # A reader raises what is wrong with a file, yields what is wrong with a row, None for a blank line.
 Rows = Iterator[Row | BadRow | None]
+STATED = re.compile(r'"?sep=([^"\r\n])"?\s*')  # the separator, in a first line by Excel for itself
 Skip = Callable[[BadRow], None]
 Blank = Callable[[], Any]
 
@@ -90,7 +91,7 @@ def _delimited(
     delimiter = layout.delimiter or delimiter
     lines = read_lines(stream, name, layout)
     first = next(lines, "")
-    if stated := re.fullmatch(r'"?sep=([^"\r\n])"?\s*', first):  # by Excel, for itself
+    if stated := STATED.fullmatch(first):
         delimiter, first = stated[1], "\n"
     lines = itertools.chain([first], lines)
     if quotes if layout.quoted is None else layout.quoted:

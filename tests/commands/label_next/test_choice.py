@@ -65,6 +65,13 @@ def test_the_rows_have_the_columns_of_the_training_file(tmp_path, monkeypatch, n
     assert {row.label for row in rows[1:]} <= {"", None}
 
 
+def test_the_rows_have_the_separator_that_the_training_file_states(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("download: {train_file: a.csv}")
+    put(tmp_path, "a.csv", "sep=;\nid;label;text\n7;A;x\n")
+    assert written(["a; b"], Origin(ending=".csv")) == 'id;label;text\n;;"a; b"\n'
+
+
 def test_a_file_without_quotes_has_a_line_for_each_row():
     origin = Origin(ending=".tsv", unescape=True)
     assert written(["a\tb\nc", '"d"'], origin) == 'text\tlabel\na b\\nc\t\n"d"\t\n'

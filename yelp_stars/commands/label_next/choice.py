@@ -21,7 +21,9 @@ from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout
+from yelp_stars.reading.lines import read_lines
 from yelp_stars.reading.origin import Origin
+from yelp_stars.reading.unpacking import open_bytes
 
 MODEL, RAW = Path("models/finetuned"), Path("data/raw")
 UNLABELLED, EXTERNAL = Path("data/unlabelled.parquet"), Path("data/external")
@@ -90,12 +92,13 @@ def pool(seed: int) -> tuple[list[str], tuple[str, str]]:
 def written(texts: list[str], origin: Origin) -> str:
     """Write rows in the format of the training file, with empty labels."""
     text, label = str(origin.text_column), str(origin.label_column)
-    names = _columns(origin) or [text, label]
+    names, stated = _first_lines(origin)
+    names = names or [text, label]
     if origin.ending in (".jsonl", ".ndjson", ".json"):
         rows = [{**dict.fromkeys(names), text: each, label: None} for each in texts]
         return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
     written, is_tsv = io.StringIO(newline=""), origin.ending == ".tsv"
-    delimiter = origin.delimiter or ("\t" if is_tsv else ",")
+    delimiter = stated or origin.delimiter or ("\t" if is_tsv else ",")
     quotes = not is_tsv if origin.quoted is None else origin.quoted
     if not quotes:
         texts = [_on_one_line(each, delimiter, "\\n" if origin.unescape else " ") for each in texts]
@@ -115,11 +118,16 @@ def _on_one_line(text: str, delimiter: str, newline: str) -> str:
     return text.replace("\r", "").replace("\n", newline).replace(delimiter, " ")
 
 
-def _columns(origin: Origin) -> list[str]:
-    """Return the columns of the training file, in their order; none if it is not there."""
+def _first_lines(origin: Origin) -> tuple[list[str], str]:
+    """Return the columns of the training file, in their order, and the separator that it states.
+
+    Both are empty if the file is not there.
+    """
     layout = Layout(origin.text_column, None, origin.encoding, origin.delimiter, origin.quoted)
     with contextlib.suppress(UserError, OSError, LookupError, TypeError, UnicodeError):
         file = EXTERNAL / read_yaml(Path("params.yaml"))["download"]["train_file"]
-        rows = readers.rows(file, layout._replace(all_columns=True))
-        return [*(next(rows).fields or {})]
-    return []
+        row = next(readers.rows(file, layout._replace(all_columns=True)))
+        with open_bytes(file) as stream:
+            stated = readers.STATED.fullmatch(next(read_lines(stream, str(file), layout)))
+        return [*(row.fields or {})], stated[1] if stated else ""
+    return [], ""
