@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-from pydantic import Field, NonNegativeInt, PositiveInt
+from pydantic import Field, PositiveInt
 
 from yelp_stars.data import arrow
 from yelp_stars.data.malloc import release_freed_memory
@@ -21,7 +21,7 @@ class Params(StageParams):
     """Look for near-duplicates; exact duplicates are always found."""
     similarity: Annotated[float, Field(ge=0.4, le=1.0)]
     """Minimum share of three-word sequences that two near-duplicates have in common."""
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the hashes that select which texts to compare."""
 
 

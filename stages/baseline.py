@@ -52,7 +52,7 @@ def main(given: Inputs, made: Outputs) -> None:
     from yelp_stars.scoring import metrics
 
     tables = {split: arrow.read(given.sampled / f"{split}.arrow") for split in ("train", "test")}
-    tables["train"] = tables["train"].slice(0, params.max_rows)
+    tables["train"] = tables["train"][: params.max_rows]
     schema = tables["test"].schema
     names, ordered = arrow.label_names(schema), arrow.ordered(schema)
     rows = {split: table["row"].to_numpy() for split, table in tables.items()}

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from pydantic import Field, NonNegativeInt, RootModel
+from pydantic import Field, RootModel
 
 from yelp_stars.checkpoint.card import CARD, FACTS, read_facts
 from yelp_stars.checkpoint.copying import TEXT_FILES, WEIGHTS, copy_text_files, weight_files
@@ -54,7 +54,7 @@ class RandomWeights(StageParams):
     """Where the checkpoint comes from."""
     folder: FolderName
     """Folder in models/external with config.json and a tokenizer."""
-    seed: NonNegativeInt
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
     """Seed of the weights."""
 
 

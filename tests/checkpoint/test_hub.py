@@ -82,6 +82,13 @@ def test_what_the_hub_refuses_is_one_line_with_what_to_do(
     assert message.format(REPO) in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["user/name.", "user/a--b", "用户/数据", "user/name.git"])
+def test_a_name_that_the_hub_cannot_have_is_one_line(hub, monkeypatch, tmp_path, name):
+    connect(monkeypatch, hub, tmp_path)
+    with pytest.raises(UserError, match=re.escape(f"the Hub did not deliver '{name}'")):
+        check(name, REVISION, "dataset", "set download.source to 'files'")
+
+
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_busy_hub_is_asked_again(hub, monkeypatch, tmp_path, status):
     hub.files[f"models/{REPO}"] = {"config.json": b"{}"}

@@ -40,7 +40,6 @@ MEANINGS = {
     "conflict": "the text has another label elsewhere",
     "short": "fewer words than audit.min_words",
 }
-RELEASE_ROWS = 1000  # read one by one, after which their pages are released
 
 
 class Audit(NamedTuple):

@@ -4,7 +4,6 @@ Each row is predicted by a model that was fitted without it (k-fold cross-valida
 the loss of its label: Northcutt et al. 2021, Confident Learning, with the baseline as the model.
 """
 
-import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -68,6 +67,5 @@ def find(
 def write(suspects: Predictions, path: Path) -> None:
     """Write row (its number in data/raw), label, predicted, probability and loss as Parquet."""
     loss = pa.array(losses(suspects.logits, suspects.labels), pa.float32())
-    metadata = {"yelp_stars": json.dumps({"label_names": suspects.names})}
-    table = pa.table({**labelled(suspects), "loss": loss}, metadata=metadata)
+    table = pa.table({**labelled(suspects), "loss": loss})
     pq.write_table(table, path, compression="zstd", write_page_checksum=True)

@@ -46,7 +46,7 @@ def check(repo: str, revision: str, repo_type: str, alternative: str) -> None:
             raise UserError(problem, advice=f"get a new one at {TOKENS}, or unset it") from None
         if error.response.status_code < 500 and error.response.status_code != 429:
             raise hub_error(repo, error, alternative) from None
-    except httpx2.HTTPError as error:
+    except FAILURES as error:
         raise hub_error(repo, error, alternative) from None
 
 

@@ -1,6 +1,6 @@
 """Name the audit's flags of rows, and the kinds that `sample.exclude` accepts.
 
-What a flag means is said where it is printed: a new word must not train again.
+What a flag means is said where it is printed: a new word must not audit again.
 """
 
 from typing import Literal

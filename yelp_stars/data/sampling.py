@@ -68,7 +68,7 @@ def take(order: np.ndarray, size: Size, without: np.ndarray | None = None) -> np
 def check_sizes(n_train: int, n_test: int, params: Params, n_excluded: int = 0) -> None:
     """Check that splits of `n_train` and `n_test` rows are large enough for `params`.
 
-    The first `n_excluded` of the train rows do not count.
+    `n_excluded` of the train rows do not count.
     """
     rows = f"data/raw has {n_train} train and {n_test} test rows"
     if n_excluded:

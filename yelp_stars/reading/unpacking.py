@@ -36,7 +36,7 @@ BINARY = {
     rb"(?i)\s*<(!doctype html|html)": "a web page; download the file itself",
 }
 
-DAMAGED = (EOFError, zlib.error, tarfile.TarError, IndexError, OverflowError, AttributeError)
+DAMAGED = (EOFError, zlib.error, tarfile.TarError, OverflowError)
 
 
 def on_disk(path: Path) -> Path:

@@ -91,6 +91,6 @@ def bars(groups: Mapping[str, Mapping[str, int]]) -> bytes:
     middles = [index + 0.2 for index in range(len(names))]
     axes.set_yticks(middles, [printable(name, LONGEST_NAME) for name in names])
     axes.invert_yaxis()
-    axes.set(xlabel="% of the reviews")
+    axes.set(xlabel="% of the rows")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, frameon=False)
     return plots.svg(figure)

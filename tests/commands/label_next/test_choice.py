@@ -65,6 +65,11 @@ def test_the_rows_have_the_columns_of_the_training_file(tmp_path, monkeypatch, n
     assert {row.label for row in rows[1:]} <= {"", None}
 
 
+def test_without_the_training_file_a_column_by_its_index_keeps_its_place(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert written(["a"], Origin(ending=".csv", text_column=3, label_column=1)) == ",,,a\n"
+
+
 def test_the_rows_have_the_separator_that_the_training_file_states(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("download: {train_file: a.csv}")
@@ -90,3 +95,4 @@ def test_the_rest_of_the_training_split_is_printed_with_empty_labels(
     assert last.startswith("3 of ")
     assert last.endswith(" rows outside of the sample")
     assert stars("label-next", "3", "-o", "params.yaml").startswith("error: 'params.yaml' exists;")
+    assert stars("label-next", "3", "-o", "a/b").startswith("error: no folder 'a'; make it first")

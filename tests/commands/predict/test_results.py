@@ -98,6 +98,7 @@ def test_without_labels_only_the_rows_that_are_shown_are_predicted(here, model, 
     assert "first 20 rows; add -o FILE for all" in shown.err
     assert stars("predict", "in.csv", "--model", model, "--skip-bad", "bad.txt") == 0
     assert "bad.txt: errors of 1 skipped rows" in capsys.readouterr().err
+    assert stars("predict", "in.csv", "--model", model, "--prefix", "caf\udce9_") == 0
 
 
 def test_a_column_that_is_there_already_needs_a_prefix(here, model):

@@ -72,6 +72,11 @@ def test_it_is_read_as_the_training_file_was(quoted, shown):
     assert (row.text, row.fields) == (shown.replace("\\n", "\n"), {"id": "1", "review": shown})
 
 
+def test_a_first_line_states_the_separator():
+    header, (row,) = read(b"sep=;\r\nid;text\r\n1;good\r\n", NO_FILE)
+    assert (header, row.text, row.location) == (["id", "text"], "good", "line 3")
+
+
 def test_a_text_is_as_long_as_a_request():
     _, (row,) = read(b"text\n" + b"a" * 900_000, NO_FILE)
     assert len(row.text) == 900_000

@@ -47,7 +47,8 @@ def compare(
         typer.Argument(help="Revisions, experiments or workspace; REV:baseline for its baseline"),
     ],
     margin: Annotated[
-        float, typer.Option(min=0, max=1, help="Treat accuracies closer than this as equivalent")
+        float,
+        typer.Option(min=0.0001, max=1, help="Treat accuracies closer than this as equivalent"),
     ] = 0.01,
     texts: Annotated[int, typer.Option(min=0, help="Reviews to print per kind of change")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON")] = False,

@@ -14,7 +14,9 @@ def label_next(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write them to this file instead")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the draw and of the clusters")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Seed of the draw and of the clusters")
+    ] = 0,
 ) -> None:
     """Print the N unlabelled rows that are most worth labelling.
 
@@ -32,6 +34,8 @@ def label_next(
     """  # noqa: D301
     if output is not None and output.exists():
         raise UserError(f"{quoted(str(output))} exists; choose another --output")
+    if output is not None and not output.parent.is_dir():
+        raise UserError(f"no folder {quoted(str(output.parent))}; make it first")
     from yelp_stars.commands.label_next import choice  # torch takes seconds
 
     choice.run(rows, output, seed)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from yelp_stars.classifier.classify import Classifier, fingerprint
 from yelp_stars.commands.predict import inputs
-from yelp_stars.commands.predict.formats import FORMATS, Rows
+from yelp_stars.commands.predict.formats import FORMATS, Rows, valid
 from yelp_stars.commands.predict.inputs import Input
 from yelp_stars.commands.predict.parts import Parts, check_new, open_parts
 from yelp_stars.commands.predict.request import Request
@@ -57,7 +57,7 @@ def produce(request: Request, source: Input, folder: Path, origin: Origin) -> No
         few = source.path is not None and numbers is None
         all_checked = not few or request.skip_bad is not None
         total = check(request, source, numbers)[0] if all_checked else None
-        tally = to_terminal(predictor, rows, None if few else total, request.prefix)
+        tally = to_terminal(predictor, rows, None if few else total, valid(request.prefix))
     else:
         total, own = check(request, source, numbers)
         if both := [name for name in columns.names if name in own.names]:

@@ -16,6 +16,7 @@ from yelp_stars.pipeline.text import listed, quoted
 from yelp_stars.reading.labels import unescape, valid_text
 from yelp_stars.reading.layout import Row
 from yelp_stars.reading.origin import NO_FILE, Origin
+from yelp_stars.reading.readers import STATED
 
 MAX_ROWS = 1000  # 15 seconds of the quickstart's model on two cores; proxies wait for 60
 
@@ -27,9 +28,11 @@ def read(content: bytes, origin: Origin) -> tuple[list[str], list[Row]]:
     try:
         file = io.StringIO(content.decode("utf-8-sig"), newline="")
         csv.field_size_limit(max(csv.field_size_limit(), len(content)))  # texts may be as long
+        if not (stated := STATED.fullmatch(file.readline())):
+            file.seek(0)
         table = csv.reader(
             file,
-            delimiter=known.delimiter or ",",
+            delimiter=stated[1] if stated else known.delimiter or ",",
             quoting=csv.QUOTE_NONE if known.quoted is False else csv.QUOTE_MINIMAL,
             strict=True,
         )
@@ -38,7 +41,7 @@ def read(content: bytes, origin: Origin) -> tuple[list[str], list[Row]]:
             problem = f"needs the column {quoted(column)}, and each once; it has {listed(header)}"
             raise BadRow(problem, location="the file")
         for cells in itertools.islice(filter(None, table), MAX_ROWS + 1):
-            location = f"line {table.line_num}"
+            location = f"line {table.line_num + bool(stated)}"
             if len(cells) != len(header):
                 raise BadRow(f"has {len(cells)} columns, not {len(header)}", location=location)
             fields = dict(zip(header, cells))
