@@ -64,6 +64,7 @@ def problems(folder: Path, params: dict[str, Any], **values: Any) -> list[Any]:
         ("Undertrained", {"validation": [1.6, 1.5, 1.4], "temperature": 0.28}),
         ("Undertrained", {"validation": [1.6, 1.5, 1.4], "baseline": 0.8}),
         ("Overfitted", {"validation": [0.6, 0.8, 1.2], "accuracy": [0.75, 0.7, 0.65]}),
+        ("Overfitted", {"validation": [0.65, 0.8, 1.58], "accuracy": [0.7, 0.71, 0.69]}),
         ("Never predicted", {"predicted": [1000, 0]}),
         ("Never tested", {"tested": [1000, 0]}),
         ("Few rows of a class", {"rows": {"good": 900, "bad": 9}}),

@@ -81,9 +81,11 @@ def _of_training(
             else f"Try `dvc exp run -S train.num_train_epochs={epochs:g}`."
         )
         return Finding("poor", "Undertrained", text, advice)
-    # A loss may rise while the model only gets surer: the temperature takes that back.
+    # A loss may rise while the model only gets surer: the temperature takes that back. Where it
+    # doubles, few rows need not show by how much the accuracy fell.
     error = math.sqrt(accuracy[best] * (1 - accuracy[best]) / calibration["fitted_on"])
-    worse = last > ROSE * lowest and accuracy[-1] < accuracy[best] - error
+    fell = accuracy[best] - accuracy[-1]
+    worse = (last > ROSE * lowest and fell > error) or (last > 2 * lowest and fell > 0)
     if worse and not params["load_best_model_at_end"]:
         text = (
             f"The validation loss rose from {lowest:.3g} after epoch {best + 1} to {last:.3g}, "
