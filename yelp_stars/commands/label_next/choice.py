@@ -93,7 +93,7 @@ def written(texts: list[str], origin: Origin) -> str:
     """Write rows in the format of the training file, with empty labels."""
     text, label = str(origin.text_column), str(origin.label_column)
     names, stated = _first_lines(origin)
-    if not names and isinstance(origin.text_column, int):  # those up to both
+    if not names and isinstance(origin.text_column, int):  # the columns up to both
         names = [*map(str, range(max(origin.text_column, int(label)) + 1))]
     names = names or [text, label]
     if origin.ending in (".jsonl", ".ndjson", ".json"):
