@@ -18,12 +18,14 @@ SIZES = {
     "intermediate_size": 64, "max_position_embeddings": 66, "initializer_range": 0.3,
     "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "embedding_size": 32,
 }  # fmt: skip
-# Other names of the sizes, of architectures that have others.
+# Sizes that only some architectures have, or that have another name there.
 OTHERS: dict[str, dict[str, Any]] = {
     "distilbert": {"n_layers": 2, "n_heads": 2, "dim": 32, "hidden_dim": 64},
     "longformer": {"attention_window": 8},
+    "luke": {"entity_vocab_size": 8},
     "mobilebert": {"intra_bottleneck_size": 16, "true_hidden_size": 16},
     "rembert": {"input_embedding_size": 16, "output_embedding_size": 16},
+    "roc_bert": {"shape_vocab_size": 32},
     "xmod": {"languages": ["en_XX"], "default_language": "en_XX"},
 }
 COMMON = ["bert", "distilbert", "mpnet", "roberta"]
