@@ -21,7 +21,7 @@ class Package(StageParams):
 
     source: Literal["package"]
     """Where the checkpoint comes from."""
-    package: str
+    package: Annotated[str, Field(min_length=1)]
     """Name of the package; it is read, not imported."""
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     """SHA-256 of its model.safetensors."""

@@ -46,6 +46,7 @@ def tree():
         ("train", "learning_rate", float("inf"), "is inf: should be a finite number"),
         ("train", "seed", 2**32, "is 4294967296: "),
         ("pretrained", "package", 3, "is 3: should be text; quote a number"),
+        ("pretrained", "package", "", "is '': should have at least 1 character"),
         ("download", "source", "web", "is 'web': should be 'synthetic', 'files', 'hub'"),
         ("pretrained", "sha256", "abc", "is 'abc': "),
     ],
