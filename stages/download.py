@@ -42,7 +42,13 @@ def main(given: Inputs, made: Outputs) -> None:
             path = made.raw / f"{split}.arrow"
             sources.write_reviews(path, counted, names, source.ordered, repo, source.origin)
             if not statistics[split].rows:
-                raise UserError(f"no rows are left for the split {split!r}")
+                dropped = source.dropped[split]
+                problem = (
+                    f"no rows are left for the split {split!r}: {dropped['empty']:,} without "
+                    f"a text, {dropped['unlabelled']:,} without a label"
+                )
+                setting, advice = "download.text_column", "see {setting} and download.label_column"
+                raise UserError(problem, setting=setting, advice=advice)
     summaries = {
         split: counts.summary(names, source.dropped[split]) for split, counts in statistics.items()
     }

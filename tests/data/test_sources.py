@@ -229,6 +229,8 @@ AUTO = {"labels": "auto", "ordered": False}
         (["10", "9", "1.0", "2"], ["1", "2", "9", "10"]),
         (["true", "False", "TRUE"], ["false", "true"]),
         (["10 stars", "2 stars", "2.5 stars"], ["2 stars", "2.5 stars", "10 stars"]),
+        (["1.9", "1.10", "1.1"], ["1.1", "1.10", "1.9"]),
+        (["5星", "10星", "4星"], ["4星", "5星", "10星"]),
     ],
 )
 def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, names):
@@ -239,6 +241,14 @@ def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, na
     train, test = splits(source)
     assert len(test) == round(0.25 * 4 * len(values))
     assert {names[label] for label, _ in train + test} == set(names)
+
+
+@pytest.mark.parametrize("values", [["5A11", "1E30"], ["1.0.1", "1.0.2"], ["3rd", "4th"]])
+def test_codes_are_words_though_they_begin_with_a_number(tmp_path, values):
+    put(tmp_path, "a.csv", as_csv([(value, "text") for value in values for _ in range(4)]))
+    with pytest.raises(UserError) as error:
+        open_external(tmp_path, labels="auto", ordered=None, test_size=0.25)
+    assert error.value.setting == "download.ordered"
 
 
 @pytest.mark.parametrize(

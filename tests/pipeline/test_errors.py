@@ -3,7 +3,7 @@
 import pytest
 
 from yelp_stars.pipeline.errors import UserError, hub_error
-from yelp_stars.pipeline.text import MAX_LINE, counted, one_line, quoted, visible
+from yelp_stars.pipeline.text import MAX_LINE, are_stars, counted, one_line, quoted, visible
 
 
 def test_an_error_of_the_hub_is_one_short_line_with_what_to_use_instead():
@@ -59,3 +59,10 @@ def test_a_count_agrees_with_its_noun():
     written = [counted(count, "row") for count in (0, 1, 2, 12_345)]
     assert written == ["0 rows", "1 row", "2 rows", "12,345 rows"]
     assert [counted(count, "class", "classes") for count in (1, 2)] == ["1 class", "2 classes"]
+
+
+def test_stars_are_named_by_the_word():
+    for names in (["1 star", "2 stars"], ["1-star", "2_stars"], ["ONE STAR", "5stars"]):
+        assert are_stars(names)
+    for names in (["not started", "started"], ["1 star", "good"], ["starred", "bastard"]):
+        assert not are_stars(names)

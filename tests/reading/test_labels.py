@@ -40,12 +40,12 @@ def test_labels_are_mapped_from_numbers_or_words_to_names():
 
 # One value, as JSON, Parquet or YAML give it, and as a CSV does.
 FORMS = {
-    "1": [1, 1.0, "1", "1.0", "1.00", " 1", "1e0", "+1", Decimal("1.00"), np.float64(1), b"1"],
+    "1": [1, 1.0, "1", "1.0", "1.00", " 1", "+1", Decimal("1.00"), np.float64(1), b"1"],
     "0": [0, 0.0, -0.0, "0", "-0", "0.0", "+0.0"],
     "-1": [-1, -1.0, "-1", "-1.0"],
-    "0.5": [0.5, "0.5", "0.50", "5e-1", Decimal("0.50")],
-    "100": [100, 100.0, "100", "1e2", "100.0"],
-    "10000000000000000": [10**16, 1e16, "1e16"],
+    "0.5": [0.5, "0.5", Decimal("0.50"), np.float64(0.5)],
+    "100": [100, 100.0, "100", "100.0", Decimal("1E+2")],
+    "10000000000000000": [10**16, 1e16, np.float64(1e16)],
     "true": [True, "true", "True", "TRUE", " true"],
     "false": [False, "false", "False", "FALSE"],
     "007": ["007", " 007"],
@@ -61,6 +61,11 @@ def test_a_label_has_one_form_for_every_format(canonical, value):
     assert canonical_label(value) == canonical
     assert mapped(value, labels={canonical: "this", "other": "that"}) == [0]
     assert canonical_labels({value: "this"}) == {canonical: "this"}
+
+
+@pytest.mark.parametrize("codes", [["1.1", "1.10"], ["50", "5E1", "5e1"], ["007", "07", "7"]])
+def test_codes_that_would_be_one_number_are_different_labels(codes):
+    assert [canonical_label(code) for code in codes] == codes
 
 
 @pytest.mark.parametrize("value", ["ok", True, 7.5, 8, "07", float("inf"), "nan", "null"])

@@ -158,9 +158,45 @@ def test_two_columns_of_one_name_are_reported_if_they_are_read(tmp_path, suffix,
         write(path, f'{{"label": 0, "text": "x", "other": {{"a": 1, "a": 2}}, "{name}": "z"}}\n')
     if name == "other":
         assert read(path) == [(0, "x")]
-        assert "has several columns 'other'" in error(path, all_columns=True)
+        if suffix == "csv":
+            (row,) = rows(path, all_columns=True)
+            assert row.fields == {"label": "0", "text": "x", "other": "y", "other.1": "z"}
+        else:
+            assert "has several columns 'other'" in error(path, all_columns=True)
     else:
         assert error(path).endswith("has several columns 'text'; rename all but one")
+
+
+def test_columns_without_a_name_at_the_end_of_each_line_are_read(tmp_path):
+    (row,) = rows(write(tmp_path / "a.csv", "label,text,,,\n0,x,,7,\n"), all_columns=True)
+    assert row.fields == {
+        "label": "0", "text": "x", "": "", "Unnamed.1": "7", "Unnamed.2": "",
+    }  # fmt: skip
+
+
+def test_a_json_row_without_a_label_may_lack_its_key_unless_all_do(tmp_path):
+    path = write(tmp_path / "a.jsonl", '{"text": "x"}\n{"label": 1, "text": "y"}\n')
+    assert [(row.label, row.text) for row in rows(path)] == [(None, "x"), (1, "y")]
+    write(path, '{"text": "x"}\n{"label": 1}\n')
+    assert "line 2 has no column 'text'; it has 'label'" in error(path)
+    write(path, '{"text": "x"}\n{"text": "y"}\n')
+    assert "line 1 has no column 'label'; it has 'text'" in error(path)
+
+
+def test_a_float_of_parquet_is_the_label_that_its_shortest_text_is(tmp_path):
+    for dtype in (pa.float16(), pa.float32(), pa.float64()):
+        numbers = pa.array([0.1, None, 2.5], pa.float64()).cast(pa.float32()).cast(dtype)
+        if dtype == pa.float64():
+            numbers = pa.array([0.1, None, 2.5])
+        table = pa.table({"label": numbers, "text": ["x", "y", "z"]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        assert [row.label for row in rows(tmp_path / "a.parquet")] == [0.1, None, 2.5]
+
+
+@pytest.mark.parametrize("header", ["label;text, or body", "id;label, kind;text"])
+def test_a_header_with_a_comma_in_a_name_has_the_advice_of_its_separator(tmp_path, header):
+    path = write(tmp_path / "a.csv", f"{header}\n0;x\n")
+    assert error(path).endswith("set download.delimiter to ';'")
 
 
 LOOSE_QUOTES = ['"Best" tacos', "plain", 'a 20" pizza', '"quoted"', 'say ""hi""', 'one "', '" two']

@@ -69,9 +69,19 @@ def test_a_review_of_five_megabytes_is_only_a_long_review(data_project):
     [
         ("label,text\n" + "0,x\n" * 5000 + "9,y\n", {}, "line 5002 has the label '9'"),
         ("label,text\n0,x\n", {"test_file": None, "test_size": 5}, "download.test_size is 5, but"),
-        ("label,text\n0, \n", {"drop_empty": True}, "no rows are left for the split 'train'"),
+        (
+            "label,text\n0, \n",
+            {"drop_empty": True},
+            "the split 'train': 1 without a text, 0 without a label",
+        ),
+        (
+            "label,text\n,x\n,y\n0,\n",
+            {"drop_empty": True, "unlabelled": "drop", "test_file": None, "test_size": 0.5},
+            "no rows are left for the split 'train': 1 without a text, 2 without a label; see "
+            "download.text_column and download.label_column",
+        ),
     ],
-    ids=["late row", "more tests than rows", "nothing left"],
+    ids=["late row", "more tests than rows", "nothing left", "nothing left of one file"],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(data_project, content, values, message):
     put(data_project, "b.csv", "label,text\n0,x\n")

@@ -152,8 +152,11 @@ def test_every_label_has_its_rows_and_stars_have_a_synthetic_review(tmp_path):
     assert "cut to 8 tokens, the first ones, as in training" in text
     rows = re.findall(r"^\| (\d stars?) \| (\d+) \| (.{10,}) \|$", text, re.M)
     assert [row[:2] for row in rows] == [(name, "2") for name in synthetic.LABEL_NAMES]
-    for names, ordered in ((list("abcde"), False), (list("ab"), True)):
+    assert "# Stars of a review" in text
+    started = ["a", "not started", "started", "starred", "startled"]
+    for names, ordered in ((list("abcde"), False), (list("ab"), True), (started, True)):
         text = written(tmp_path, review_dataset(names, "files", ordered, "head_tail"))
+        assert "# Label of a review" in text
         assert "| a | 2 |\n" in text
         assert 'by "head_tail"; the pipeline above keeps the first ones' in text
 

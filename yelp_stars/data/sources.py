@@ -48,7 +48,8 @@ from yelp_stars.reading.origin import NO_FILE, Origin
 from yelp_stars.reading.problems import Problems
 from yelp_stars.reading.unpacking import on_disk
 
-NUMBERED = re.compile(r"[-+]?\d+(\.\d+)?")  # a number, or a name that begins with one: 2 stars
+# A number, or a name that begins with one: 2 stars. 5A11 and 1.1.2 are codes.
+NUMBERED = re.compile(r"[-+]?\d+(\.\d+)?(?![A-Za-z\d_]|\.\d)")
 ORDER = "set {setting} to true if they go from worst to best, or to false"
 MAX_CLASSES = 200  # of labels: auto; a column of texts has more values
 
@@ -170,8 +171,8 @@ class Files(Cleaned):
         dict[str, Annotated[str, Field(min_length=1)]],
         BeforeValidator(canonical_labels, json_schema_input_type=Literal["auto"] | dict[str, str]),
     ]
-    """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'.
-    Or auto: the values in the file, sorted, are the names."""
+    """Value in the file: class name. 1, 1.0 and '1' are the same value; so are true and 'True'. A
+    code such as '007' needs its quotes. Or auto: the values in the file, sorted, are the names."""
     encoding: Annotated[str, AfterValidator(known_encoding)] = "utf-8"
     """Encoding of the file, such as cp1252; UTF-16 with a byte order mark is detected."""
     delimiter: (
@@ -316,6 +317,8 @@ class Files(Cleaned):
         )
         of_rows = np.fromiter((label for label, _ in reviews), np.uint16)
         size, total = self.test_size, len(of_rows)
+        if not total:  # the stage says why, once it has read them
+            return np.zeros(0, bool)
         if isinstance(size, float):
             size = max(1, round(size * total))
         if size >= total:

@@ -1,6 +1,8 @@
 """Titles of the scores and of the baselines, wherever they are printed."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+
+from yelp_stars.pipeline.text import are_stars
 
 UNEQUAL = 2  # times the rows of the rarest class
 SCORES = {
@@ -12,11 +14,6 @@ SCORES = {
     "loss": "log loss",
     "calibration_error": "calibration error",
 }
-
-
-def are_stars(label_names: Iterable[str]) -> bool:
-    """Say whether all classes are numbers of stars."""
-    return all("star" in name.lower() for name in label_names)
 
 
 def score_titles(rows: Mapping[str, int]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 import re
 import reprlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 MAX_LINE = 500  # characters
@@ -90,6 +90,11 @@ def listed(names: Sequence[Any], longest: int = 5) -> str:
 def counted(count: int, noun: str, plural: str = "") -> str:
     """Write a count with its noun: "0 rows", "1 row", "2,000 rows"."""
     return f"{count:,} {noun if count == 1 else plural or f'{noun}s'}"
+
+
+def are_stars(label_names: Iterable[str]) -> bool:
+    """Say whether all classes are numbers of stars; "not started" is none."""
+    return all(re.search(r"(?<![a-z])stars?(?![a-z])", name, re.IGNORECASE) for name in label_names)
 
 
 def _code(word: str) -> str:

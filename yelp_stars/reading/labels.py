@@ -16,8 +16,8 @@ from yelp_stars.reading.problems import Problems
 
 Reviews = Iterable[tuple[int, str]]  # (label, text); labels are numbered from 0
 
-# Numbers as text. One with leading zeros is a code, such as 007, and not the number 7.
-NUMBER = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})(\.[0-9]{1,30})?([eE][-+]?[0-9]{1,2})?", re.ASCII)
+# Whole numbers as text. 007, 1.10 and 1E30 are codes, and not the numbers 7, 1.1 and 10**30.
+WHOLE = re.compile(r"[-+]?(0|[1-9][0-9]{0,30})(\.0{1,30})?", re.ASCII)
 
 
 def canonical_label(value: Any) -> str | None:
@@ -35,16 +35,18 @@ def canonical_label(value: Any) -> str | None:
         value = value.decode("utf-8", "backslashreplace")
     if value is None or isinstance(value, str):
         text = unicodedata.normalize("NFC", value or "").strip()
+    elif isinstance(value, float | Decimal) and math.isfinite(value):
+        text = format(Decimal(str(value)), "f")
+        text = text.rstrip("0").rstrip(".") if "." in text else text
     elif isinstance(value, bool | int | float | Decimal | datetime.date | datetime.time):
         text = str(value)
     else:
         raise TypeError
     if text.lower() in ("true", "false"):
         return text.lower()
-    if NUMBER.fullmatch(text):
-        text = format(Decimal(text), "f")
-        text = text.rstrip("0").rstrip(".") if "." in text else text
-        text = "0" if text in ("-0", "+0") else text.removeprefix("+")
+    if WHOLE.fullmatch(text):
+        text = text.partition(".")[0].removeprefix("+")
+        text = "0" if text == "-0" else text
     return text or None
 
 

@@ -48,7 +48,7 @@ class Layout(NamedTuple):
 
     def row(self, fields: Mapping[str, Any], location: str) -> Row:
         """Pick the label and the text of all columns of a row; an index is one as text."""
-        label = None if self.label_column is None else fields[str(self.label_column)]
+        label = None if self.label_column is None else fields.get(str(self.label_column))
         text = fields[str(self.text_column)]
         return Row(location, label, text, fields if self.all_columns else None)
 

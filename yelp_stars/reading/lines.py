@@ -22,12 +22,12 @@ SUPERSETS = {
     "gbk": "gb18030",
 }
 BYTE_ORDER_MARKS = (
-    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF8, "utf-8"),
     # UTF-32's little-endian mark begins with UTF-16's.
-    (codecs.BOM_UTF32_LE, "utf-32"),
-    (codecs.BOM_UTF32_BE, "utf-32"),
-    (codecs.BOM_UTF16_LE, "utf-16"),
-    (codecs.BOM_UTF16_BE, "utf-16"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 
 
@@ -47,15 +47,24 @@ def known_encoding(name: str) -> str:
     return SUPERSETS.get(canonical, canonical)
 
 
+def skip_mark(stream: io.BufferedReader, encoding: str) -> str:
+    """Skip a byte order mark; return the encoding that it states, `encoding` without one."""
+    start = stream.peek(4)
+    for mark, stated in BYTE_ORDER_MARKS:
+        if start.startswith(mark):
+            stream.read(len(mark))
+            return stated
+    return encoding
+
+
 def read_lines(stream: io.BufferedReader, name: str, layout: Layout) -> Iterator[str]:
     """Yield each line with its line feed, or carriage return where a file has no line feed."""
-    start = stream.peek(4)
     # Whatever the layout says: of two files, only one may be in its encoding.
-    marks = [encoding for mark, encoding in BYTE_ORDER_MARKS if start.startswith(mark)]
-    encoding = marks[0] if marks else layout.encoding
+    encoding = skip_mark(stream, layout.encoding)
+    start = stream.peek(4)
     # In UTF-16, every second byte of a Western text is NUL.
     nuls = [2 * start[place::2].count(0) > len(start[place::2]) for place in range(2)]
-    if not marks and nuls[0] != nuls[1] and not encoding.endswith(("-le", "-be")):
+    if nuls[0] != nuls[1] and not encoding.endswith(("-le", "-be")):
         bits = 32 if start.count(0) > 0.7 * len(start) else 16
         raise UserError(
             f"looks like UTF-{bits} without a byte order mark",

@@ -12,6 +12,7 @@ import json
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -115,7 +116,7 @@ def _delimited(
             header = [str(index) for index in range(len(fields))]
             # Where columns have no names, pandas writes their indices.
             if isinstance(layout.text_column, str) or fields == header:
-                header = fields
+                header = _unique(fields)
                 continue
         try:
             if len(fields) != len(header):
@@ -158,16 +159,34 @@ def _quoted_fields(
 
 def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) -> None:
     """Check that the first line has the columns that are read."""
+    line = delimiter.join(fields)
     for column in layout.wanted.values():
         there = column < len(fields) if isinstance(column, int) else column in fields
-        others = [other for other in ";\t|," if other in fields[0] and other != delimiter]
-        if not there and len(fields) == 1 and others:
-            raise _other_delimiter(name, column, fields[0], others[0])
+        others = [
+            other
+            for other in ";\t|,".replace(delimiter, "")
+            if (len(fields) == 1 and other in line) or column in line.split(other)
+        ]
+        if not there and others:
+            raise _other_delimiter(name, column, line, others[0])
         if not there and isinstance(column, int):
             numbered = f"{counted(len(fields), 'column')}, numbered from 0"
             raise UserError(f"has no column {column}; it has {numbered}", location=name)
     if isinstance(layout.text_column, str):
-        layout.check_names(fields, name)
+        layout._replace(all_columns=False).check_names(fields, name)
+
+
+def _unique(names: list[str]) -> list[str]:
+    """Number the names that occur again, as pandas does: x, x.1."""
+    again: Counter[str] = Counter()
+    unique: dict[str, None] = {}
+    for name in names:
+        numbered = name
+        while numbered in unique:
+            again[name] += 1
+            numbered = f"{name or 'Unnamed'}.{again[name]}"
+        unique[numbered] = None
+    return [*unique]
 
 
 def _other_delimiter(name: str, column: str | int, line: str, other: str) -> UserError:
@@ -191,17 +210,28 @@ _parse_json = json.JSONDecoder(object_pairs_hook=_Object).decode
 
 
 def _jsonl(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
+    label, unlabelled = str(layout.label_column), layout._replace(label_column=None)
+    labelled, first = layout.label_column is None, None
     for number, line in enumerate(read_lines(stream, name, layout), 1):
         if line.strip():
+            location = f"{name} line {number}"
             try:
-                yield _json_row(line, f"{name} line {number}", layout)
+                fields = _json_object(line, location, layout)
+                # A row without a label may lack the key, too.
+                missing = {str(column) for column in layout.wanted.values()} - fields.keys()
+                expected = unlabelled if missing == {label} else layout
+                expected.check_names(fields.written, location, BadRow)
+                labelled, first = labelled or not missing, first or (fields.written, location)
+                yield layout.row(fields, location)
             except BadRow as problem:
                 yield problem
         else:
             yield None
+    if first and not labelled:
+        layout.check_names(*first)
 
 
-def _json_row(line: str, location: str, layout: Layout) -> Row:
+def _json_object(line: str, location: str, layout: Layout) -> _Object:
     check_bytes(line, location, layout)
     try:
         row = _parse_json(line.rstrip())
@@ -217,11 +247,10 @@ def _json_row(line: str, location: str, layout: Layout) -> Row:
             location=location,
             advice='write one object per line, such as {"text": "Great!", "label": 5}',
         )
-    layout.check_names(row.written, location, BadRow)
     if layout.all_columns and any("\ud800" <= char <= "\udfff" for char in "".join(row.written)):
         problem = "has an unpaired surrogate in the name of a column"
         raise BadRow(problem, location=location, advice="fix it")
-    return layout.row(row, location)
+    return row
 
 
 def _parquet(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
@@ -255,6 +284,9 @@ def _values(column: pa.Array) -> list[Any]:
         with contextlib.suppress(ValueError, OverflowError):
             if value.type != pa.time64("ns") or not value.value or value.value % 1000 == 0:
                 values[-1] = value.as_py()
+    if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
+        narrow = column.type.to_pandas_dtype()  # whose 0.1 is not that of a float64
+        values = [x if x is None else float(str(narrow(x))) for x in column.to_pylist()]
     return values or column.to_pylist()
 
 

@@ -15,7 +15,7 @@ from yelp_stars.checkpoint.tokenizer import ORIGIN, TRUNCATION
 from yelp_stars.data import synthetic
 from yelp_stars.modeling.batching import ReviewDataset
 from yelp_stars.pipeline.files import read_object, write_json
-from yelp_stars.pipeline.text import markdown_cell
+from yelp_stars.pipeline.text import are_stars, markdown_cell
 from yelp_stars.scoring import calibration
 from yelp_stars.scoring.metrics import rounded
 from yelp_stars.training.curves import TIMES
@@ -118,7 +118,8 @@ def write_card(
         **read_object(pretrained / FACTS),
     )
     examples: dict[int, str] = {}
-    if train.ordered and len(train.label_names) == len(synthetic.LABEL_NAMES):
+    stars = are_stars(train.label_names)
+    if train.ordered and stars and len(train.label_names) == len(synthetic.LABEL_NAMES):
         bank = synthetic.read_bank(sentences, "train")
         options = {"median_words": 20, "label_noise": 0.0, "seed": params["seed"]}
         examples = dict(synthetic.reviews(bank, len(train.label_names), split="train", **options))
@@ -127,6 +128,7 @@ def write_card(
         data,
         template_path=str(CARD),
         cell=markdown_cell,
+        stars=stars,
         source=source,
         labels=list(zip(train.label_names, train.label_counts))[:SHOWN_LABELS],
         example=example,

@@ -54,7 +54,8 @@ def test_the_rows_have_the_columns_of_the_training_file(tmp_path, monkeypatch, n
         line = "7;A;x\n" if header else "A,x\n"
         content = ("id;topic;body\n" if header else "") + line
     path = put(tmp_path, name, content)
-    added = written(TEXTS, origin)
+    added, encoding = written(TEXTS, origin)
+    assert encoding == "utf-8"
     if header and origin.ending == ".csv":
         assert added.partition("\n")[0] == "id;topic;body"
         added = added.partition("\n")[2]
@@ -67,19 +68,47 @@ def test_the_rows_have_the_columns_of_the_training_file(tmp_path, monkeypatch, n
 
 def test_without_the_training_file_a_column_by_its_index_keeps_its_place(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert written(["a"], Origin(ending=".csv", text_column=3, label_column=1)) == ",,,a\n"
+    origin = Origin(ending=".csv", text_column=3, label_column=1, encoding="cp1252")
+    assert written(["a"], origin) == (",,,a\n", "cp1252")
 
 
 def test_the_rows_have_the_separator_that_the_training_file_states(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text("download: {train_file: a.csv}")
     put(tmp_path, "a.csv", "sep=;\nid;label;text\n7;A;x\n")
-    assert written(["a; b"], Origin(ending=".csv")) == 'id;label;text\n;;"a; b"\n'
+    assert written(["a; b"], Origin(ending=".csv"))[0] == 'id;label;text\n;;"a; b"\n'
+
+
+@pytest.mark.parametrize("header", ["label,text,x,x", "label,text,,"])
+def test_columns_that_share_a_name_keep_their_place(tmp_path, monkeypatch, header):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("download: {train_file: a.csv}")
+    put(tmp_path, "a.csv", f"{header}\nA,x,1,2\n")
+    assert written(["a"], Origin(ending=".csv"))[0].splitlines()[1] == ",a,,"
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl"])
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_the_rows_are_in_the_encoding_of_the_training_file(tmp_path, monkeypatch, name, encoding):
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(f"download: {{train_file: {name}}}")
+    text = "caf\u00e9" if encoding == "cp1252" and name == "a.csv" else "\u2603"
+    content = "label,text\nA,x\n" if name == "a.csv" else '{"label": "A", "text": "x"}\n'
+    mark = "\ufeff" if encoding == "utf-16-be" else ""
+    (tmp_path / EXTERNAL).mkdir(parents=True)
+    path = tmp_path / EXTERNAL / name
+    path.write_bytes((mark + content).encode(encoding))
+    # A byte order mark counts more than the params.
+    origin = Origin(ending=path.suffix, encoding="cp1252")
+    added, found = written([text], origin)
+    path.write_bytes(path.read_bytes() + added.removeprefix("label,text\n").encode(found))
+    rows = readers.rows(EXTERNAL / name, Layout("text", "label", "cp1252"))
+    assert [row.text for row in rows] == ["x", text]
 
 
 def test_a_file_without_quotes_has_a_line_for_each_row():
     origin = Origin(ending=".tsv", unescape=True)
-    assert written(["a\tb\nc", '"d"'], origin) == 'text\tlabel\na b\\nc\t\n"d"\t\n'
+    assert written(["a\tb\nc", '"d"'], origin)[0] == 'text\tlabel\na b\\nc\t\n"d"\t\n'
 
 
 @pytest.mark.slow

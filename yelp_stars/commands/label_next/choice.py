@@ -21,7 +21,7 @@ from yelp_stars.pipeline.text import counted, visible
 from yelp_stars.pipeline.yaml_file import read_yaml
 from yelp_stars.reading import readers
 from yelp_stars.reading.layout import Layout
-from yelp_stars.reading.lines import read_lines
+from yelp_stars.reading.lines import read_lines, skip_mark
 from yelp_stars.reading.origin import Origin
 from yelp_stars.reading.unpacking import open_bytes
 
@@ -43,12 +43,12 @@ def run(rows: int, output: Path | None, seed: int) -> None:
         raise UserError("no text is left to label", setting=setting, advice=advice)
     chosen = worth_labelling(*Classifier(MODEL, "auto", None, None).look(texts), rows, seed)
     origin = read_origin(MODEL)
-    text = written([texts[row] for row in chosen], origin)
+    text, encoding = written([texts[row] for row in chosen], origin)
     if output is None:
         # A text is anybody's: a terminal must not obey it.
         print(visible(text, len(text)) if sys.stdout.isatty() else text, end="")
     else:
-        output.write_text(text, encoding=origin.encoding, newline="")
+        output.write_bytes(text.encode(encoding))
     print(f"{len(chosen)} of {counted(len(texts), *kind)}", file=sys.stderr)
 
 
@@ -89,16 +89,18 @@ def pool(seed: int) -> tuple[list[str], tuple[str, str]]:
     return texts.take(np.sort(drawn)).to_pylist(), kind
 
 
-def written(texts: list[str], origin: Origin) -> str:
-    """Write rows in the format of the training file, with empty labels."""
+def written(texts: list[str], origin: Origin) -> tuple[str, str]:
+    """Write rows in the format of the training file, with empty labels; and name its encoding."""
     text, label = str(origin.text_column), str(origin.label_column)
-    names, stated = _first_lines(origin)
+    names, stated, encoding = _first_lines(origin)
     if not names and isinstance(origin.text_column, int):  # the columns up to both
         names = [*map(str, range(max(origin.text_column, int(label)) + 1))]
     names = names or [text, label]
     if origin.ending in (".jsonl", ".ndjson", ".json"):
         rows = [{**dict.fromkeys(names), text: each, label: None} for each in texts]
-        return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+        # Escapes hold what another encoding cannot.
+        escape = not encoding.startswith("utf")
+        return "".join(f"{json.dumps(row, ensure_ascii=escape)}\n" for row in rows), encoding
     written, is_tsv = io.StringIO(newline=""), origin.ending == ".tsv"
     delimiter = stated or origin.delimiter or ("\t" if is_tsv else ",")
     quotes = not is_tsv if origin.quoted is None else origin.quoted
@@ -112,7 +114,7 @@ def written(texts: list[str], origin: Origin) -> str:
     if isinstance(origin.text_column, str):
         writer.writeheader()
     writer.writerows({text: each} for each in texts)
-    return written.getvalue()
+    return written.getvalue(), encoding
 
 
 def _on_one_line(text: str, delimiter: str, newline: str) -> str:
@@ -120,16 +122,18 @@ def _on_one_line(text: str, delimiter: str, newline: str) -> str:
     return text.replace("\r", "").replace("\n", newline).replace(delimiter, " ")
 
 
-def _first_lines(origin: Origin) -> tuple[list[str], str]:
-    """Return the columns of the training file, in their order, and the separator that it states.
+def _first_lines(origin: Origin) -> tuple[list[str], str, str]:
+    """Return the columns of the training file, the separator that it states, and its encoding.
 
-    Both are empty if the file is not there.
+    Without the file, there are no columns, and the encoding is that of the params.
     """
     layout = Layout(origin.text_column, None, origin.encoding, origin.delimiter, origin.quoted)
     with contextlib.suppress(UserError, OSError, LookupError, TypeError, UnicodeError):
         file = EXTERNAL / read_yaml(Path("params.yaml"))["download"]["train_file"]
         row = next(readers.rows(file, layout._replace(all_columns=True)))
         with open_bytes(file) as stream:
-            stated = readers.STATED.fullmatch(next(read_lines(stream, str(file), layout)))
-        return [*(row.fields or {})], stated[1] if stated else ""
-    return [], ""
+            encoding = skip_mark(stream, origin.encoding)
+            lines = read_lines(stream, str(file), layout._replace(encoding=encoding))
+            stated = readers.STATED.fullmatch(next(lines))
+        return [*(row.fields or {})], stated[1] if stated else "", encoding
+    return [], "", origin.encoding

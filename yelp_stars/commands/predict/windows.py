@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from yelp_stars.classifier.classify import Classifier
 from yelp_stars.commands.predict.formats import Rows, valid
-from yelp_stars.evaluation.titles import are_stars
+from yelp_stars.pipeline.text import are_stars
 from yelp_stars.reading.labels import label_number
 from yelp_stars.reading.layout import Row
 
