@@ -231,6 +231,8 @@ AUTO = {"labels": "auto", "ordered": False}
         (["10 stars", "2 stars", "2.5 stars"], ["2 stars", "2.5 stars", "10 stars"]),
         (["1.9", "1.10", "1.1"], ["1.1", "1.10", "1.9"]),
         (["5星", "10星", "4星"], ["4星", "5星", "10星"]),
+        (["10stars", "9stars", "1Star"], ["1Star", "9stars", "10stars"]),
+        (["10. best", "9_good", "-1%"], ["-1%", "9_good", "10. best"]),
     ],
 )
 def test_automatic_labels_are_the_sorted_values_of_the_file(tmp_path, values, names):

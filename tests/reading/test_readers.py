@@ -174,11 +174,38 @@ def test_columns_without_a_name_at_the_end_of_each_line_are_read(tmp_path):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("label,x,x,text", ["label", "x", "x.1", "text"]),
+        ("x,x,x.1,text,label", ["x", "x.2", "x.1", "text", "label"]),
+        ("text,x,x.1.1,x.1,x,label,x", ["text", "x", "x.1.1", "x.1", "x.2", "label", "x.3"]),
+    ],
+)
+def test_a_name_that_occurs_again_is_numbered_and_no_other_column_renamed(tmp_path, header, names):
+    values = [str(number) for number in range(len(names))]
+    path = write(tmp_path / "a.csv", f"{header}\n{','.join(values)}\n")
+    (row,) = rows(path, all_columns=True)
+    assert row.fields == dict(zip(names, values))
+    for name in set(header.split(",")) - {"x"}:
+        assert rows(path, name, "x.1" if "x.1" in header else "label")[0].text == row.fields[name]
+
+
+def test_a_column_is_the_one_of_that_name_in_the_file(tmp_path):
+    path = write(tmp_path / "a.csv", "text,text,text.1,label\nno,no,yes,A\n")
+    assert rows(path, "text.1")[0].text == "yes"
+
+
 def test_a_json_row_without_a_label_may_lack_its_key_unless_all_do(tmp_path):
     path = write(tmp_path / "a.jsonl", '{"text": "x"}\n{"label": 1, "text": "y"}\n')
     assert [(row.label, row.text) for row in rows(path)] == [(None, "x"), (1, "y")]
     write(path, '{"text": "x"}\n{"label": 1}\n')
     assert "line 2 has no column 'text'; it has 'label'" in error(path)
+    write(path, '{"body": "x", "label": 1}\n{"text": "y"}\n')
+    skipped: list[BadRow] = []
+    layout = Layout("text", "label")
+    assert [row.text for row in readers.rows(path, layout, skip=skipped.append)] == ["y"]
+    assert "has no column 'text'" in str(skipped[0])
     write(path, '{"text": "x"}\n{"text": "y"}\n')
     assert "line 1 has no column 'label'; it has 'text'" in error(path)
 
@@ -191,6 +218,14 @@ def test_a_float_of_parquet_is_the_label_that_its_shortest_text_is(tmp_path):
         table = pa.table({"label": numbers, "text": ["x", "y", "z"]})
         pq.write_table(table, tmp_path / "a.parquet")
         assert [row.label for row in rows(tmp_path / "a.parquet")] == [0.1, None, 2.5]
+    for dtype, large in ((pa.float16(), 4112.0), (pa.float32(), 123456792.0)):
+        # More digits than their shortest text has.
+        numbers = pa.array([large, float("nan"), float("inf")]).cast(dtype)
+        table = pa.table({"label": numbers, "text": ["x", "y", "z"]})
+        pq.write_table(table, tmp_path / "a.parquet")
+        first, nan, infinity = (row.label for row in rows(tmp_path / "a.parquet"))
+        assert (first, infinity) == (large, float("inf"))
+        assert nan != nan
 
 
 @pytest.mark.parametrize("header", ["label;text, or body", "id;label, kind;text"])

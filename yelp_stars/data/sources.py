@@ -49,7 +49,7 @@ from yelp_stars.reading.problems import Problems
 from yelp_stars.reading.unpacking import on_disk
 
 # A number, or a name that begins with one: 2 stars. 5A11 and 1.1.2 are codes.
-NUMBERED = re.compile(r"[-+]?\d+(\.\d+)?(?![A-Za-z\d_]|\.\d)")
+NUMBERED = re.compile(r"[-+]?\d+(\.\d+)?(?!(?!stars?$)[a-z]|\d|\.\d)", re.I)
 ORDER = "set {setting} to true if they go from worst to best, or to false"
 MAX_CLASSES = 200  # of labels: auto; a column of texts has more values
 
@@ -115,7 +115,8 @@ class Cleaned(StageParams):
     """Rows of your own data, cleaned before anything is drawn from them."""
 
     noun: Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z -]{0,30}$")] = "review"
-    """What to call a text in the report, the model card and on the page, such as ticket."""
+    """What to call a text in the report, the model card and on the page, such as ticket; an s makes
+    its plural."""
     ordered: bool | None = None
     """Whether the classes have an order, from worst to best; topics or intents have none. Null is
     true for numbers; for words it must be said."""

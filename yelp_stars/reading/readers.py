@@ -177,12 +177,13 @@ def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) 
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Number the names that occur again, as pandas does: x, x.1."""
+    """Number the names that occur again, as pandas does: x, x.1; no other column is renamed."""
     again: Counter[str] = Counter()
+    taken = set(names)
     unique: dict[str, None] = {}
     for name in names:
         numbered = name
-        while numbered in unique:
+        while numbered in unique or (again[name] and numbered in taken):
             again[name] += 1
             numbered = f"{name or 'Unnamed'}.{again[name]}"
         unique[numbered] = None
@@ -218,10 +219,11 @@ def _jsonl(stream: io.BufferedReader, name: str, layout: Layout) -> Rows:
             try:
                 fields = _json_object(line, location, layout)
                 # A row without a label may lack the key, too.
+                labelled = labelled or label in fields
                 missing = {str(column) for column in layout.wanted.values()} - fields.keys()
                 expected = unlabelled if missing == {label} else layout
                 expected.check_names(fields.written, location, BadRow)
-                labelled, first = labelled or not missing, first or (fields.written, location)
+                first = first or (fields.written, location)
                 yield layout.row(fields, location)
             except BadRow as problem:
                 yield problem
@@ -286,7 +288,8 @@ def _values(column: pa.Array) -> list[Any]:
                 values[-1] = value.as_py()
     if pa.types.is_float16(column.type) or pa.types.is_float32(column.type):
         narrow = column.type.to_pandas_dtype()  # whose 0.1 is not that of a float64
-        values = [x if x is None else float(str(narrow(x))) for x in column.to_pylist()]
+        for value in column.to_pylist():
+            values.append(value if value is None or value % 1 == 0 else float(str(narrow(value))))
     return values or column.to_pylist()
 
 
