@@ -47,8 +47,8 @@ def main(given: Inputs, made: Outputs) -> None:
                     f"no rows are left for the split {split!r}: {dropped['empty']:,} without "
                     f"a text, {dropped['unlabelled']:,} without a label"
                 )
-                setting, advice = "download.text_column", "see {setting} and download.label_column"
-                raise UserError(problem, setting=setting, advice=advice)
+                advice = "check {setting} and download.label_column"
+                raise UserError(problem, setting="download.text_column", advice=advice)
     summaries = {
         split: counts.summary(names, source.dropped[split]) for split, counts in statistics.items()
     }

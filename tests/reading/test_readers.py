@@ -187,8 +187,6 @@ def test_a_name_that_occurs_again_is_numbered_and_no_other_column_renamed(tmp_pa
     path = write(tmp_path / "a.csv", f"{header}\n{','.join(values)}\n")
     (row,) = rows(path, all_columns=True)
     assert row.fields == dict(zip(names, values))
-    for name in set(header.split(",")) - {"x"}:
-        assert rows(path, name, "x.1" if "x.1" in header else "label")[0].text == row.fields[name]
 
 
 def test_a_column_is_the_one_of_that_name_in_the_file(tmp_path):
@@ -212,19 +210,12 @@ def test_a_json_row_without_a_label_may_lack_its_key_unless_all_do(tmp_path):
 
 def test_a_float_of_parquet_is_the_label_that_its_shortest_text_is(tmp_path):
     for dtype in (pa.float16(), pa.float32(), pa.float64()):
-        numbers = pa.array([0.1, None, 2.5], pa.float64()).cast(pa.float32()).cast(dtype)
-        if dtype == pa.float64():
-            numbers = pa.array([0.1, None, 2.5])
-        table = pa.table({"label": numbers, "text": ["x", "y", "z"]})
+        # 4,112 has more digits than the shortest text of its float16, 4110.
+        numbers = pa.array([0.1, None, 4112, float("inf"), float("nan")]).cast(dtype)
+        table = pa.table({"label": numbers, "text": ["x"] * len(numbers)})
         pq.write_table(table, tmp_path / "a.parquet")
-        assert [row.label for row in rows(tmp_path / "a.parquet")] == [0.1, None, 2.5]
-    for dtype, large in ((pa.float16(), 4112.0), (pa.float32(), 123456792.0)):
-        # More digits than their shortest text has.
-        numbers = pa.array([large, float("nan"), float("inf")]).cast(dtype)
-        table = pa.table({"label": numbers, "text": ["x", "y", "z"]})
-        pq.write_table(table, tmp_path / "a.parquet")
-        first, nan, infinity = (row.label for row in rows(tmp_path / "a.parquet"))
-        assert (first, infinity) == (large, float("inf"))
+        *labels, nan = [row.label for row in rows(tmp_path / "a.parquet")]
+        assert labels == [0.1, None, 4112, float("inf")]
         assert nan != nan
 
 

@@ -77,7 +77,7 @@ def test_a_review_of_five_megabytes_is_only_a_long_review(data_project):
         (
             "label,text\n,x\n,y\n0,\n",
             {"drop_empty": True, "unlabelled": "drop", "test_file": None, "test_size": 0.5},
-            "no rows are left for the split 'train': 1 without a text, 2 without a label; see "
+            "no rows are left for the split 'train': 1 without a text, 2 without a label; check "
             "download.text_column and download.label_column",
         ),
     ],

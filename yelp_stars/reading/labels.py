@@ -45,8 +45,7 @@ def canonical_label(value: Any) -> str | None:
     if text.lower() in ("true", "false"):
         return text.lower()
     if WHOLE.fullmatch(text):
-        text = text.partition(".")[0].removeprefix("+")
-        text = "0" if text == "-0" else text
+        text = str(int(text.partition(".")[0]))
     return text or None
 
 

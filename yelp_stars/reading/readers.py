@@ -173,6 +173,7 @@ def _check_header(fields: list[str], name: str, layout: Layout, delimiter: str) 
             numbered = f"{counted(len(fields), 'column')}, numbered from 0"
             raise UserError(f"has no column {column}; it has {numbered}", location=name)
     if isinstance(layout.text_column, str):
+        # Of the columns that are only kept, several may have one name: _unique numbers them.
         layout._replace(all_columns=False).check_names(fields, name)
 
 
